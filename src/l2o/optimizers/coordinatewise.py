@@ -1,0 +1,106 @@
+"""Optimizers that treat every parameter by itself, with one rule shared by all of them."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+
+from l2o.optimizers.learned_optimizer import LearnedOptimizer, OptState, PerTask, Updates
+
+
+class CoordinatewiseState(eqx.Module):
+    """The state of a coordinate-wise optimizer."""
+
+    step: Int[Array, ""]
+    """The number of updates made."""
+    coordinates: PyTree[Float[Array, "... coordinates"]]
+    """The rule's own state; the last axis of every leaf counts the coordinates."""
+
+
+class CoordinatewiseOptimizer(LearnedOptimizer):
+    """A rule for one scalar parameter, applied to all of them independently.
+
+    All parameters are laid out in one vector, so that a step is a few large matrix products
+    rather than some for every leaf. Coordinates lie on the last axis of everything, where
+    element-wise work runs along contiguous memory.
+
+    That coordinates do not touch is what makes first-order meta-gradients cheap: they can be
+    computed block by block of coordinates (`l2o.metatraining.coordinate_gradient`).
+    """
+
+    @abc.abstractmethod
+    def init_coordinates(self, count: int) -> PyTree[Float[Array, "... {count}"]]:
+        """The rule's state for `count` coordinates before the first step."""
+
+    @abc.abstractmethod
+    def step(
+        self,
+        gradient: Float[Array, " coordinates"],
+        state: PyTree[Float[Array, "... coordinates"]],
+        step: Int[Array, ""],
+    ) -> tuple[Float[Array, " coordinates"], PyTree[Float[Array, "... coordinates"]]]:
+        """One step of the rule.
+
+        **Arguments:** `gradient`, one number a coordinate; `state`, from `init_coordinates` or
+        the last step; `step`, how many steps came before, from 0.
+
+        **Returns:** the update of each coordinate, and the new state.
+        """
+
+    def init(self, params: PyTree) -> CoordinatewiseState:
+        """The state before the first step."""
+        count = sum(leaf.size for leaf in jax.tree.leaves(params))
+        return CoordinatewiseState(jnp.zeros((), jnp.int32), self.init_coordinates(count))
+
+    def update(
+        self,
+        grads: PyTree,
+        state: OptState,
+        params: PyTree | None = None,
+        *,
+        value: Float[Array, "..."] | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, CoordinatewiseState]:
+        """One step of the rule for every coordinate; only gradients are looked at."""
+        del params, value, extra
+        update, coordinates = self.step(flatten(grads), state.coordinates, state.step)
+        return unflatten(update, grads), CoordinatewiseState(state.step + 1, coordinates)
+
+
+def flatten(tree: PyTree) -> Float[Array, " coordinates"]:
+    """All leaves of `tree` as one vector, in at least single precision."""
+    leaves = [jnp.ravel(jnp.asarray(leaf)) for leaf in jax.tree.leaves(tree)]
+    dtype = jnp.result_type(jnp.float32, *leaves)
+    return jnp.concatenate([jnp.zeros(0, dtype), *(leaf.astype(dtype) for leaf in leaves)])
+
+
+def unflatten(vector: Float[Array, " coordinates"], like: PyTree) -> PyTree:
+    """The inverse of `flatten`: a tree with the structure, shapes and dtypes of `like`."""
+    leaves, treedef = jax.tree.flatten(like)
+    split = jnp.split(vector, [*_offsets(leaves)])
+    parts = [
+        part.reshape(jnp.shape(leaf)).astype(jnp.result_type(leaf))
+        for part, leaf in zip(split, leaves, strict=False)
+    ]
+    return jax.tree.unflatten(treedef, parts)
+
+
+def _offsets(leaves: list[Any]) -> list[int]:
+    """Where each leaf ends in the flattened vector."""
+    ends, end = [], 0
+    for leaf in leaves:
+        end += jnp.size(leaf)
+        ends.append(end)
+    return ends
+
+
+def per_task(optimizer: LearnedOptimizer) -> LearnedOptimizer:
+    """The optimizer for a `TaskBatch`: parameters stacked along a leading task axis.
+
+    A coordinate-wise optimizer serves as it is, the stack being more coordinates; any other is
+    mapped over the tasks.
+    """
+    return optimizer if isinstance(optimizer, CoordinatewiseOptimizer) else PerTask(optimizer)

@@ -1,0 +1,112 @@
+"""The protocol of an optimizer whose behaviour is learned, and how it meets Optax."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import optax
+from jaxtyping import Array, Float, PyTree
+
+Updates = PyTree[Float[Array, "..."]]
+OptState = PyTree
+
+
+class LearnedOptimizer(eqx.Module):
+    """An optimizer whose array leaves are its meta-parameters.
+
+    `init` and `update` mean what they mean in Optax: `params = optax.apply_updates(params,
+    updates)`, so the sign is inside the update. Since the leaves are the meta-parameters, the
+    meta-gradient is `eqx.filter_grad(meta_loss)(optimizer)` and saving the optimizer is saving
+    its leaves.
+    """
+
+    @abc.abstractmethod
+    def init(self, params: PyTree) -> OptState:
+        """The state before the first step, for parameters of this structure."""
+
+    @abc.abstractmethod
+    def update(
+        self,
+        grads: PyTree,
+        state: OptState,
+        params: PyTree | None = None,
+        *,
+        value: Float[Array, "..."] | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, OptState]:
+        """One step.
+
+        **Arguments:** `grads`, gradients with the structure of the parameters; `state`, from
+        `init` or the last `update`; `params`, the current parameters, for optimizers that look at
+        them; `value`, the loss at `params`; further extra arguments as Optax names them
+        (`value_fn`, the loss function).
+
+        **Returns:** the updates to add to the parameters, and the new state.
+        """
+
+
+def as_optax(optimizer: LearnedOptimizer) -> optax.GradientTransformationExtraArgs:
+    """Gives a learned optimizer as an Optax transformation, to chain, mask and accumulate.
+
+    The transformation closes over the meta-parameters: they are constants of the training step.
+    """
+    return optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)
+
+
+class OptaxOptimizer(LearnedOptimizer):
+    """A hand-designed Optax transformation where a learned optimizer is expected.
+
+    It has no meta-parameters. Made by `from_optax`.
+    """
+
+    transformation: optax.GradientTransformationExtraArgs = eqx.field(static=True)
+
+    def init(self, params: PyTree) -> OptState:
+        """The transformation's own initial state."""
+        return self.transformation.init(params)
+
+    def update(
+        self,
+        grads: PyTree,
+        state: OptState,
+        params: PyTree | None = None,
+        *,
+        value: Float[Array, "..."] | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, OptState]:
+        """The transformation's own update; it gets `value` and the further arguments too."""
+        return self.transformation.update(grads, state, params, value=value, **extra)
+
+
+def from_optax(transformation: optax.GradientTransformation) -> OptaxOptimizer:
+    """Makes an Optax transformation fit every tool of this library."""
+    return OptaxOptimizer(optax.with_extra_args_support(transformation))
+
+
+class PerTask(LearnedOptimizer):
+    """An optimizer mapped over the leading task axis of stacked parameters."""
+
+    optimizer: LearnedOptimizer
+
+    def init(self, params: PyTree) -> OptState:
+        """One state a task, stacked."""
+        return jax.vmap(self.optimizer.init)(params)
+
+    def update(
+        self,
+        grads: PyTree,
+        state: OptState,
+        params: PyTree | None = None,
+        *,
+        value: Float[Array, "..."] | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, OptState]:
+        """One step of every task. Extra arguments that are not arrays are not mapped."""
+
+        def step(
+            grads: PyTree, state: OptState, params: PyTree | None, value: Any
+        ) -> tuple[Updates, OptState]:
+            return self.optimizer.update(grads, state, params, value=value, **extra)
+
+        return jax.vmap(step)(grads, state, params, value)

@@ -1,0 +1,70 @@
+"""The two protocols for what gets optimized: a `Task`, and a `TaskFamily` to draw tasks from."""
+
+import abc
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+Params = PyTree[Float[Array, "..."]]
+"""The optimizee's parameters: any pytree of floating-point arrays."""
+
+Batch = PyTree
+"""A minibatch, or `None` where the loss is deterministic."""
+
+
+class Task(eqx.Module):
+    """An optimizee: what an optimizer, learned or hand-designed, is set to work on.
+
+    A task is a pytree, so it goes through `jit`, `vmap` and `grad`; a batch of tasks is one task
+    whose leaves have a leading axis (see `l2o.tasks.TaskBatch`).
+    """
+
+    @abc.abstractmethod
+    def init(self, key: PRNGKeyArray) -> Params:
+        """Draws initial parameters."""
+
+    def sample(self, key: PRNGKeyArray) -> Batch:
+        """Draws a minibatch of the training data; `None` where the loss is deterministic."""
+        del key
+        return None
+
+    @abc.abstractmethod
+    def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
+        """The training loss of `params` on `batch`."""
+
+    def value_and_grad(self, params: Params, batch: Batch) -> tuple[Float[Array, "..."], Params]:
+        """What the inner loop asks at every step: the loss and its gradient.
+
+        The unroll calls this rather than `loss`, so that a task with several losses can hand all
+        of them, and their gradients, to the optimizer.
+        """
+        return jax.value_and_grad(self.loss)(params, batch)
+
+    def evaluate(self, params: Params) -> dict[str, Float[Array, ""]]:
+        """Metrics on held-out data, such as `test_loss` and `test_accuracy`; none by default."""
+        del params
+        return {}
+
+
+class TaskFamily(eqx.Module):
+    """A distribution over tasks that share one structure and shapes, so that they can be batched.
+
+    Large arrays that all tasks share (a data set) should be the family's own leaves, handed on to
+    the task as they are: `TaskBatch.draw` recognises them and does not copy them per task.
+    """
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKeyArray) -> Task:
+        """Draws a task."""
+
+
+class SingleTask(TaskFamily):
+    """The family that always gives the same task; its randomness is the initialisation alone."""
+
+    task: Task
+
+    def sample(self, key: PRNGKeyArray) -> Task:
+        """Returns the task, whatever the key."""
+        del key
+        return self.task

@@ -1,0 +1,85 @@
+"""Several tasks optimized side by side, seen by the inner loop as one task."""
+
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.tasks.task import Batch, Params, Task, TaskFamily
+
+
+class TaskBatch(Task):
+    """`num_tasks` tasks as one: parameters, batches and losses all carry a leading task axis.
+
+    Gradients are of each task's own loss, so the tasks do not touch. A coordinate-wise optimizer
+    takes the stacked parameters as more coordinates of one problem, which keeps its matrix
+    products large; any other optimizer is mapped over the task axis (`l2o.optimizers.per_task`).
+    """
+
+    task: Task
+    """One task whose leaves have a leading task axis, save those that all tasks share."""
+    axes: tuple[int | None, ...] = eqx.field(static=True)
+    """For each leaf of `task`: 0, or `None` where it is shared."""
+    num_tasks: int = eqx.field(static=True)
+
+    @classmethod
+    def draw(cls, family: TaskFamily, key: PRNGKeyArray, num_tasks: int) -> Self:
+        """Draws `num_tasks` tasks from a family, without copying the arrays that they share.
+
+        **Arguments:** `family`; `key`, split once a task; `num_tasks`, at least 1.
+
+        **Returns:** the batch. Leaves that are the family's own arrays are kept once.
+        """
+        if num_tasks < 1:
+            raise ValueError(f"num_tasks must be at least 1, got {num_tasks}.")
+        own = jax.tree.leaves(family)
+        structure: dict[str, Any] = {}
+
+        def drawn_leaves(key: PRNGKeyArray) -> list[Any]:
+            leaves, treedef = jax.tree.flatten(family.sample(key))
+            shared = {i: leaf for i, leaf in enumerate(leaves) if any(leaf is x for x in own)}
+            structure.update(treedef=treedef, shared=shared, count=len(leaves))
+            return [leaf for i, leaf in enumerate(leaves) if i not in shared]
+
+        drawn = iter(jax.vmap(drawn_leaves)(jax.random.split(key, num_tasks)))
+        shared, count = structure["shared"], structure["count"]
+        leaves = [shared[i] if i in shared else next(drawn) for i in range(count)]
+        task = jax.tree.unflatten(structure["treedef"], leaves)
+        axes = tuple(None if i in shared else 0 for i in range(count))
+        return cls(task=task, axes=axes, num_tasks=num_tasks)
+
+    def _over_tasks(self, function: Any, *arguments: Any) -> Any:
+        """Calls `function(task, *arguments)` for every task, mapping all arguments."""
+        leaves, treedef = jax.tree.flatten(self.task)
+
+        def call(leaves: list[Any], *arguments: Any) -> Any:
+            return function(jax.tree.unflatten(treedef, leaves), *arguments)
+
+        # `axis_size` serves tasks without leaves of their own and batches that are `None`.
+        in_axes = (list(self.axes), *(0 for _ in arguments))
+        return jax.vmap(call, in_axes=in_axes, axis_size=self.num_tasks)(leaves, *arguments)
+
+    def init(self, key: PRNGKeyArray) -> Params:
+        """Draws parameters for every task."""
+        keys = jax.random.split(key, self.num_tasks)
+        return self._over_tasks(lambda task, key: task.init(key), keys)
+
+    def sample(self, key: PRNGKeyArray) -> Batch:
+        """Draws a minibatch for every task."""
+        keys = jax.random.split(key, self.num_tasks)
+        return self._over_tasks(lambda task, key: task.sample(key), keys)
+
+    def loss(self, params: Params, batch: Batch) -> Float[Array, " num_tasks"]:
+        """Each task's own training loss."""
+        return self._over_tasks(lambda task, p, b: task.loss(p, b), params, batch)
+
+    def value_and_grad(
+        self, params: Params, batch: Batch
+    ) -> tuple[Float[Array, "num_tasks ..."], Params]:
+        """Each task's own loss and gradient."""
+        return self._over_tasks(lambda task, p, b: task.value_and_grad(p, b), params, batch)
+
+    def evaluate(self, params: Params) -> dict[str, Float[Array, " num_tasks"]]:
+        """Each task's own held-out metrics."""
+        return self._over_tasks(lambda task, p: task.evaluate(p), params)

@@ -1,0 +1,152 @@
+"""The one inner loop: an optimizer at work on a task."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from l2o.optimizers import LearnedOptimizer, OptState, Updates
+from l2o.tasks import Batch, Params, Task
+
+# Minibatches are drawn this many steps ahead: far enough that gathering them is one large
+# operation rather than many small ones in the loop, near enough that they fit in memory.
+_STEPS_DRAWN_AHEAD = 50
+
+
+class InnerState(eqx.Module):
+    """Where an inner loop stands, and all that it needs to go on."""
+
+    params: Params
+    opt_state: OptState
+
+
+class Step(eqx.Module):
+    """What a probe sees of one step, just after the optimizer made its update."""
+
+    index: Int[Array, ""]
+    """The number of steps before this one in this unroll."""
+    params: Params
+    """The parameters at which loss and gradient were taken, before the update."""
+    batch: Batch
+    loss: Float[Array, "..."]
+    grads: PyTree
+    updates: Updates
+    opt_state: OptState
+    """The optimizer's state before the update."""
+    new_opt_state: OptState
+    """The optimizer's state after the update."""
+    key: PRNGKeyArray
+    """Randomness of the step's own, for probes that need some."""
+
+
+Probe = Callable[[Step], PyTree]
+
+
+class Trajectory(eqx.Module):
+    """What an unroll gives back."""
+
+    losses: Float[Array, "losses ..."]
+    """The loss before every step and, last, at the final parameters: `num_steps + 1` losses."""
+    state: InnerState
+    """Where the loop stands after the last step."""
+    final_grads: PyTree
+    """The gradient of the last loss."""
+    probes: PyTree
+    """What the probe returned, stacked along a leading axis of `num_steps`."""
+
+
+def unroll(
+    optimizer: LearnedOptimizer,
+    task: Task,
+    key: PRNGKeyArray,
+    num_steps: int,
+    *,
+    state: InnerState | None = None,
+    probe: Probe | None = None,
+    first_order: bool = False,
+    checkpoint: bool = False,
+) -> Trajectory:
+    """Runs `optimizer` on `task` for `num_steps` steps.
+
+    Everything that needs an inner loop uses this one; what it needs to see on the way, it asks
+    for with a `probe`. The loop is pure, so it can be compiled, mapped and differentiated, also
+    with respect to the optimizer's meta-parameters.
+
+    **Arguments:**
+
+    - `optimizer`: a learned optimizer, or a hand-designed one through `l2o.from_optax`. For a
+      `TaskBatch`, pass `l2o.optimizers.per_task(optimizer)`.
+    - `task`: what to optimize.
+    - `key`: randomness of the initialisation (without `state`) and of the minibatches.
+    - `num_steps`: at least 1.
+    - `state`: where to go on from. By default the task's initialisation and a fresh optimizer.
+    - `probe`: called with every `Step`; the pytrees that it returns are stacked.
+    - `first_order`: hold gradients and losses constant where the optimizer sees them, so that
+      differentiating the trajectory takes no second derivatives of the task (Andrychowicz et
+      al. 2016, section 2). The values of the trajectory are the same.
+    - `checkpoint`: recompute a step's intermediate results in the backward pass instead of
+      storing them.
+
+    **Returns:** the `Trajectory`, with `num_steps + 1` losses.
+
+    **Raises:** `ValueError` if `num_steps` is less than 1.
+    """
+    if num_steps < 1:
+        raise ValueError(f"num_steps must be at least 1, got {num_steps}.")
+    init_key, batch_key, probe_key = jax.random.split(key, 3)
+    if state is None:
+        params = task.init(init_key)
+        state = InnerState(params, optimizer.init(params))
+
+    def step(state: InnerState, inputs: tuple[Array, Batch]) -> tuple[InnerState, Any]:
+        index, batch = inputs
+        loss, grads = task.value_and_grad(state.params, batch)
+        seen_loss, seen_grads = jax.lax.stop_gradient((loss, grads)) if first_order else (loss, grads)
+        updates, opt_state = optimizer.update(
+            seen_grads,
+            state.opt_state,
+            state.params,
+            value=seen_loss,
+            value_fn=partial(_value, task, batch),
+        )
+        seen = None
+        if probe is not None:
+            step_key = jax.random.fold_in(probe_key, index)
+            seen = probe(
+                Step(index, state.params, batch, loss, grads, updates, state.opt_state, opt_state, step_key)
+            )
+        return InnerState(optax.apply_updates(state.params, updates), opt_state), (loss, seen)
+
+    body = jax.checkpoint(step) if checkpoint else step
+
+    def draw(index: Array) -> Batch:
+        return task.sample(jax.random.fold_in(batch_key, index))
+
+    def chunk(state: InnerState, indices: Array) -> tuple[InnerState, Any]:
+        return jax.lax.scan(body, state, (indices, jax.vmap(draw)(indices)))
+
+    ahead = _largest_divisor(num_steps, _STEPS_DRAWN_AHEAD)
+    indices = jnp.arange(num_steps).reshape(-1, ahead)
+    if len(indices) == 1:
+        state, (losses, probes) = chunk(state, indices[0])
+    else:
+        state, stacked = jax.lax.scan(chunk, state, indices)
+        losses, probes = jax.tree.map(lambda x: x.reshape(num_steps, *x.shape[2:]), stacked)
+    last_batch = draw(jnp.asarray(num_steps))
+    final_loss, final_grads = task.value_and_grad(state.params, last_batch)
+    return Trajectory(jnp.concatenate([losses, final_loss[None]]), state, final_grads, probes)
+
+
+def _value(task: Task, batch: Batch, params: Params) -> Float[Array, "..."]:
+    """The loss as a function of the parameters alone, for optimizers that probe it."""
+    return task.loss(params, batch)
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    """The largest divisor of `number` that is at most `limit`."""
+    return max(divisor for divisor in range(1, limit + 1) if number % divisor == 0)
