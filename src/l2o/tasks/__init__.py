@@ -1,5 +1,47 @@
 """What gets optimized."""
 
+from l2o.tasks import datasets as datasets
+from l2o.tasks.conv_nets import (
+    ConvNet as ConvNet,
+    Convolution as Convolution,
+    cifar_conv as cifar_conv,
+    four_layer_conv as four_layer_conv,
+    mnist_conv as mnist_conv,
+)
+from l2o.tasks.image_classification import (
+    ImageClassification as ImageClassification,
+    ImageClassificationFamily as ImageClassificationFamily,
+    image_mlp as image_mlp,
+    image_mlp_family as image_mlp_family,
+)
+from l2o.tasks.language_model import (
+    CharacterLanguageModel as CharacterLanguageModel,
+    CharacterLanguageModelFamily as CharacterLanguageModelFamily,
+    character_mlp as character_mlp,
+    character_mlp_family as character_mlp_family,
+)
+from l2o.tasks.lasso import Lasso as Lasso, LassoFamily as LassoFamily
+from l2o.tasks.least_squares import (
+    LeastSquares as LeastSquares,
+    LeastSquaresFamily as LeastSquaresFamily,
+)
+from l2o.tasks.logistic_regression import (
+    LogisticRegression as LogisticRegression,
+    LogisticRegressionFamily as LogisticRegressionFamily,
+)
+from l2o.tasks.networks import (
+    MLP as MLP,
+    Activation as Activation,
+    MLPFamily as MLPFamily,
+    Network as Network,
+)
+from l2o.tasks.quadratic import Quadratic as Quadratic, QuadraticFamily as QuadraticFamily
+from l2o.tasks.rastrigin import Rastrigin as Rastrigin, RastriginFamily as RastriginFamily
+from l2o.tasks.reparameterized import (
+    Reparameterized as Reparameterized,
+    ReparameterizedFamily as ReparameterizedFamily,
+)
+from l2o.tasks.rosenbrock import Rosenbrock as Rosenbrock
 from l2o.tasks.task import (
     Batch as Batch,
     Params as Params,
@@ -8,3 +50,4 @@ from l2o.tasks.task import (
     TaskFamily as TaskFamily,
 )
 from l2o.tasks.task_batch import TaskBatch as TaskBatch
+from l2o.tasks.two_moons import TwoMoons as TwoMoons, TwoMoonsFamily as TwoMoonsFamily

@@ -1,0 +1,27 @@
+"""Real data with fixed, named splits, as arrays on the device.
+
+The digits, breast-cancer and two-moons sets come with scikit-learn and need no files. The others
+are read from the folder that the environment variable `L2O_DATA` names (`data_folder`).
+"""
+
+from l2o.tasks.datasets.bundled import (
+    breast_cancer as breast_cancer,
+    digits as digits,
+    two_moons as two_moons,
+)
+from l2o.tasks.datasets.cifar import cifar10 as cifar10
+from l2o.tasks.datasets.classification import (
+    Classification as Classification,
+    Split as Split,
+    average_pool as average_pool,
+    subset as subset,
+)
+from l2o.tasks.datasets.folders import (
+    DataError as DataError,
+    cache_folder as cache_folder,
+    data_folder as data_folder,
+)
+from l2o.tasks.datasets.idx import read_idx as read_idx
+from l2o.tasks.datasets.image_folder import image_folder as image_folder
+from l2o.tasks.datasets.mnist import mnist as mnist
+from l2o.tasks.datasets.text import Text as Text, tiny_shakespeare as tiny_shakespeare

@@ -1,0 +1,192 @@
+"""Labelled data with named splits, and ways to make it smaller."""
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Shaped
+
+from l2o.tasks.checks import check_at_least, check_choice
+
+Split = Literal["train", "validation", "test"]
+"""The name of a split."""
+
+_SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+class Classification(eqx.Module):
+    """Labelled inputs in three fixed splits.
+
+    Inputs are single-precision arrays of vectors `(rows, features)` or images
+    `(rows, height, width, channels)`; labels count from 0.
+    """
+
+    train_inputs: Float[Array, "train *shape"]
+    train_labels: Int[Array, " train"]
+    validation_inputs: Float[Array, "validation *shape"]
+    validation_labels: Int[Array, " validation"]
+    test_inputs: Float[Array, "test *shape"]
+    test_labels: Int[Array, " test"]
+    num_classes: int = eqx.field(static=True)
+    name: str = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        for split in _SPLITS:
+            inputs, labels = self.split(split)
+            if labels.shape != inputs.shape[:1] or labels.size == 0:
+                raise ValueError(
+                    f"The {split} split of {self.name!r} must have one label a row and at least "
+                    f"one row, got inputs {inputs.shape} and labels {labels.shape}."
+                )
+            if inputs.shape[1:] != self.input_shape:
+                raise ValueError(
+                    f"All splits of {self.name!r} must have inputs of one shape, got "
+                    f"{self.input_shape} in train and {inputs.shape[1:]} in {split}."
+                )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        name: str,
+        inputs: Shaped[np.ndarray, "rows *shape"],
+        labels: Shaped[np.ndarray, " rows"],
+        *,
+        num_classes: int,
+        num_validation: int,
+        num_test: int = 0,
+        test: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Self:
+        """Splits arrays by a permutation that depends on the number of rows alone.
+
+        In the permuted order, the first rows are for training, the next `num_validation` for
+        validation and the last `num_test` for testing.
+
+        **Arguments:** `name`; `inputs`, byte images (divided by 255) or floating-point numbers
+        (taken as they are); `labels`, one class a row, from 0; `num_classes`; the sizes of the
+        splits, in rows; `test`, inputs and labels of a test split of its own, instead of
+        `num_test`.
+
+        **Returns:** the data set, on the device.
+
+        **Raises:** `ValueError` if no row is left to train on, or no row is there to test on.
+        """
+        num_train = len(inputs) - num_validation - num_test
+        check_at_least(f"the number of rows of {name!r} left to train on", num_train, 1)
+        order = fixed_permutation(len(inputs))
+        rows = np.split(order, [num_train, num_train + num_validation])
+        parts = [(inputs[part], labels[part]) for part in rows]
+        if test is not None:
+            parts[2] = test
+        return cls.from_splits(name, parts, num_classes=num_classes)
+
+    @classmethod
+    def from_splits(
+        cls, name: str, splits: Sequence[tuple[np.ndarray, np.ndarray]], *, num_classes: int
+    ) -> Self:
+        """Takes splits as they are.
+
+        **Arguments:** `name`; `splits`, inputs and labels to train on, for validation and for
+        testing, as for `from_arrays`; `num_classes`.
+
+        **Returns:** the data set, on the device.
+        """
+        arrays = [x for split in splits for x in (_as_inputs(split[0]), _as_labels(split[1]))]
+        return cls(*arrays, num_classes=num_classes, name=name)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one input."""
+        return self.train_inputs.shape[1:]
+
+    def split(self, name: Split) -> tuple[Float[Array, "rows *shape"], Int[Array, " rows"]]:
+        """The inputs and labels of a split, by its name."""
+        check_choice("split", name, _SPLITS)
+        return getattr(self, f"{name}_inputs"), getattr(self, f"{name}_labels")
+
+
+def fixed_permutation(count: int) -> Int[np.ndarray, " count"]:
+    """The permutation of `count` rows that all splits of this library use.
+
+    It sorts the raw output of the PCG64 bit generator, which NumPy keeps the same for ever,
+    unlike `Generator.permutation`.
+    """
+    return np.argsort(np.random.PCG64(0).random_raw(count), kind="stable")
+
+
+def subset(
+    dataset: Classification,
+    num_train: int,
+    *,
+    num_validation: int | None = None,
+    num_test: int | None = None,
+) -> Classification:
+    """The first rows of each split, for the low-data regime.
+
+    Rows are in the fixed random order of the data set, so that smaller subsets lie in larger
+    ones; classes are as balanced as chance makes them.
+
+    **Arguments:** `dataset`; how many rows of each split to keep, all of it where `None`.
+
+    **Returns:** the smaller data set, under the same name.
+
+    **Raises:** `ValueError` if a split has fewer rows than asked for, or less than one is asked
+    for.
+    """
+    arrays = []
+    counts = (num_train, num_validation, num_test)
+    for split, count in zip(_SPLITS, counts, strict=True):
+        inputs, labels = dataset.split(split)
+        count = len(labels) if count is None else count
+        if not 1 <= count <= len(labels):
+            raise ValueError(
+                f"The {split} split of {dataset.name!r} has {len(labels)} rows; asked for {count}."
+            )
+        arrays += [inputs[:count], labels[:count]]
+    return Classification(*arrays, num_classes=dataset.num_classes, name=dataset.name)
+
+
+def average_pool(dataset: Classification, factor: int = 2) -> Classification:
+    """Shrinks images by averaging squares of `factor` x `factor` pixels: MNIST to 14 x 14.
+
+    **Arguments:** `dataset` of images `(rows, height, width, channels)`; `factor`, a divisor of
+    their height and width.
+
+    **Returns:** the data set with smaller images, its name saying their size.
+
+    **Raises:** `ValueError` if the inputs are no images or `factor` divides them not.
+    """
+    shape = dataset.input_shape
+    if len(shape) != 3 or factor < 1 or shape[0] % factor or shape[1] % factor:
+        raise ValueError(
+            "average_pool takes images (height, width, channels) and a factor that divides "
+            f"height and width, got {shape} and {factor}."
+        )
+    height, width, channels = shape[0] // factor, shape[1] // factor, shape[2]
+
+    def pool(images: Array) -> Array:
+        squares = images.reshape(len(images), height, factor, width, factor, channels)
+        return squares.mean((2, 4))
+
+    return Classification(
+        pool(dataset.train_inputs),
+        dataset.train_labels,
+        pool(dataset.validation_inputs),
+        dataset.validation_labels,
+        pool(dataset.test_inputs),
+        dataset.test_labels,
+        num_classes=dataset.num_classes,
+        name=f"{dataset.name}_{height}x{width}",
+    )
+
+
+def _as_inputs(inputs: np.ndarray) -> Float[Array, "..."]:
+    """Inputs on the device in single precision, bytes scaled to [0, 1]."""
+    scaled = inputs.astype(np.float32)
+    return jnp.asarray(scaled / np.float32(255) if inputs.dtype == np.uint8 else scaled)
+
+
+def _as_labels(labels: np.ndarray) -> Int[Array, " rows"]:
+    """Labels on the device."""
+    return jnp.asarray(labels.astype(np.int32))

@@ -1,0 +1,65 @@
+"""Text as numbers, a character each."""
+
+from pathlib import Path
+from typing import Self
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from l2o.tasks.checks import check_choice
+from l2o.tasks.datasets.classification import Split
+from l2o.tasks.datasets.folders import DataError, data_folder, first_existing
+
+
+class Text(eqx.Module):
+    """A text in three contiguous splits, every character as its place in the vocabulary."""
+
+    train: Int[Array, " train"]
+    validation: Int[Array, " validation"]
+    test: Int[Array, " test"]
+    vocabulary: str = eqx.field(static=True)
+    """All characters of the text, sorted."""
+    name: str = eqx.field(static=True)
+
+    @classmethod
+    def from_string(cls, name: str, text: str) -> Self:
+        """Numbers the characters; the first 90 % are to train on, 5 % each for the rest.
+
+        **Arguments:** `name`; `text`, at least 20 characters, so that no split is empty.
+
+        **Raises:** `ValueError` if the text is shorter.
+        """
+        if len(text) < 20:
+            raise ValueError(f"A text must have at least 20 characters, got {len(text)}.")
+        points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+        vocabulary, numbers = np.unique(points, return_inverse=True)
+        num_train, num_validation = int(0.9 * len(text)), int(0.05 * len(text))
+        parts = np.split(numbers.astype(np.int32), [num_train, num_train + num_validation])
+        train, validation, test = (jnp.asarray(part) for part in parts)
+        return cls(train, validation, test, "".join(map(chr, vocabulary)), name)
+
+    def split(self, name: Split) -> Int[Array, " characters"]:
+        """The characters of a split, by its name."""
+        check_choice("split", name, ("train", "validation", "test"))
+        return getattr(self, name)
+
+
+def tiny_shakespeare(folder: str | Path | None = None) -> Text:
+    """Plays of Shakespeare, 1,115,394 characters of 65 kinds: `folder/tinyshakespeare.txt`.
+
+    Splits are contiguous, 90 %, 5 % and 5 %, as TensorFlow Datasets takes them.
+
+    **Arguments:** `folder`, by default the one that `L2O_DATA` names.
+
+    **Raises:** `DataError` if the file is missing or no text.
+
+    Source: Karpathy, "char-rnn" (2015).
+    """
+    folder = data_folder() if folder is None else Path(folder)
+    path = first_existing("Tiny Shakespeare", [folder / "tinyshakespeare.txt"])
+    try:
+        return Text.from_string("tiny_shakespeare", path.read_bytes().decode("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as a text in UTF-8: {error}") from error

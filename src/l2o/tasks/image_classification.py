@@ -1,0 +1,172 @@
+"""Classification of images, or anything else with labels, by minibatches."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from l2o.tasks.checks import check_at_least, check_choice
+from l2o.tasks.datasets import Classification, Split
+from l2o.tasks.metrics import classification_metrics, cross_entropy
+from l2o.tasks.networks import MLP, Activation, MLPFamily, Network
+from l2o.tasks.task import Params, Task, TaskFamily
+
+LabelledBatch = tuple[Float[Array, "batch *shape"], Int[Array, " batch"]]
+"""Inputs and labels of a minibatch."""
+
+
+class ImageClassification(Task):
+    """Softmax cross-entropy of a network on random minibatches of a data set.
+
+    **Arguments:**
+
+    - `dataset`: what to learn.
+    - `network`: from inputs to one logit a class.
+    - `batch_size`: rows in a minibatch, drawn independently and with replacement.
+    - `split`: what minibatches are drawn from. Anything but "train" is there to reproduce
+      published experiments that trained on test data.
+    - `judge_on`: the split that `evaluate` uses: "test", or "validation" for choices that must
+      not see test data, such as those of meta-training.
+    - `train_rows`: if given, minibatches are drawn from these rows of the split alone.
+
+    **Raises:** `ValueError` for a batch size less than 1 or an unknown split.
+    """
+
+    dataset: Classification
+    network: Network
+    batch_size: int = eqx.field(static=True, default=128)
+    split: Split = eqx.field(static=True, default="train")
+    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+    train_rows: Int[Array, " rows"] | None = None
+
+    def __check_init__(self) -> None:
+        check_at_least("batch_size", self.batch_size, 1)
+        check_choice("split", self.split, ("train", "validation", "test"))
+        check_choice("judge_on", self.judge_on, ("test", "validation"))
+
+    def init(self, key: PRNGKeyArray) -> Params:
+        """Draws the network's parameters."""
+        return self.network.init(key)
+
+    def sample(self, key: PRNGKeyArray) -> LabelledBatch:
+        """Draws a minibatch."""
+        inputs, labels = self.dataset.split(self.split)
+        num_rows = len(labels) if self.train_rows is None else len(self.train_rows)
+        rows = jax.random.randint(key, (self.batch_size,), 0, num_rows)
+        if self.train_rows is not None:
+            rows = self.train_rows[rows]
+        return inputs[rows], labels[rows]
+
+    def loss(self, params: Params, batch: LabelledBatch) -> Float[Array, ""]:
+        """The mean cross-entropy on a minibatch, in nats."""
+        inputs, labels = batch
+        return cross_entropy(self.network(params, inputs), labels)
+
+    def evaluate(self, params: Params) -> dict[str, Float[Array, ""]]:
+        """Loss, in nats, and accuracy on the whole split to judge on.
+
+        **Returns:** `test_loss` and `test_accuracy`, or the same with `validation`.
+        """
+        inputs, labels = self.dataset.split(self.judge_on)
+        return classification_metrics(
+            self.judge_on, lambda x: self.network(params, x), inputs, labels
+        )
+
+
+class ImageClassificationFamily(TaskFamily):
+    """Image classification with a random network, on all of the data or a random part of it.
+
+    The data set is shared by all tasks: a `TaskBatch` keeps it once.
+
+    **Arguments:** as for `ImageClassification`, and
+
+    - `network`: a network, or a `MLPFamily` to draw it from.
+    - `num_train`: if given, every task has this many random rows of the split, drawn without
+      replacement, to train on.
+
+    **Raises:** `ValueError` for numbers out of range or an unknown split.
+    """
+
+    dataset: Classification
+    network: Network | MLPFamily
+    num_train: int | None = eqx.field(static=True, default=None)
+    batch_size: int = eqx.field(static=True, default=128)
+    split: Split = eqx.field(static=True, default="train")
+    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+
+    def __check_init__(self) -> None:
+        check_at_least("batch_size", self.batch_size, 1)
+        check_choice("split", self.split, ("train", "validation", "test"))
+        check_choice("judge_on", self.judge_on, ("test", "validation"))
+        if self.num_train is not None:
+            check_at_least("num_train", self.num_train, 1)
+            rows = len(self.dataset.split(self.split)[1])
+            check_at_least(f"the number of rows of {self.dataset.name!r}", rows, self.num_train)
+
+    def sample(self, key: PRNGKeyArray) -> ImageClassification:
+        """Draws a task."""
+        network_key, row_key = jax.random.split(key)
+        network, train_rows = self.network, None
+        if isinstance(network, MLPFamily):
+            network = network.sample(network_key)
+        if self.num_train is not None:
+            num_rows = len(self.dataset.split(self.split)[1])
+            train_rows = jax.random.choice(row_key, num_rows, (self.num_train,), replace=False)
+        return ImageClassification(
+            self.dataset, network, self.batch_size, self.split, self.judge_on, train_rows
+        )
+
+
+def image_mlp(
+    dataset: Classification,
+    hidden: Sequence[int] = (20,),
+    activation: Activation = "relu",
+    *,
+    init_std: float | None = None,
+    **options: Any,
+) -> ImageClassification:
+    """Classification by a multilayer perceptron of the right size for a data set.
+
+    The optimizees of Open-L2O, for which learned optimizers are usually trained, are
+    `image_mlp(mnist(), (20,), "sigmoid", init_std=0.01)`, the same with "relu", and a deeper one
+    with `hidden=(20, 20)`.
+
+    **Arguments:** `dataset`; `hidden`, the units of each hidden layer; `activation` and
+    `init_std`, as for `MLP`; further `options`, as for `ImageClassification`.
+
+    **Raises:** `ValueError` for an unknown activation or numbers out of range.
+    """
+    network = MLP(_sizes(dataset, hidden), activation, init_std)
+    return ImageClassification(dataset, network, **options)
+
+
+def image_mlp_family(
+    dataset: Classification,
+    hidden: Sequence[int] = (20,),
+    activations: Sequence[Activation] = ("relu", "sigmoid", "tanh"),
+    *,
+    min_width: int | None = None,
+    max_log_init_scale: float = 0.0,
+    init_std: float | None = None,
+    **options: Any,
+) -> ImageClassificationFamily:
+    """Classification by random multilayer perceptrons of the right size for a data set.
+
+    **Arguments:** `dataset`; `hidden`, the largest number of units of each hidden layer;
+    `activations`, `min_width`, `max_log_init_scale` and `init_std`, as for `MLPFamily`; further
+    `options`, as for `ImageClassificationFamily`.
+
+    **Raises:** `ValueError` for an unknown activation or numbers out of range.
+    """
+    networks = MLPFamily(
+        _sizes(dataset, hidden), tuple(activations), min_width, max_log_init_scale, init_std
+    )
+    return ImageClassificationFamily(dataset, networks, **options)
+
+
+def _sizes(dataset: Classification, hidden: Sequence[int]) -> tuple[int, ...]:
+    """The sizes of all layers of a perceptron for a data set."""
+    return (math.prod(dataset.input_shape), *hidden, dataset.num_classes)

@@ -1,0 +1,182 @@
+"""A small language model on characters."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from l2o.tasks.checks import check_at_least, check_choice
+from l2o.tasks.datasets import Split, Text
+from l2o.tasks.metrics import classification_metrics, cross_entropy
+from l2o.tasks.networks import MLP, Activation, MLPFamily
+from l2o.tasks.task import Params, Task, TaskFamily
+
+
+class CharacterLanguageModel(Task):
+    """Predicts a character from the `context` characters before it, by a perceptron.
+
+    Each character of the context is embedded as a vector; the vectors, side by side, go through
+    a multilayer perceptron (Bengio et al. 2003). Parameters are `{"embedding", "layers"}`; the
+    embedding starts standard normal. A minibatch is `batch_size` windows of `context + 1`
+    characters, drawn independently.
+
+    **Arguments:**
+
+    - `text`: what to learn.
+    - `network`: from `context` times the embedding's size to one logit a character.
+    - `context`: how many characters to look back, at least 1.
+    - `batch_size`, `split`, `judge_on`: as for `ImageClassification`.
+
+    **Raises:** `ValueError` for numbers out of range, an unknown split, splits of the text that
+    are no longer than the context, or a network that does not fit.
+    """
+
+    text: Text
+    network: MLP
+    context: int = eqx.field(static=True, default=8)
+    batch_size: int = eqx.field(static=True, default=128)
+    split: Split = eqx.field(static=True, default="train")
+    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+
+    def __check_init__(self) -> None:
+        _check(self)
+        inputs, outputs = self.network.sizes[0], self.network.sizes[-1]
+        if inputs % self.context or outputs != len(self.text.vocabulary):
+            raise ValueError(
+                f"The network must have a multiple of {self.context} inputs and "
+                f"{len(self.text.vocabulary)} outputs, got {inputs} and {outputs}."
+            )
+
+    def init(self, key: PRNGKeyArray) -> Params:
+        """Draws the embedding and the network's parameters."""
+        embedding_key, network_key = jax.random.split(key)
+        shape = (len(self.text.vocabulary), self.network.sizes[0] // self.context)
+        embedding = jax.random.normal(embedding_key, shape)
+        return {"embedding": embedding, "layers": self.network.init(network_key)}
+
+    def sample(self, key: PRNGKeyArray) -> Int[Array, "batch window"]:
+        """Draws windows of `context + 1` characters."""
+        characters = self.text.split(self.split)
+        last = len(characters) - self.context
+        return self._windows(characters, jax.random.randint(key, (self.batch_size,), 0, last))
+
+    def _windows(
+        self, characters: Int[Array, " characters"], starts: Int[Array, " windows"]
+    ) -> Int[Array, "windows window"]:
+        """The windows that begin at `starts`."""
+        return characters[starts[:, None] + jnp.arange(self.context + 1)]
+
+    def _logits(
+        self, params: Params, context: Int[Array, "batch context"]
+    ) -> Float[Array, "batch characters"]:
+        """Logits of the next character."""
+        return self.network(params["layers"], params["embedding"][context])
+
+    def loss(self, params: Params, batch: Int[Array, "batch window"]) -> Float[Array, ""]:
+        """The mean cross-entropy of the last character of each window, in nats."""
+        return cross_entropy(self._logits(params, batch[:, :-1]), batch[:, -1])
+
+    def evaluate(self, params: Params) -> dict[str, Float[Array, ""]]:
+        """Loss and accuracy over every character of the split that has a full context before it.
+
+        **Returns:** `test_loss`, in nats a character, and `test_accuracy`, or the same with
+        `validation`.
+        """
+        characters = self.text.split(self.judge_on)
+        windows = self._windows(characters, jnp.arange(len(characters) - self.context))
+        return classification_metrics(
+            self.judge_on, lambda x: self._logits(params, x), windows[:, :-1], windows[:, -1]
+        )
+
+
+class CharacterLanguageModelFamily(TaskFamily):
+    """Language models with a random network; the text is shared by all tasks.
+
+    **Arguments:** as for `CharacterLanguageModel`, but `network` is the `MLPFamily` to draw from.
+
+    **Raises:** `ValueError` for numbers out of range or an unknown split.
+    """
+
+    text: Text
+    network: MLPFamily
+    context: int = eqx.field(static=True, default=8)
+    batch_size: int = eqx.field(static=True, default=128)
+    split: Split = eqx.field(static=True, default="train")
+    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+
+    def __check_init__(self) -> None:
+        _check(self)
+
+    def sample(self, key: PRNGKeyArray) -> CharacterLanguageModel:
+        """Draws a task."""
+        network = self.network.sample(key)
+        return CharacterLanguageModel(
+            self.text, network, self.context, self.batch_size, self.split, self.judge_on
+        )
+
+
+def character_mlp(
+    text: Text,
+    hidden: Sequence[int] = (64,),
+    activation: Activation = "tanh",
+    *,
+    context: int = 8,
+    embedding_size: int = 16,
+    init_std: float | None = None,
+    **options: Any,
+) -> CharacterLanguageModel:
+    """A language model with a perceptron of the right size for a text.
+
+    **Arguments:** `text`; `hidden`, the units of each hidden layer; `activation` and `init_std`,
+    as for `MLP`; `context`, how many characters to look back; `embedding_size`, numbers a
+    character; further `options`, as for `CharacterLanguageModel`.
+
+    **Raises:** `ValueError` for an unknown activation or numbers out of range.
+    """
+    network = MLP(_sizes(text, hidden, context, embedding_size), activation, init_std)
+    return CharacterLanguageModel(text, network, context, **options)
+
+
+def character_mlp_family(
+    text: Text,
+    hidden: Sequence[int] = (64,),
+    activations: Sequence[Activation] = ("relu", "sigmoid", "tanh"),
+    *,
+    context: int = 8,
+    embedding_size: int = 16,
+    min_width: int | None = None,
+    max_log_init_scale: float = 0.0,
+    init_std: float | None = None,
+    **options: Any,
+) -> CharacterLanguageModelFamily:
+    """Language models with random perceptrons of the right size for a text.
+
+    **Arguments:** `text`; `hidden`, the largest number of units of each hidden layer;
+    `activations`, `min_width`, `max_log_init_scale` and `init_std`, as for `MLPFamily`; `context`
+    and `embedding_size`, as for `character_mlp`; further `options`, as for
+    `CharacterLanguageModelFamily`.
+
+    **Raises:** `ValueError` for an unknown activation or numbers out of range.
+    """
+    sizes = _sizes(text, hidden, context, embedding_size)
+    networks = MLPFamily(sizes, tuple(activations), min_width, max_log_init_scale, init_std)
+    return CharacterLanguageModelFamily(text, networks, context, **options)
+
+
+def _sizes(text: Text, hidden: Sequence[int], context: int, embedding_size: int) -> tuple[int, ...]:
+    """The sizes of all layers of a perceptron for a text."""
+    return (context * embedding_size, *hidden, len(text.vocabulary))
+
+
+def _check(model: CharacterLanguageModel | CharacterLanguageModelFamily) -> None:
+    """Checks the fields that a language model and its family have in common."""
+    check_at_least("context", model.context, 1)
+    check_at_least("batch_size", model.batch_size, 1)
+    check_choice("split", model.split, ("train", "validation", "test"))
+    check_choice("judge_on", model.judge_on, ("test", "validation"))
+    for split in (model.split, model.judge_on):
+        length = len(model.text.split(split))
+        check_at_least(f"the length of the {split} split", length, model.context + 1)

@@ -1,0 +1,65 @@
+"""The lasso: least squares with a penalty that favours zeros."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.tasks.checks import check_at_least
+from l2o.tasks.task import Batch, Task, TaskFamily
+
+
+class Lasso(Task):
+    """f(x) = ||Ax - b||^2 / 2 + l1_penalty ||x||_1.
+
+    Not differentiable where a coordinate is 0; there the gradient takes the penalty's slope as 0.
+
+    **Arguments:** `matrix`, A; `targets`, b; `l1_penalty`, at least 0.
+
+    **Raises:** `ValueError` if the penalty is negative.
+
+    Source: Tibshirani (1996); the form without a factor 1 / rows is that of Chen et al.,
+    "Learning to optimize: a primer and a benchmark" (2022).
+    """
+
+    matrix: Float[Array, "rows dimension"]
+    targets: Float[Array, " rows"]
+    l1_penalty: float = eqx.field(static=True, default=0.005)
+
+    def __check_init__(self) -> None:
+        check_at_least("l1_penalty", self.l1_penalty, 0)
+
+    def init(self, key: PRNGKeyArray) -> Float[Array, " dimension"]:
+        """Draws a standard normal start."""
+        return jax.random.normal(key, self.matrix.shape[1:])
+
+    def loss(self, params: Float[Array, " dimension"], batch: Batch = None) -> Float[Array, ""]:
+        """The value of f."""
+        del batch
+        residual = self.matrix @ params - self.targets
+        return jnp.sum(residual**2) / 2 + self.l1_penalty * jnp.sum(jnp.abs(params))
+
+
+class LassoFamily(TaskFamily):
+    """Lasso problems with standard normal A and b.
+
+    **Arguments:** `num_rows` of A and b; `dimension` of x; `l1_penalty`.
+
+    **Raises:** `ValueError` for sizes less than 1 or a negative penalty.
+    """
+
+    num_rows: int = eqx.field(static=True, default=5)
+    dimension: int = eqx.field(static=True, default=10)
+    l1_penalty: float = eqx.field(static=True, default=0.005)
+
+    def __check_init__(self) -> None:
+        check_at_least("num_rows", self.num_rows, 1)
+        check_at_least("dimension", self.dimension, 1)
+        check_at_least("l1_penalty", self.l1_penalty, 0)
+
+    def sample(self, key: PRNGKeyArray) -> Lasso:
+        """Draws A and b."""
+        matrix_key, target_key = jax.random.split(key)
+        matrix = jax.random.normal(matrix_key, (self.num_rows, self.dimension))
+        targets = jax.random.normal(target_key, (self.num_rows,))
+        return Lasso(matrix, targets, self.l1_penalty)

@@ -1,0 +1,55 @@
+"""Linear least squares."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.tasks.checks import check_at_least
+from l2o.tasks.task import Batch, Task, TaskFamily
+
+
+class LeastSquares(Task):
+    """f(x) = ||Ax - b||^2 / (2 rows): half the mean squared error of a linear regression.
+
+    **Arguments:** `matrix`, A; `targets`, b.
+    """
+
+    matrix: Float[Array, "rows dimension"]
+    targets: Float[Array, " rows"]
+
+    @property
+    def minimizer(self) -> Float[Array, " dimension"]:
+        """The minimiser; the shortest one, where there are several."""
+        return jnp.linalg.lstsq(self.matrix, self.targets)[0]
+
+    def init(self, key: PRNGKeyArray) -> Float[Array, " dimension"]:
+        """Draws a standard normal start."""
+        return jax.random.normal(key, self.matrix.shape[1:])
+
+    def loss(self, params: Float[Array, " dimension"], batch: Batch = None) -> Float[Array, ""]:
+        """The value of f. Its minimum is not 0 where the rows contradict each other."""
+        del batch
+        return jnp.mean((self.matrix @ params - self.targets) ** 2) / 2
+
+
+class LeastSquaresFamily(TaskFamily):
+    """Least squares with standard normal A and b.
+
+    **Arguments:** `num_rows` of A and b; `dimension` of x; both at least 1.
+
+    **Raises:** `ValueError` if one of them is less than 1.
+    """
+
+    num_rows: int = eqx.field(static=True, default=20)
+    dimension: int = eqx.field(static=True, default=10)
+
+    def __check_init__(self) -> None:
+        check_at_least("num_rows", self.num_rows, 1)
+        check_at_least("dimension", self.dimension, 1)
+
+    def sample(self, key: PRNGKeyArray) -> LeastSquares:
+        """Draws A and b."""
+        matrix_key, target_key = jax.random.split(key)
+        matrix = jax.random.normal(matrix_key, (self.num_rows, self.dimension))
+        return LeastSquares(matrix, jax.random.normal(target_key, (self.num_rows,)))

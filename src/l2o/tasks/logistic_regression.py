@@ -1,0 +1,116 @@
+"""Logistic regression: a linear classifier, convex to train."""
+
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.tasks import datasets
+from l2o.tasks.checks import check_at_least, check_choice
+from l2o.tasks.datasets import Classification
+from l2o.tasks.metrics import binary_cross_entropy, binary_metrics
+from l2o.tasks.task import Batch, Task, TaskFamily
+
+LinearParams = tuple[Float[Array, " features"], Float[Array, ""]]
+"""A weight a feature, and the bias."""
+
+
+class LogisticRegression(Task):
+    """Full-batch mean logistic loss of `x'w + bias`, plus l2_penalty ||w||^2 / 2.
+
+    The bias is not penalised.
+
+    **Arguments:** `dataset` with two classes and vectors as inputs, by default
+    `datasets.breast_cancer()`; `l2_penalty`, at least 0; `judge_on`, the split that `evaluate`
+    uses.
+
+    **Raises:** `ValueError` for a negative penalty, an unknown split, or a data set with other
+    than two classes or with images.
+    """
+
+    dataset: Classification
+    l2_penalty: float = eqx.field(static=True)
+    judge_on: Literal["test", "validation"] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        dataset: Classification | None = None,
+        *,
+        l2_penalty: float = 5e-4,
+        judge_on: Literal["test", "validation"] = "test",
+    ) -> None:
+        check_at_least("l2_penalty", l2_penalty, 0)
+        check_choice("judge_on", judge_on, ("test", "validation"))
+        self.dataset = datasets.breast_cancer() if dataset is None else dataset
+        if self.dataset.num_classes != 2 or len(self.dataset.input_shape) != 1:
+            raise ValueError(
+                "Logistic regression takes two classes and vectors as inputs; "
+                f"{self.dataset.name!r} has {self.dataset.num_classes} classes and inputs of "
+                f"shape {self.dataset.input_shape}."
+            )
+        self.l2_penalty = l2_penalty
+        self.judge_on = judge_on
+
+    def init(self, key: PRNGKeyArray) -> LinearParams:
+        """Draws weights with variance 1 / features, and a bias of zero."""
+        (features,) = self.dataset.input_shape
+        return jax.random.normal(key, (features,)) / jnp.sqrt(features), jnp.zeros(())
+
+    def loss(self, params: LinearParams, batch: Batch = None) -> Float[Array, ""]:
+        """The loss on the whole train split, with the penalty."""
+        del batch
+        weight, bias = params
+        logits = self.dataset.train_inputs @ weight + bias
+        loss = binary_cross_entropy(logits, self.dataset.train_labels)
+        return loss + self.l2_penalty * jnp.sum(weight**2) / 2
+
+    def evaluate(self, params: LinearParams) -> dict[str, Float[Array, ""]]:
+        """Loss, without the penalty, and accuracy on the split to judge on."""
+        weight, bias = params
+        inputs, labels = self.dataset.split(self.judge_on)
+        return binary_metrics(self.judge_on, inputs @ weight + bias, labels)
+
+
+class LogisticRegressionFamily(TaskFamily):
+    """Logistic regressions between two random Gaussian clouds, half of the points from each.
+
+    Means are standard normal; a covariance is MM' with a matrix M of normal entries of variance
+    1 / dimension. The kind of problem, and the defaults, follow Li and Malik, "Learning to
+    optimize" (2017), who do not say how they draw means and covariances: that is ours.
+
+    **Arguments:** `num_points` in each split, at least 2; `dimension`, at least 1; `l2_penalty`
+    and `judge_on`, as for `LogisticRegression`.
+
+    **Raises:** `ValueError` for numbers out of range or an unknown split.
+    """
+
+    num_points: int = eqx.field(static=True, default=100)
+    dimension: int = eqx.field(static=True, default=3)
+    l2_penalty: float = eqx.field(static=True, default=5e-4)
+    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+
+    def __check_init__(self) -> None:
+        check_at_least("num_points", self.num_points, 2)
+        check_at_least("dimension", self.dimension, 1)
+        check_at_least("l2_penalty", self.l2_penalty, 0)
+        check_choice("judge_on", self.judge_on, ("test", "validation"))
+
+    def sample(self, key: PRNGKeyArray) -> LogisticRegression:
+        """Draws two clouds, and the points of all three splits from them."""
+        mean_key, root_key, *point_keys = jax.random.split(key, 5)
+        means = jax.random.normal(mean_key, (2, self.dimension))
+        roots = jax.random.normal(root_key, (2, self.dimension, self.dimension))
+        roots = roots / jnp.sqrt(self.dimension)
+
+        def draw(
+            key: PRNGKeyArray,
+        ) -> tuple[Float[Array, "points dimension"], Int[Array, " points"]]:
+            labels = jnp.arange(self.num_points) % 2
+            noise = jax.random.normal(key, (self.num_points, self.dimension))
+            return means[labels] + jnp.einsum("nij,nj->ni", roots[labels], noise), labels
+
+        arrays = [array for point_key in point_keys for array in draw(point_key)]
+        dataset = Classification(*arrays, num_classes=2, name="two_gaussians")
+        return LogisticRegression(dataset, l2_penalty=self.l2_penalty, judge_on=self.judge_on)

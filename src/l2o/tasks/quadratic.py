@@ -1,0 +1,85 @@
+"""Convex quadratics."""
+
+from typing import Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.tasks.checks import check_at_least
+from l2o.tasks.task import Batch, Task, TaskFamily
+
+
+class Quadratic(Task):
+    """f(x) = x'Hx / 2 + x'v + offset, with the offset that makes the minimum 0.
+
+    It is kept, and computed, as (x - m)'H(x - m) / 2 around its minimiser m: the same function,
+    whose rounding error vanishes with f itself, while the sum above would end at a floor of
+    about 1e-7 times its largest term.
+
+    **Arguments:** `hessian`, H, symmetric and positive semi-definite; `minimizer`, m.
+    """
+
+    hessian: Float[Array, "dimension dimension"]
+    minimizer: Float[Array, " dimension"]
+
+    @classmethod
+    def from_linear(
+        cls, hessian: Float[Array, "dimension dimension"], linear: Float[Array, " dimension"]
+    ) -> Self:
+        """The quadratic with the given H, which must be positive definite, and v."""
+        return cls(hessian, -jnp.linalg.solve(hessian, linear))
+
+    @property
+    def linear(self) -> Float[Array, " dimension"]:
+        """The coefficient v of x."""
+        return -self.hessian @ self.minimizer
+
+    @property
+    def offset(self) -> Float[Array, ""]:
+        """The constant that makes the minimum 0."""
+        return self.minimizer @ self.hessian @ self.minimizer / 2
+
+    def init(self, key: PRNGKeyArray) -> Float[Array, " dimension"]:
+        """Draws a standard normal start."""
+        return jax.random.normal(key, self.minimizer.shape)
+
+    def loss(self, params: Float[Array, " dimension"], batch: Batch = None) -> Float[Array, ""]:
+        """The value of f."""
+        del batch
+        distance = params - self.minimizer
+        return distance @ self.hessian @ distance / 2
+
+
+class QuadraticFamily(TaskFamily):
+    """Quadratics with log-uniform eigenvalues in random directions.
+
+    The base-10 logarithms of the eigenvalues of H are uniform and independent, its eigenvectors
+    uniformly random, and v is standard normal. The defaults are the linear-regression task of
+    Maheswaranathan et al. (2021) as their public code draws it.
+
+    **Arguments:** `dimension`, at least 1; `log10_eigenvalues`, their smallest and largest value.
+
+    **Raises:** `ValueError` if the dimension is less than 1 or the bounds are in disorder.
+    """
+
+    dimension: int = eqx.field(static=True, default=5)
+    log10_eigenvalues: tuple[float, float] = eqx.field(static=True, default=(-3.0, 0.0))
+
+    def __check_init__(self) -> None:
+        check_at_least("dimension", self.dimension, 1)
+        low, high = self.log10_eigenvalues
+        check_at_least("the upper bound of log10_eigenvalues", high, low)
+
+    def sample(self, key: PRNGKeyArray) -> Quadratic:
+        """Draws a quadratic."""
+        eigenvalue_key, direction_key, linear_key = jax.random.split(key, 3)
+        low, high = self.log10_eigenvalues
+        exponents = jax.random.uniform(eigenvalue_key, (self.dimension,), minval=low, maxval=high)
+        eigenvalues = 10.0**exponents
+        directions = jax.random.orthogonal(direction_key, self.dimension)
+        linear = jax.random.normal(linear_key, (self.dimension,))
+        hessian = (directions * eigenvalues) @ directions.T
+        minimizer = -directions @ ((linear @ directions) / eigenvalues)
+        return Quadratic(hessian, minimizer)

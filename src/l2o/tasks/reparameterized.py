@@ -1,0 +1,82 @@
+"""The same task in other units: a random rescaling of every parameter."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.tasks.checks import check_at_least
+from l2o.tasks.task import Batch, Params, Task, TaskFamily
+
+
+class Reparameterized(Task):
+    """A task whose parameters are those of another divided by scales c: f(c x) instead of f(x).
+
+    Losses along a path are the same, gradients are multiplied by c, so an optimizer that is to
+    do well on random scales must not rely on the size of gradients.
+
+    **Arguments:** `task`; `log_scale`, the logarithms of c, with the structure and shapes of the
+    task's parameters.
+
+    Source: the random scaling of Lv, Jiang and Li, "Learning gradient descent: better
+    generalization and longer horizons" (2017), section 4.1.
+    """
+
+    task: Task
+    log_scale: Params
+
+    def _original(self, params: Params) -> Params:
+        """The parameters in the units of the original task."""
+        return jax.tree.map(lambda x, r: x * jnp.exp(r), params, self.log_scale)
+
+    def init(self, key: PRNGKeyArray) -> Params:
+        """The task's own initial parameters, in the new units."""
+        return jax.tree.map(lambda x, r: x * jnp.exp(-r), self.task.init(key), self.log_scale)
+
+    def sample(self, key: PRNGKeyArray) -> Batch:
+        """The task's own minibatch."""
+        return self.task.sample(key)
+
+    def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
+        """The task's own loss."""
+        return self.task.loss(self._original(params), batch)
+
+    def value_and_grad(self, params: Params, batch: Batch) -> tuple[Float[Array, "..."], Params]:
+        """The task's own loss, or losses, with gradients in the new units."""
+        value, grads = self.task.value_and_grad(self._original(params), batch)
+        # Gradients of several losses have leading axes, over which the scales broadcast.
+        return value, jax.tree.map(lambda g, r: g * jnp.exp(r), grads, self.log_scale)
+
+    def evaluate(self, params: Params) -> dict[str, Float[Array, ""]]:
+        """The task's own held-out metrics."""
+        return self.task.evaluate(self._original(params))
+
+
+class ReparameterizedFamily(TaskFamily):
+    """Tasks of another family, each in random units: c = exp(U(-r, r)) for every parameter.
+
+    **Arguments:** `family`; `max_log_scale`, r, at least 0; 3 is the choice of Lv, Jiang and Li
+    (2017).
+
+    **Raises:** `ValueError` if r is negative.
+    """
+
+    family: TaskFamily
+    max_log_scale: float = eqx.field(static=True, default=3.0)
+
+    def __check_init__(self) -> None:
+        check_at_least("max_log_scale", self.max_log_scale, 0)
+
+    def sample(self, key: PRNGKeyArray) -> Reparameterized:
+        """Draws a task and its units."""
+        task_key, scale_key = jax.random.split(key)
+        task = self.family.sample(task_key)
+        shapes, treedef = jax.tree.flatten(jax.eval_shape(task.init, task_key))
+        r = self.max_log_scale
+        scales = [
+            jax.random.uniform(leaf_key, shape.shape, shape.dtype, minval=-r, maxval=r)
+            for leaf_key, shape in zip(
+                jax.random.split(scale_key, len(shapes)), shapes, strict=True
+            )
+        ]
+        return Reparameterized(task, jax.tree.unflatten(treedef, scales))
