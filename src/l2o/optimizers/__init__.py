@@ -5,6 +5,23 @@ from l2o.optimizers.coordinatewise import (
     CoordinatewiseState as CoordinatewiseState,
     per_task as per_task,
 )
+from l2o.optimizers.hand_designed import (
+    ALL_HAND_DESIGNED as ALL_HAND_DESIGNED,
+    HandDesigned as HandDesigned,
+    LogUniform as LogUniform,
+    OneMinusLogUniform as OneMinusLogUniform,
+    SearchRange as SearchRange,
+    Uniform as Uniform,
+    adagrad as adagrad,
+    adam as adam,
+    adamw as adamw,
+    adan as adan,
+    lion as lion,
+    momentum as momentum,
+    nesterov as nesterov,
+    rmsprop as rmsprop,
+    sgd as sgd,
+)
 from l2o.optimizers.learned_optimizer import (
     LearnedOptimizer as LearnedOptimizer,
     OptaxOptimizer as OptaxOptimizer,

@@ -1,0 +1,209 @@
+"""Tuning a hand-designed optimizer as hard as a fair comparison asks for."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.evaluation.draw import Draw, draw_tasks, tuning_key
+from l2o.objectives import MeanLoss, Objective
+from l2o.optimizers import HandDesigned, OptaxOptimizer
+from l2o.tasks import TaskFamily
+from l2o.tasks.checks import check_at_least
+
+# How far from the best configuration so far each round of refinement looks: the standard
+# deviation of the normal distribution it draws from, as a share of each range.
+_REFINEMENTS = (0.1, 0.03, 0.01)
+# Running more configurations than this side by side is hardly faster on a CPU.
+_MOST_AT_ONCE = 64
+# Configurations at once times the numbers that each keeps in memory: 1 GiB in single precision.
+_MOST_NUMBERS_AT_ONCE = 2**28
+# A rough guess at the numbers kept per parameter (gradient, optimizer state, updates and copies)
+# and per number of a minibatch (what the loss leaves for its gradient).
+_NUMBERS_PER_INPUT = 8
+
+
+class Tuned(eqx.Module):
+    """The best configuration that `tune` found, and all that it tried."""
+
+    hand_designed: HandDesigned
+    hyperparameters: dict[str, float]
+    """The best configuration."""
+    score: float
+    """The objective of the best configuration, averaged over tasks; infinite if all diverged."""
+    edges: tuple[str, ...]
+    """The hyperparameters whose best value is on the edge of its range, which then may be too
+    narrow."""
+    configurations: dict[str, Float[np.ndarray, " configurations"]]
+    """All configurations in the order they were tried, the defaults first."""
+    scores: Float[np.ndarray, " configurations"]
+    """The objective of each, averaged over tasks; infinite where that is not finite."""
+    num_diverged: int
+    """The number of configurations whose score is infinite."""
+    num_tasks: int
+    num_steps: int
+
+    @property
+    def name(self) -> str:
+        """The name of the optimizer."""
+        return self.hand_designed.name
+
+    @property
+    def optimizer(self) -> OptaxOptimizer:
+        """The optimizer with the best hyperparameters."""
+        return self.hand_designed.with_hyperparameters(**self.hyperparameters)
+
+
+def tune(
+    hand_designed: HandDesigned,
+    family: TaskFamily,
+    *,
+    key: PRNGKeyArray,
+    num_steps: int,
+    objective: Objective = MeanLoss(),  # noqa: B008 (immutable)
+    num_configurations: int = 256,
+    num_tasks: int = 8,
+    configurations_at_once: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Tuned:
+    """Searches for the hyperparameters with which an optimizer does best on a family of tasks.
+
+    The first half of the configurations is drawn at random from the whole search space, save
+    that the defaults come first; the other half around the best so far, closer in each of three
+    rounds. All meet the same tasks, initialisations and minibatches. `evaluate` draws others,
+    even from the same key.
+
+    **Arguments:**
+
+    - `hand_designed`: the optimizer with its search space, such as `l2o.optimizers.adam`.
+    - `family`: where the tasks come from.
+    - `key`: decides tasks and configurations.
+    - `num_steps`: the length of a run, at least 1.
+    - `objective`: what is to be small; its mean over tasks is the score. For a fair comparison,
+      what the learned optimizers were trained on.
+    - `num_configurations`: how many to try, at least 1.
+    - `num_tasks`: how many tasks to try each of them on, at least 1.
+    - `configurations_at_once`: how many to run side by side; by default as many as are fast and
+      take about 1 GiB. It bears on time and memory alone, up to rounding.
+    - `on_progress`: called with the number of configurations done and `num_configurations`.
+
+    **Returns:** the best configuration, and all that were tried. A configuration whose score is
+    not finite counts as worst.
+
+    **Raises:** `ValueError` for a number below 1, and for tasks with several losses.
+    """
+    check_at_least("num_configurations", num_configurations, 1)
+    draw_key, explore_key, *refine_keys = jax.random.split(tuning_key(key), 2 + len(_REFINEMENTS))
+    draw = draw_tasks(family, draw_key, num_tasks)
+    explored, *refined = _round_sizes(num_configurations)
+    at_once = _fitting_at_once(draw) if configurations_at_once is None else configurations_at_once
+    check_at_least("configurations_at_once", at_once, 1)
+    done = 0
+
+    def score(configurations: dict[str, Array], size: int) -> Float[np.ndarray, " {size}"]:
+        nonlocal done
+        # No more at once than in the first round, and the last piece filled up with repetitions,
+        # so that all pieces have one shape and the program is compiled once.
+        piece = min(at_once, explored)
+        scores = []
+        for start in range(0, size, piece):
+            indices = jnp.minimum(jnp.arange(start, start + piece), size - 1)
+            some = {name: values[indices] for name, values in configurations.items()}
+            computed = np.asarray(_scores(hand_designed, draw, objective, num_steps, some))
+            scores.append(computed[: size - start])
+            done += len(scores[-1])
+            if on_progress is not None:
+                on_progress(done, num_configurations)
+        joined = np.concatenate(scores)
+        return np.where(np.isfinite(joined), joined, np.inf)
+
+    configurations = _explore(hand_designed, explore_key, explored)
+    scores = score(configurations, explored)
+    for spread, refine_key, size in zip(_REFINEMENTS, refine_keys, refined, strict=True):
+        if size == 0:
+            continue
+        best = {name: values[np.argmin(scores)] for name, values in configurations.items()}
+        nearby = _refine(hand_designed, refine_key, size, best, spread)
+        scores = np.concatenate([scores, score(nearby, size)])
+        configurations = {
+            name: jnp.concatenate([values, nearby[name]]) for name, values in configurations.items()
+        }
+
+    best_index = int(np.argmin(scores))
+    best = {name: float(values[best_index]) for name, values in configurations.items()}
+    return Tuned(
+        hand_designed=hand_designed,
+        hyperparameters=best,
+        score=float(scores[best_index]),
+        edges=tuple(n for n, searched in hand_designed.space.items() if searched.on_edge(best[n])),
+        configurations={name: np.asarray(values) for name, values in configurations.items()},
+        scores=scores,
+        num_diverged=int(np.sum(np.isinf(scores))),
+        num_tasks=num_tasks,
+        num_steps=num_steps,
+    )
+
+
+@eqx.filter_jit
+def _scores(
+    hand_designed: HandDesigned,
+    draw: Draw,
+    objective: Objective,
+    num_steps: int,
+    configurations: dict[str, Float[Array, " configurations"]],
+) -> Float[Array, " configurations"]:
+    """The mean objective over tasks of each configuration."""
+
+    def score(values: dict[str, Float[Array, ""]]) -> Float[Array, ""]:
+        losses, _ = draw.run(hand_designed.with_hyperparameters(**values), num_steps)
+        return jnp.mean(objective(losses, losses[0]))
+
+    # Mapped over configurations alone, minibatches are drawn once for all of them, and products
+    # with them are large ones.
+    return jax.vmap(score)(configurations)
+
+
+def _explore(
+    hand_designed: HandDesigned, key: PRNGKeyArray, size: int
+) -> dict[str, Float[Array, " {size}"]]:
+    """The defaults, and configurations drawn from the whole search space."""
+    keys = jax.random.split(key, len(hand_designed.space))
+    return {
+        name: searched.sample(key, (size,)).at[0].set(hand_designed.defaults[name])
+        for key, (name, searched) in zip(keys, hand_designed.space.items(), strict=True)
+    }
+
+
+def _refine(
+    hand_designed: HandDesigned,
+    key: PRNGKeyArray,
+    size: int,
+    best: dict[str, Float[Array, ""]],
+    spread: float,
+) -> dict[str, Float[Array, " {size}"]]:
+    """Configurations drawn around the best one, within the search space."""
+    keys = jax.random.split(key, len(hand_designed.space))
+    nearby = {}
+    for key, (name, searched) in zip(keys, hand_designed.space.items(), strict=True):
+        offsets = spread * jax.random.normal(key, (size,), jnp.float32)
+        nearby[name] = searched.at(jnp.clip(searched.position(best[name]) + offsets, 0, 1))
+    return nearby
+
+
+def _round_sizes(num_configurations: int) -> list[int]:
+    """Half of the configurations, half of the rest and so on; the last round takes what is left."""
+    sizes = []
+    for _ in _REFINEMENTS:
+        sizes.append((num_configurations + 1) // 2)
+        num_configurations -= sizes[-1]
+    return [*sizes, num_configurations]
+
+
+def _fitting_at_once(draw: Draw) -> int:
+    """How many configurations to run side by side."""
+    batch = jax.eval_shape(draw.tasks.sample, draw.key)
+    inputs = sum(leaf.size for leaf in jax.tree.leaves((draw.params, batch)))
+    return max(1, min(_MOST_AT_ONCE, _MOST_NUMBERS_AT_ONCE // (_NUMBERS_PER_INPUT * inputs)))

@@ -1,0 +1,296 @@
+"""Hand-designed optimizers with the ranges to search for their hyperparameters.
+
+Learning rates are constant, without schedules: the learned optimizers get no schedule either, and
+a schedule would have to know in advance how long the run is.
+"""
+
+import abc
+import math
+from collections.abc import Callable
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.optimizers.learned_optimizer import OptaxOptimizer, from_optax
+from l2o.tasks.checks import check_choice
+
+Scalar = Float[Array, ""] | Float[np.ndarray, ""] | float
+"""A hyperparameter's value: a number, or a traced scalar where many are tried in one program."""
+
+_EDGE = 0.05
+
+
+class SearchRange(eqx.Module):
+    """Where to search for a hyperparameter: an interval and the scale on which it is uniform."""
+
+    low: eqx.AbstractVar[float]
+    high: eqx.AbstractVar[float]
+    low_is_limit: eqx.AbstractVar[bool]
+
+    @abc.abstractmethod
+    def position(self, value: Scalar) -> Float[Array, ""]:
+        """Where `value` lies on the range's own scale: 0 for `low`, 1 for `high`."""
+
+    @abc.abstractmethod
+    def at(self, position: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """The values at these positions: the inverse of `position`."""
+
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+        """Draws values that are uniform on the range's own scale.
+
+        They are in single precision, so that they leave the parameters' own precision as it is.
+        """
+        return self.at(jax.random.uniform(key, shape, jnp.float32))
+
+    def on_edge(self, value: Scalar) -> bool:
+        """Whether `value` lies so near an end that better values may lie beyond it.
+
+        Near means within 5 % of the range, on its own scale. A low end that is a limit is no edge.
+        """
+        position = float(self.position(value))
+        return position > 1 - _EDGE or (position < _EDGE and not self.low_is_limit)
+
+
+class Uniform(SearchRange):
+    """Uniform between `low` and `high`."""
+
+    low: float
+    high: float
+    low_is_limit: bool = False
+    """Nothing is to be found below `low`: the hyperparameter ends, or ceases to matter, there."""
+
+    def __check_init__(self) -> None:
+        _check_order(self)
+
+    def position(self, value: Scalar) -> Float[Array, ""]:
+        """The fraction of the interval below `value`."""
+        return (jnp.asarray(value, jnp.float32) - self.low) / (self.high - self.low)
+
+    def at(self, position: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Linear between the ends."""
+        return jnp.clip(self.low + position * (self.high - self.low), self.low, self.high)
+
+
+class LogUniform(SearchRange):
+    """Uniform in the logarithm, between `low` and `high`, both above zero."""
+
+    low: float
+    high: float
+    low_is_limit: bool = False
+    """Nothing is to be found below `low`: the hyperparameter ends, or ceases to matter, there."""
+
+    def __check_init__(self) -> None:
+        _check_order(self)
+        if self.low <= 0:
+            raise ValueError(f"A logarithmic range lies above zero, got low = {self.low}.")
+
+    def position(self, value: Scalar) -> Float[Array, ""]:
+        """The fraction of the orders of magnitude below `value`."""
+        return jnp.log(jnp.asarray(value, jnp.float32) / self.low) / math.log(self.high / self.low)
+
+    def at(self, position: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Geometric between the ends."""
+        values = self.low * jnp.exp(position * math.log(self.high / self.low))
+        return jnp.clip(values, self.low, self.high)
+
+
+class OneMinusLogUniform(SearchRange):
+    """Uniform in the logarithm of one minus the value, between `low` and `high`, both below one.
+
+    For decay rates such as momentum, where 1 / (1 - value) is the time scale that matters.
+    """
+
+    low: float
+    high: float
+    low_is_limit: bool = False
+    """Nothing is to be found below `low`: the hyperparameter ends, or ceases to matter, there."""
+
+    def __check_init__(self) -> None:
+        _check_order(self)
+        if self.high >= 1:
+            raise ValueError(f"A range of decay rates lies below one, got high = {self.high}.")
+
+    def position(self, value: Scalar) -> Float[Array, ""]:
+        """The fraction of the orders of magnitude of time scales below that of `value`."""
+        return jnp.log((1 - jnp.asarray(value, jnp.float32)) / (1 - self.low)) / self._log_ratio
+
+    def at(self, position: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Geometric, in one minus the value, between the ends."""
+        values = 1 - (1 - self.low) * jnp.exp(position * self._log_ratio)
+        return jnp.clip(values, self.low, self.high)
+
+    @property
+    def _log_ratio(self) -> float:
+        return math.log((1 - self.high) / (1 - self.low))
+
+
+def _check_order(searched: SearchRange) -> None:
+    if not (searched.low < searched.high and math.isfinite(searched.high - searched.low)):
+        raise ValueError(
+            f"A search range goes from a finite low up to a finite high, "
+            f"got low = {searched.low} and high = {searched.high}."
+        )
+
+
+class HandDesigned(eqx.Module):
+    """A hand-designed optimizer, its hyperparameters and where to search for them."""
+
+    name: str
+    build: Callable[..., optax.GradientTransformation]
+    """Takes the hyperparameters as keywords. They may be traced scalars."""
+    space: dict[str, SearchRange]
+    """The range of each hyperparameter that is tuned."""
+    defaults: dict[str, float]
+    """The customary value of each hyperparameter in `space`."""
+
+    def __check_init__(self) -> None:
+        if self.space.keys() != self.defaults.keys():
+            raise ValueError(
+                f"{self.name}: space and defaults must name the same hyperparameters, got "
+                f"{sorted(self.space)} and {sorted(self.defaults)}."
+            )
+
+    def with_hyperparameters(self, **values: Scalar) -> OptaxOptimizer:
+        """The optimizer with these hyperparameters, and the defaults of those not given.
+
+        **Arguments:** values for names in `space`: numbers or scalar arrays, traced ones too.
+
+        **Raises:** `ValueError` for a hyperparameter that the optimizer does not have.
+        """
+        for name in values:
+            check_choice(f"A hyperparameter of {self.name}", name, self.space)
+        return from_optax(self.build(**(self.defaults | values)))
+
+
+# Wide on purpose. The best learning rate of momentum is about 4 on the random quadratics of
+# Maheswaranathan et al. 2021 and 5e-4 on the Rosenbrock function.
+_GRADIENT_STEP = LogUniform(1e-6, 1e2)
+# Where the step does not scale with the gradient, the learning rate is the step's own size.
+_NORMALIZED_STEP = LogUniform(1e-5, 1e1)
+_DECAY = OneMinusLogUniform(0.0, 0.999, low_is_limit=True)
+_SLOW_DECAY = OneMinusLogUniform(0.0, 0.9999, low_is_limit=True)
+# The top turns Adam into momentum wherever gradients are below 10 or so.
+_EPSILON = LogUniform(1e-10, 1e2, low_is_limit=True)
+_WEIGHT_DECAY = LogUniform(1e-6, 1e1, low_is_limit=True)
+
+sgd = HandDesigned(
+    name="sgd",
+    build=optax.sgd,
+    space={"learning_rate": _GRADIENT_STEP},
+    defaults={"learning_rate": 0.01},
+)
+"""Gradient descent (`optax.sgd`)."""
+
+momentum = HandDesigned(
+    name="momentum",
+    build=optax.sgd,
+    space={"learning_rate": _GRADIENT_STEP, "momentum": _DECAY},
+    defaults={"learning_rate": 0.01, "momentum": 0.9},
+)
+"""The heavy ball (Polyak 1964), `v = momentum * v + gradient` (`optax.sgd`)."""
+
+nesterov = HandDesigned(
+    name="nesterov",
+    build=partial(optax.sgd, nesterov=True),
+    space={"learning_rate": _GRADIENT_STEP, "momentum": _DECAY},
+    defaults={"learning_rate": 0.01, "momentum": 0.9},
+)
+"""Nesterov's momentum (`optax.sgd` with `nesterov=True`)."""
+
+rmsprop = HandDesigned(
+    name="rmsprop",
+    build=optax.rmsprop,
+    # `eps` stands beside the squared gradients, under the root.
+    space={
+        "learning_rate": _NORMALIZED_STEP,
+        "decay": _SLOW_DECAY,
+        "eps": LogUniform(1e-16, 1e4, low_is_limit=True),
+    },
+    defaults={"learning_rate": 1e-3, "decay": 0.9, "eps": 1e-8},
+)
+"""RMSProp (Hinton 2012; `optax.rmsprop`), without momentum."""
+
+adam = HandDesigned(
+    name="adam",
+    build=optax.adam,
+    space={"learning_rate": _NORMALIZED_STEP, "b1": _DECAY, "b2": _SLOW_DECAY, "eps": _EPSILON},
+    defaults={"learning_rate": 1e-3, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
+)
+"""Adam (Kingma and Ba 2015; `optax.adam`)."""
+
+adamw = HandDesigned(
+    name="adamw",
+    build=optax.adamw,
+    space={
+        "learning_rate": _NORMALIZED_STEP,
+        "b1": _DECAY,
+        "b2": _SLOW_DECAY,
+        "eps": _EPSILON,
+        "weight_decay": _WEIGHT_DECAY,
+    },
+    defaults={"learning_rate": 1e-3, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 1e-4},
+)
+"""Adam with decoupled weight decay (Loshchilov and Hutter 2019; `optax.adamw`)."""
+
+adagrad = HandDesigned(
+    name="adagrad",
+    build=optax.adagrad,
+    # A sum of squares starts in the units of a squared gradient. `eps` does the same for much less.
+    space={
+        "learning_rate": LogUniform(1e-4, 1e2),
+        "initial_accumulator_value": LogUniform(1e-10, 1e4, low_is_limit=True),
+    },
+    defaults={"learning_rate": 0.1, "initial_accumulator_value": 0.1},
+)
+"""AdaGrad (Duchi et al. 2011; `optax.adagrad`)."""
+
+lion = HandDesigned(
+    name="lion",
+    build=optax.lion,
+    space={
+        "learning_rate": LogUniform(1e-6, 1.0),
+        "b1": _DECAY,
+        "b2": _DECAY,
+        "weight_decay": _WEIGHT_DECAY,
+    },
+    defaults={"learning_rate": 1e-4, "b1": 0.9, "b2": 0.99, "weight_decay": 1e-3},
+)
+"""Lion (Chen et al. 2023; `optax.lion`): the sign of a momentum, itself found by search."""
+
+adan = HandDesigned(
+    name="adan",
+    build=optax.adan,
+    space={
+        "learning_rate": _NORMALIZED_STEP,
+        "b1": _DECAY,
+        "b2": _DECAY,
+        "b3": _SLOW_DECAY,
+        "eps": _EPSILON,
+    },
+    defaults={"learning_rate": 1e-3, "b1": 0.98, "b2": 0.92, "b3": 0.99, "eps": 1e-8},
+)
+"""Adan (Xie et al. 2022; `optax.adan`): Adam with a Nesterov momentum of its own.
+
+The newer of the adaptive methods that treats every parameter alone, as the learned optimizers
+do, whatever its shape. Of the other candidates in Optax, Muon differs from AdamW on matrices
+only, Prodigy sets its own learning rate, ADOPT gives away the first of few steps, and
+schedule-free methods are judged at other parameters than those they step.
+"""
+
+ALL_HAND_DESIGNED: tuple[HandDesigned, ...] = (
+    sgd,
+    momentum,
+    nesterov,
+    rmsprop,
+    adam,
+    adamw,
+    adagrad,
+    lion,
+    adan,
+)
+"""Every hand-designed optimizer of this module, to be tuned and compared with."""
