@@ -19,7 +19,7 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
     raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}.{hint}")
 
 
-def check_at_least(name: str, value: float, least: float) -> None:
+def check_at_least(name: str, value: int | float, least: int | float) -> None:
     """Makes sure that `value` is a number no smaller than `least`.
 
     **Raises:** `ValueError` that names the argument and its bound.

@@ -12,7 +12,7 @@ from l2o.tasks.datasets import Classification
 from l2o.tasks.image_classification import ImageClassification
 from l2o.tasks.networks import Network
 
-ConvParams = tuple[tuple[Float[Array, "..."], Float[Array, " outputs"]], ...]
+ConvParams = tuple[tuple[Float[Array, "..."], Float[Array, " _"]], ...]
 """A kernel `(height, width, inputs, outputs)` and a bias for each convolution, then the weight
 `(inputs, outputs)` and bias of the linear layer."""
 

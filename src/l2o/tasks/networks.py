@@ -17,8 +17,8 @@ from l2o.tasks.task import Params
 Activation = Literal["relu", "sigmoid", "tanh", "gelu", "silu"]
 """The name of an activation function."""
 
-Layers = tuple[tuple[Float[Array, "inputs outputs"], Float[Array, " outputs"]], ...]
-"""The parameters of a multilayer perceptron: a weight and a bias a layer."""
+Layers = tuple[tuple[Float[Array, "_ _"], Float[Array, " _"]], ...]
+"""The parameters of a multilayer perceptron: a weight `(inputs, outputs)` and a bias a layer."""
 
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
@@ -75,7 +75,7 @@ class MLP(Network):
     init_std: float | None = eqx.field(static=True, default=None)
     activation_index: Int[Array, ""] | None = None
     init_scale: Float[Array, ""] | None = None
-    unit_masks: tuple[Float[Array, " ?units"], ...] | None = None
+    unit_masks: tuple[Float[Array, " _"], ...] | None = None
 
     def __check_init__(self) -> None:
         check_at_least("the number of entries of sizes", len(self.sizes), 2)

@@ -1,7 +1,5 @@
 """Convex quadratics."""
 
-from typing import Self
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -27,7 +25,7 @@ class Quadratic(Task):
     @classmethod
     def from_linear(
         cls, hessian: Float[Array, "dimension dimension"], linear: Float[Array, " dimension"]
-    ) -> Self:
+    ) -> "Quadratic":
         """The quadratic with the given H, which must be positive definite, and v."""
         return cls(hessian, -jnp.linalg.solve(hessian, linear))
 

@@ -1,6 +1,6 @@
 """Several tasks optimized side by side, seen by the inner loop as one task."""
 
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -24,7 +24,7 @@ class TaskBatch(Task):
     num_tasks: int = eqx.field(static=True)
 
     @classmethod
-    def draw(cls, family: TaskFamily, key: PRNGKeyArray, num_tasks: int) -> Self:
+    def draw(cls, family: TaskFamily, key: PRNGKeyArray, num_tasks: int) -> "TaskBatch":
         """Draws `num_tasks` tasks from a family, without copying the arrays that they share.
 
         **Arguments:** `family`; `key`, split once a task; `num_tasks`, at least 1.

@@ -1,7 +1,7 @@
 """Labelled data with named splits, and ways to make it smaller."""
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -57,7 +57,7 @@ class Classification(eqx.Module):
         num_validation: int,
         num_test: int = 0,
         test: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> Self:
+    ) -> "Classification":
         """Splits arrays by a permutation that depends on the number of rows alone.
 
         In the permuted order, the first rows are for training, the next `num_validation` for
@@ -84,7 +84,7 @@ class Classification(eqx.Module):
     @classmethod
     def from_splits(
         cls, name: str, splits: Sequence[tuple[np.ndarray, np.ndarray]], *, num_classes: int
-    ) -> Self:
+    ) -> "Classification":
         """Takes splits as they are.
 
         **Arguments:** `name`; `splits`, inputs and labels to train on, for validation and for

@@ -78,7 +78,7 @@ def _fingerprint(path: Path) -> str:
 def _load(cache: Path) -> _Decoded | None:
     """What the cache holds; nothing if it was never written or is damaged."""
     try:
-        with np.load(cache, allow_pickle=False) as arrays:
+        with cache.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None

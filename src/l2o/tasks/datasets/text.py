@@ -1,7 +1,6 @@
 """Text as numbers, a character each."""
 
 from pathlib import Path
-from typing import Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -24,7 +23,7 @@ class Text(eqx.Module):
     name: str = eqx.field(static=True)
 
     @classmethod
-    def from_string(cls, name: str, text: str) -> Self:
+    def from_string(cls, name: str, text: str) -> "Text":
         """Numbers the characters; the first 90 % are to train on, 5 % each for the rest.
 
         **Arguments:** `name`; `text`, at least 20 characters, so that no split is empty.
