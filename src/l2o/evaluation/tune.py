@@ -1,6 +1,8 @@
 """Tuning a hand-designed optimizer as hard as a fair comparison asks for."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,11 +16,18 @@ from l2o.optimizers import HandDesigned, OptaxOptimizer
 from l2o.tasks import TaskFamily
 from l2o.tasks.checks import check_at_least
 
+Configurations = dict[str, Float[np.ndarray, " configurations"]]
+"""Several configurations: the values of each hyperparameter, in the same order."""
+
 # How far from the best configuration so far each round of refinement looks: the standard
 # deviation of the normal distribution it draws from, as a share of each range.
-_REFINEMENTS = (0.1, 0.03, 0.01)
+_REFINEMENTS = (0.1, 0.02)
+# The best configurations of a search are often just short of diverging, and on other tasks they
+# do. So the best of them, one in so many, have to stand this many more draws of tasks.
+_CONFIGURATIONS_PER_FINALIST = 8
+_FINAL_DRAWS = 3
 # Running more configurations than this side by side is hardly faster on a CPU.
-_MOST_AT_ONCE = 64
+_MOST_AT_ONCE = 32
 # Configurations at once times the numbers that each keeps in memory: 1 GiB in single precision.
 _MOST_NUMBERS_AT_ONCE = 2**28
 # A rough guess at the numbers kept per parameter (gradient, optimizer state, updates and copies)
@@ -33,17 +42,19 @@ class Tuned(eqx.Module):
     hyperparameters: dict[str, float]
     """The best configuration."""
     score: float
-    """The objective of the best configuration, averaged over tasks; infinite if all diverged."""
+    """The objective of the best configuration, averaged over all the tasks it was tried on, those
+    of the finals too; infinite if all configurations diverged."""
     edges: tuple[str, ...]
     """The hyperparameters whose best value is on the edge of its range, which then may be too
     narrow."""
-    configurations: dict[str, Float[np.ndarray, " configurations"]]
+    configurations: Configurations
     """All configurations in the order they were tried, the defaults first."""
     scores: Float[np.ndarray, " configurations"]
-    """The objective of each, averaged over tasks; infinite where that is not finite."""
+    """The objective of each, averaged over the search's tasks; infinite where not finite."""
     num_diverged: int
-    """The number of configurations whose score is infinite."""
+    """The number of configurations whose score in the search is infinite."""
     num_tasks: int
+    """The number of tasks of the search; finalists were tried on four times as many."""
     num_steps: int
 
     @property
@@ -72,9 +83,11 @@ def tune(
     """Searches for the hyperparameters with which an optimizer does best on a family of tasks.
 
     The first half of the configurations is drawn at random from the whole search space, save
-    that the defaults come first; the other half around the best so far, closer in each of three
-    rounds. All meet the same tasks, initialisations and minibatches. `evaluate` draws others,
-    even from the same key.
+    that the defaults come first; the other half around the best so far, first at some distance,
+    then close by. The best eighth of all meet in finals on three times as many fresh tasks, and
+    whichever is best on all the tasks it has seen is chosen. Configurations are always compared
+    on the same tasks, initialisations and minibatches. `evaluate` draws others, even from the
+    same key.
 
     **Arguments:**
 
@@ -85,61 +98,71 @@ def tune(
     - `objective`: what is to be small; its mean over tasks is the score. For a fair comparison,
       what the learned optimizers were trained on.
     - `num_configurations`: how many to try, at least 1.
-    - `num_tasks`: how many tasks to try each of them on, at least 1.
+    - `num_tasks`: how many tasks to search on, at least 1.
     - `configurations_at_once`: how many to run side by side; by default as many as are fast and
       take about 1 GiB. It bears on time and memory alone, up to rounding.
-    - `on_progress`: called with the number of configurations done and `num_configurations`.
+    - `on_progress`: called with the number of trials made and their total; a trial is one
+      configuration on `num_tasks` tasks.
 
-    **Returns:** the best configuration, and all that were tried. A configuration whose score is
-    not finite counts as worst.
+    **Returns:** the best configuration, and all that were tried. One whose score is not finite
+    counts as worst.
 
     **Raises:** `ValueError` for a number below 1, and for tasks with several losses.
     """
     check_at_least("num_configurations", num_configurations, 1)
-    draw_key, explore_key, *refine_keys = jax.random.split(tuning_key(key), 2 + len(_REFINEMENTS))
-    draw = draw_tasks(family, draw_key, num_tasks)
-    explored, *refined = _round_sizes(num_configurations)
+    search_key, final_key, explore_key, refine_key = jax.random.split(tuning_key(key), 4)
+    draw = draw_tasks(family, search_key, num_tasks)
     at_once = _fitting_at_once(draw) if configurations_at_once is None else configurations_at_once
     check_at_least("configurations_at_once", at_once, 1)
-    done = 0
 
-    def score(configurations: dict[str, Array], size: int) -> Float[np.ndarray, " {size}"]:
+    explored, *refined = _round_sizes(num_configurations)
+    num_finalists = math.ceil(num_configurations / _CONFIGURATIONS_PER_FINALIST)
+    total, done = num_configurations + _FINAL_DRAWS * num_finalists, 0
+
+    def score(configurations: Configurations, draw: Draw) -> Float[np.ndarray, " configurations"]:
         nonlocal done
+        size = len(next(iter(configurations.values())))
         # No more at once than in the first round, and the last piece filled up with repetitions,
         # so that all pieces have one shape and the program is compiled once.
         piece = min(at_once, explored)
         scores = []
         for start in range(0, size, piece):
-            indices = jnp.minimum(jnp.arange(start, start + piece), size - 1)
-            some = {name: values[indices] for name, values in configurations.items()}
+            some = _take(configurations, np.minimum(np.arange(start, start + piece), size - 1))
             computed = np.asarray(_scores(hand_designed, draw, objective, num_steps, some))
             scores.append(computed[: size - start])
             done += len(scores[-1])
             if on_progress is not None:
-                on_progress(done, num_configurations)
+                on_progress(done, total)
         joined = np.concatenate(scores)
         return np.where(np.isfinite(joined), joined, np.inf)
 
     configurations = _explore(hand_designed, explore_key, explored)
-    scores = score(configurations, explored)
-    for spread, refine_key, size in zip(_REFINEMENTS, refine_keys, refined, strict=True):
+    scores = score(configurations, draw)
+    for index, (size, spread) in enumerate(zip(refined, _REFINEMENTS, strict=True)):
         if size == 0:
             continue
-        best = {name: values[np.argmin(scores)] for name, values in configurations.items()}
-        nearby = _refine(hand_designed, refine_key, size, best, spread)
-        scores = np.concatenate([scores, score(nearby, size)])
+        best = _take(configurations, np.argmin(scores))
+        nearby = _refine(hand_designed, jax.random.fold_in(refine_key, index), size, best, spread)
+        scores = np.concatenate([scores, score(nearby, draw)])
         configurations = {
-            name: jnp.concatenate([values, nearby[name]]) for name, values in configurations.items()
+            name: np.concatenate([values, nearby[name]]) for name, values in configurations.items()
         }
 
-    best_index = int(np.argmin(scores))
-    best = {name: float(values[best_index]) for name, values in configurations.items()}
+    finalists = np.argsort(scores, kind="stable")[:num_finalists]
+    rounds = [scores[finalists]]
+    for draw_key in jax.random.split(final_key, _FINAL_DRAWS):
+        fresh = draw_tasks(family, draw_key, num_tasks)
+        rounds.append(score(_take(configurations, finalists), fresh))
+    final_scores = np.mean(rounds, axis=0)
+    winner = np.argmin(final_scores)
+
+    best = {name: float(v) for name, v in _take(configurations, finalists[winner]).items()}
     return Tuned(
         hand_designed=hand_designed,
         hyperparameters=best,
-        score=float(scores[best_index]),
+        score=float(final_scores[winner]),
         edges=tuple(n for n, searched in hand_designed.space.items() if searched.on_edge(best[n])),
-        configurations={name: np.asarray(values) for name, values in configurations.items()},
+        configurations=configurations,
         scores=scores,
         num_diverged=int(np.sum(np.isinf(scores))),
         num_tasks=num_tasks,
@@ -166,35 +189,41 @@ def _scores(
     return jax.vmap(score)(configurations)
 
 
-def _explore(
-    hand_designed: HandDesigned, key: PRNGKeyArray, size: int
-) -> dict[str, Float[Array, " {size}"]]:
+def _explore(hand_designed: HandDesigned, key: PRNGKeyArray, size: int) -> Configurations:
     """The defaults, and configurations drawn from the whole search space."""
+    configurations = {}
     keys = jax.random.split(key, len(hand_designed.space))
-    return {
-        name: searched.sample(key, (size,)).at[0].set(hand_designed.defaults[name])
-        for key, (name, searched) in zip(keys, hand_designed.space.items(), strict=True)
-    }
+    for key, (name, searched) in zip(keys, hand_designed.space.items(), strict=True):
+        values = np.array(searched.sample(key, (size,)))
+        values[0] = hand_designed.defaults[name]
+        configurations[name] = values
+    return configurations
 
 
 def _refine(
     hand_designed: HandDesigned,
     key: PRNGKeyArray,
     size: int,
-    best: dict[str, Float[Array, ""]],
+    best: dict[str, Float[np.ndarray, ""]],
     spread: float,
-) -> dict[str, Float[Array, " {size}"]]:
+) -> Configurations:
     """Configurations drawn around the best one, within the search space."""
-    keys = jax.random.split(key, len(hand_designed.space))
     nearby = {}
+    keys = jax.random.split(key, len(hand_designed.space))
     for key, (name, searched) in zip(keys, hand_designed.space.items(), strict=True):
         offsets = spread * jax.random.normal(key, (size,), jnp.float32)
-        nearby[name] = searched.at(jnp.clip(searched.position(best[name]) + offsets, 0, 1))
+        positions = jnp.clip(searched.position(best[name]) + offsets, 0, 1)
+        nearby[name] = np.asarray(searched.at(positions))
     return nearby
 
 
+def _take(configurations: Configurations, indices: Any) -> dict[str, Any]:
+    """The configurations at some indices, or the one at a single index."""
+    return {name: values[indices] for name, values in configurations.items()}
+
+
 def _round_sizes(num_configurations: int) -> list[int]:
-    """Half of the configurations, half of the rest and so on; the last round takes what is left."""
+    """Half of the configurations, half of the rest and so on; the last round gets what is left."""
     sizes = []
     for _ in _REFINEMENTS:
         sizes.append((num_configurations + 1) // 2)

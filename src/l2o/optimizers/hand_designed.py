@@ -171,7 +171,7 @@ class HandDesigned(eqx.Module):
 # Maheswaranathan et al. 2021 and 5e-4 on the Rosenbrock function.
 _GRADIENT_STEP = LogUniform(1e-6, 1e2)
 # Where the step does not scale with the gradient, the learning rate is the step's own size.
-_NORMALIZED_STEP = LogUniform(1e-5, 1e1)
+_NORMALIZED_STEP = LogUniform(1e-5, 1e2)
 _DECAY = OneMinusLogUniform(0.0, 0.999, low_is_limit=True)
 _SLOW_DECAY = OneMinusLogUniform(0.0, 0.9999, low_is_limit=True)
 # The top turns Adam into momentum wherever gradients are below 10 or so.
@@ -243,7 +243,7 @@ adagrad = HandDesigned(
     # A sum of squares starts in the units of a squared gradient. `eps` does the same for much less.
     space={
         "learning_rate": LogUniform(1e-4, 1e2),
-        "initial_accumulator_value": LogUniform(1e-10, 1e4, low_is_limit=True),
+        "initial_accumulator_value": LogUniform(1e-10, 1e8, low_is_limit=True),
     },
     defaults={"learning_rate": 0.1, "initial_accumulator_value": 0.1},
 )
@@ -253,9 +253,9 @@ lion = HandDesigned(
     name="lion",
     build=optax.lion,
     space={
-        "learning_rate": LogUniform(1e-6, 1.0),
+        "learning_rate": LogUniform(1e-6, 1e1),
         "b1": _DECAY,
-        "b2": _DECAY,
+        "b2": _SLOW_DECAY,
         "weight_decay": _WEIGHT_DECAY,
     },
     defaults={"learning_rate": 1e-4, "b1": 0.9, "b2": 0.99, "weight_decay": 1e-3},
