@@ -3,8 +3,12 @@
 from l2o.optimizers.coordinatewise import (
     CoordinatewiseOptimizer as CoordinatewiseOptimizer,
     CoordinatewiseState as CoordinatewiseState,
+    flatten as flatten,
     per_task as per_task,
+    unflatten as unflatten,
 )
+from l2o.optimizers.dm import DM as DM
+from l2o.optimizers.gru import GRU as GRU
 from l2o.optimizers.hand_designed import (
     ALL_HAND_DESIGNED as ALL_HAND_DESIGNED,
     HandDesigned as HandDesigned,
@@ -31,3 +35,8 @@ from l2o.optimizers.learned_optimizer import (
     as_optax as as_optax,
     from_optax as from_optax,
 )
+from l2o.optimizers.recurrent import (
+    RecurrentOptimizer as RecurrentOptimizer,
+    RecurrentState as RecurrentState,
+)
+from l2o.optimizers.rnnprop import RNNProp as RNNProp

@@ -1,0 +1,26 @@
+"""Exact meta-gradients, second derivatives of the task included."""
+
+import equinox as eqx
+
+from l2o.metatraining.meta_gradient import MetaGradient, MetaGradientEstimator, Window
+from l2o.metatraining.through_unroll import gradient_through_unroll
+from l2o.objectives import Objective
+from l2o.optimizers import LearnedOptimizer
+
+
+class Exact(MetaGradientEstimator):
+    """Back-propagation through the whole window, also through the gradients it is made of.
+
+    Memory grows with the number of steps times what one step stores; with `checkpoint`, a step
+    stores its state alone and is run again in the backward pass.
+    """
+
+    checkpoint: bool = eqx.field(static=True, default=False)
+
+    def __call__(
+        self, optimizer: LearnedOptimizer, objective: Objective, window: Window
+    ) -> MetaGradient:
+        """Runs the window and differentiates it."""
+        return gradient_through_unroll(
+            optimizer, objective, window, first_order=False, checkpoint=self.checkpoint
+        )

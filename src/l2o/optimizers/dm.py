@@ -1,0 +1,53 @@
+"""L2O-DM, the coordinate-wise LSTM optimizer of Andrychowicz et al. 2016."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from l2o.optimizers.cells import LSTM
+from l2o.optimizers.features import log_and_sign
+from l2o.optimizers.layers import Chain, Layer, Linear, Scale
+from l2o.optimizers.recurrent import RecurrentOptimizer
+
+
+class DM(RecurrentOptimizer):
+    """Two LSTM layers on the logarithm and sign of the gradient: L2O-DM.
+
+    The update is 0.01 times a linear read-out. With the default sizes it has 5,141
+    meta-parameters. Source: *Learning to learn by gradient descent by gradient descent*,
+    Andrychowicz et al., NeurIPS 2016, in the form of the public code of *Training Stronger
+    Baselines for Learning to Optimize*, Chen et al., NeurIPS 2020.
+
+    **Arguments:** `hidden_size`, units in each layer; `steepness`, the constant `k` of
+    `l2o.optimizers.features.log_and_sign`; `key`, of the initial weights.
+    """
+
+    network: Layer
+    hidden_size: int = eqx.field(static=True)
+    steepness: float = eqx.field(static=True)
+
+    def __init__(
+        self, hidden_size: int = 20, steepness: float = 5.0, *, key: PRNGKeyArray
+    ) -> None:
+        first, second, readout = jax.random.split(key, 3)
+        self.network = Chain((
+            LSTM(2, hidden_size, key=first),
+            LSTM(hidden_size, hidden_size, key=second),
+            Linear(hidden_size, 1, key=readout),
+            Scale(0.01),
+        ))
+        self.hidden_size = hidden_size
+        self.steepness = steepness
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's keywords, without the key."""
+        return {"hidden_size": self.hidden_size, "steepness": self.steepness}
+
+    def features(
+        self, gradient: Float[Array, " coordinates"], accumulators: tuple[()], step: Int[Array, ""]
+    ) -> tuple[Float[Array, "2 coordinates"], tuple[()]]:
+        """Logarithm and sign of the gradient."""
+        del step
+        return log_and_sign(gradient, self.steepness), accumulators

@@ -1,0 +1,71 @@
+"""The component-wise GRU optimizer of Maheswaranathan et al. 2021."""
+
+from typing import Any, Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from l2o.optimizers import cells
+from l2o.optimizers.features import log1p_and_sign
+from l2o.optimizers.layers import Chain, Layer, Linear, Scale
+from l2o.optimizers.recurrent import RecurrentOptimizer
+
+
+class GRU(RecurrentOptimizer):
+    """One GRU layer on the gradient alone, with a linear read-out that starts at zero.
+
+    Before meta-training the update is zero. The initial state is a meta-parameter. Source:
+    *Reverse engineering learned optimizers reveals known and novel mechanisms*, Maheswaranathan
+    et al., NeurIPS 2021, and its public code.
+
+    **Arguments:** `hidden_size`, the number of units (256 in the paper); `input_features`,
+    `"raw"` for `input_scale * g` or `"log"` for `(ln(1 + |g|), sign(g))`; `input_scale` and
+    `output_scale`, constant factors tuned for the task; `key`, of the initial weights.
+    """
+
+    network: Layer
+    hidden_size: int = eqx.field(static=True)
+    input_features: Literal["raw", "log"] = eqx.field(static=True)
+    input_scale: float = eqx.field(static=True)
+    output_scale: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        hidden_size: int,
+        input_features: Literal["raw", "log"] = "raw",
+        input_scale: float = 1.0,
+        output_scale: float = 1.0,
+        *,
+        key: PRNGKeyArray,
+    ) -> None:
+        if input_features not in ("raw", "log"):
+            raise ValueError(f'input_features must be "raw" or "log", got {input_features!r}.')
+        num_inputs = 1 if input_features == "raw" else 2
+        readout = Linear(hidden_size, 1, key=key)
+        readout = eqx.tree_at(lambda layer: layer.weight, readout, jnp.zeros((1, hidden_size)))
+        cell = cells.GRU(num_inputs, hidden_size, key=key)
+        self.network = Chain((cell, readout, Scale(output_scale)))
+        self.hidden_size = hidden_size
+        self.input_features = input_features
+        self.input_scale = input_scale
+        self.output_scale = output_scale
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's keywords, without the key."""
+        return {
+            "hidden_size": self.hidden_size,
+            "input_features": self.input_features,
+            "input_scale": self.input_scale,
+            "output_scale": self.output_scale,
+        }
+
+    def features(
+        self, gradient: Float[Array, " coordinates"], accumulators: tuple[()], step: Int[Array, ""]
+    ) -> tuple[Float[Array, "features coordinates"], tuple[()]]:
+        """The gradient, or its logarithm and sign."""
+        del step
+        gradient = self.input_scale * gradient
+        if self.input_features == "raw":
+            return gradient[None], accumulators
+        return log1p_and_sign(gradient), accumulators

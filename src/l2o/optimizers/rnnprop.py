@@ -1,0 +1,61 @@
+"""RNNProp, the recurrent optimizer on Adam's features of Lv et al. 2017."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from l2o.optimizers.cells import LSTM
+from l2o.optimizers.features import Moments, adam_features
+from l2o.optimizers.layers import Chain, Elementwise, Layer, Linear
+from l2o.optimizers.recurrent import RecurrentOptimizer
+
+
+def _bounded_step(inputs: Array) -> Array:
+    return 0.01 * jnp.tanh(inputs)
+
+
+class RNNProp(RecurrentOptimizer):
+    """Two LSTM layers on Adam's direction and the scaled gradient: RNNProp.
+
+    The update is at most 0.01 a step and coordinate. With the default sizes it has 6,641
+    meta-parameters. Source: *Learning Gradient Descent: Better Generalization and Longer
+    Horizons*, Lv, Jiang & Li, ICML 2017, in the form of the public code of *Training Stronger
+    Baselines for Learning to Optimize*, Chen et al., NeurIPS 2020.
+
+    **Arguments:** `hidden_size`, units in each layer; `decay`, of both moment averages; `key`,
+    of the initial weights.
+    """
+
+    network: Layer
+    hidden_size: int = eqx.field(static=True)
+    decay: float = eqx.field(static=True)
+
+    def __init__(self, hidden_size: int = 20, decay: float = 0.95, *, key: PRNGKeyArray) -> None:
+        dense, first, second, readout = jax.random.split(key, 4)
+        self.network = Chain((
+            Linear(2, hidden_size, key=dense),
+            Elementwise(jax.nn.elu),
+            LSTM(hidden_size, hidden_size, key=first),
+            LSTM(hidden_size, hidden_size, key=second),
+            Linear(hidden_size, 1, key=readout),
+            Elementwise(_bounded_step),
+        ))
+        self.hidden_size = hidden_size
+        self.decay = decay
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's keywords, without the key."""
+        return {"hidden_size": self.hidden_size, "decay": self.decay}
+
+    def init_accumulators(self, count: int) -> Moments:
+        """Zeros."""
+        return Moments(jnp.zeros(count), jnp.zeros(count))
+
+    def features(
+        self, gradient: Float[Array, " coordinates"], accumulators: Moments, step: Int[Array, ""]
+    ) -> tuple[Float[Array, "2 coordinates"], Moments]:
+        """Adam's direction and the gradient, both over the root of the second moment."""
+        return adam_features(gradient, accumulators, step, self.decay)
