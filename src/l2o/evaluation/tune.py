@@ -23,7 +23,8 @@ Configurations = dict[str, Float[np.ndarray, " configurations"]]
 # deviation of the normal distribution it draws from, as a share of each range.
 _REFINEMENTS = (0.1, 0.02)
 # The best configurations of a search are often just short of diverging, and on other tasks they
-# do. So the best of them, one in so many, have to stand this many more draws of tasks.
+# do. So the best of every round, one in so many, have to stand this many more draws of tasks.
+# Those of all rounds, since the last round's lie close together and would all diverge at once.
 _CONFIGURATIONS_PER_FINALIST = 8
 _FINAL_DRAWS = 3
 # Running more configurations than this side by side is hardly faster on a CPU.
@@ -84,10 +85,10 @@ def tune(
 
     The first half of the configurations is drawn at random from the whole search space, save
     that the defaults come first; the other half around the best so far, first at some distance,
-    then close by. The best eighth of all meet in finals on three times as many fresh tasks, and
-    whichever is best on all the tasks it has seen is chosen. Configurations are always compared
-    on the same tasks, initialisations and minibatches. `evaluate` draws others, even from the
-    same key.
+    then close by. The best eighth of every round meet in finals on three times as many fresh
+    tasks, and whichever is best on all the tasks it has seen is chosen. Configurations are always
+    compared on the same tasks, initialisations and minibatches. `evaluate` draws others, even
+    from the same key.
 
     **Arguments:**
 
@@ -115,9 +116,9 @@ def tune(
     at_once = _fitting_at_once(draw) if configurations_at_once is None else configurations_at_once
     check_at_least("configurations_at_once", at_once, 1)
 
-    explored, *refined = _round_sizes(num_configurations)
-    num_finalists = math.ceil(num_configurations / _CONFIGURATIONS_PER_FINALIST)
-    total, done = num_configurations + _FINAL_DRAWS * num_finalists, 0
+    explored, *refined = sizes = _round_sizes(num_configurations)
+    num_finalists = [math.ceil(size / _CONFIGURATIONS_PER_FINALIST) for size in sizes]
+    total, done = num_configurations + _FINAL_DRAWS * sum(num_finalists), 0
 
     def score(configurations: Configurations, draw: Draw) -> Float[np.ndarray, " configurations"]:
         nonlocal done
@@ -133,7 +134,7 @@ def tune(
             done += len(scores[-1])
             if on_progress is not None:
                 on_progress(done, total)
-        joined = np.concatenate(scores)
+        joined = np.concatenate(scores, dtype=np.float64)
         return np.where(np.isfinite(joined), joined, np.inf)
 
     configurations = _explore(hand_designed, explore_key, explored)
@@ -148,12 +149,19 @@ def tune(
             name: np.concatenate([values, nearby[name]]) for name, values in configurations.items()
         }
 
-    finalists = np.argsort(scores, kind="stable")[:num_finalists]
-    rounds = [scores[finalists]]
+    finalists = np.concatenate(
+        [
+            start + np.argsort(scores[start : start + size], kind="stable")[:number]
+            for start, size, number in zip(
+                np.cumsum([0, *sizes[:-1]]), sizes, num_finalists, strict=True
+            )
+        ]
+    )
+    scores_by_draw = [scores[finalists]]
     for draw_key in jax.random.split(final_key, _FINAL_DRAWS):
         fresh = draw_tasks(family, draw_key, num_tasks)
-        rounds.append(score(_take(configurations, finalists), fresh))
-    final_scores = np.mean(rounds, axis=0)
+        scores_by_draw.append(score(_take(configurations, finalists), fresh))
+    final_scores = np.mean(scores_by_draw, axis=0)
     winner = np.argmin(final_scores)
 
     best = {name: float(v) for name, v in _take(configurations, finalists[winner]).items()}

@@ -1,0 +1,242 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from l2o.optimizers import (
+    ALL_HAND_DESIGNED,
+    HandDesigned,
+    LogUniform,
+    OneMinusLogUniform,
+    Uniform,
+    adagrad,
+    adam,
+    adamw,
+    adan,
+    lion,
+    momentum,
+    nesterov,
+    rmsprop,
+    sgd,
+)
+
+RANGES = (Uniform(-2.0, 3.0), LogUniform(1e-6, 1e2), OneMinusLogUniform(0.0, 0.999))
+
+
+@pytest.mark.parametrize("searched", RANGES, ids=lambda x: type(x).__name__)
+@settings(max_examples=50, deadline=None)
+@given(position=st.floats(0, 1, width=32))
+def test_a_position_and_its_value_invert_each_other(searched, position):
+    value = searched.at(jnp.float32(position))
+    # The ends, too, are rounded to single precision.
+    assert np.float32(searched.low) <= value <= np.float32(searched.high)
+    np.testing.assert_allclose(searched.position(value), position, atol=1e-4)
+
+
+@pytest.mark.parametrize("searched", RANGES, ids=lambda x: type(x).__name__)
+def test_samples_are_uniform_on_the_scale_of_the_range(searched):
+    samples = searched.sample(jax.random.key(0), (4000,))
+    assert samples.dtype == jnp.float32
+    positions = np.sort(np.asarray(searched.position(samples)))
+    # The Kolmogorov-Smirnov distance of 4000 uniform numbers exceeds 0.03 once in a thousand times.
+    assert np.max(np.abs(positions - np.linspace(0, 1, 4000))) < 0.03
+
+
+def test_scales():
+    np.testing.assert_allclose(Uniform(2.0, 4.0).at(jnp.array([0.0, 0.5, 1.0])), [2, 3, 4])
+    np.testing.assert_allclose(
+        LogUniform(1e-4, 1.0).at(jnp.array([0, 0.5, 1])), [1e-4, 1e-2, 1], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        OneMinusLogUniform(0.0, 0.99).at(jnp.array([0, 0.5, 1])), [0, 0.9, 0.99], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("searched", RANGES, ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize(
+    ("position", "edge"), [(0.0, True), (0.04, True), (0.06, False), (0.94, False), (0.96, True)]
+)
+def test_edges_are_the_outer_twentieths(searched, position, edge):
+    assert searched.on_edge(searched.at(jnp.float32(position))) is edge
+
+
+def test_a_low_end_that_is_a_limit_is_no_edge():
+    decay = OneMinusLogUniform(0.0, 0.99, low_is_limit=True)
+    assert not decay.on_edge(0.0)
+    assert decay.on_edge(0.99)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Uniform(1.0, 1.0),
+        lambda: Uniform(0.0, math.inf),
+        lambda: Uniform(0.0, math.nan),
+        lambda: LogUniform(0.0, 1.0),
+        lambda: LogUniform(2.0, 1.0),
+        lambda: OneMinusLogUniform(0.5, 1.0),
+    ],
+)
+def test_ranges_that_cannot_be_searched_are_refused(make):
+    with pytest.raises(ValueError, match="range"):
+        make()
+
+
+def test_every_default_lies_within_its_range():
+    for hand_designed in ALL_HAND_DESIGNED:
+        for name, searched in hand_designed.space.items():
+            assert searched.low <= hand_designed.defaults[name] <= searched.high, name
+
+
+def test_names_are_distinct():
+    names = [hand_designed.name for hand_designed in ALL_HAND_DESIGNED]
+    assert len(set(names)) == len(names)
+
+
+HESSIAN = np.diag([1.0, 0.3, 0.02]) + 0.01
+START = np.array([1.0, -2.0, 3.0])
+
+
+def run(optimizer, num_steps=20):
+    params, state = jnp.asarray(START), optimizer.init(jnp.asarray(START))
+    path = []
+    for _ in range(num_steps):
+        updates, state = optimizer.update(jnp.asarray(HESSIAN) @ params, state, params)
+        params = optax.apply_updates(params, updates)
+        path.append(np.asarray(params))
+    return np.stack(path)
+
+
+def numpy_path(step, num_steps=20):
+    """The path of `step(gradient, params, memory, index) -> update` in double precision."""
+    params, path, memory = START, [], {}
+    for index in range(1, num_steps + 1):
+        params = params + step(HESSIAN @ params, params, memory, index)
+        path.append(params)
+    return np.stack(path)
+
+
+def sgd_step(g, x, memory, t):
+    return -0.3 * g
+
+
+def momentum_step(g, x, memory, t):
+    memory["v"] = 0.8 * memory.get("v", 0) + g
+    return -0.3 * memory["v"]
+
+
+def nesterov_step(g, x, memory, t):
+    memory["v"] = 0.8 * memory.get("v", 0) + g
+    return -0.3 * (g + 0.8 * memory["v"])
+
+
+def rmsprop_step(g, x, memory, t):
+    memory["n"] = 0.8 * memory.get("n", 0) + 0.2 * g**2
+    return -0.05 * g / np.sqrt(memory["n"] + 1e-3)
+
+
+def adam_step(g, x, memory, t):
+    memory["m"] = 0.7 * memory.get("m", 0) + 0.3 * g
+    memory["n"] = 0.8 * memory.get("n", 0) + 0.2 * g**2
+    corrected = memory["m"] / (1 - 0.7**t), memory["n"] / (1 - 0.8**t)
+    return -0.05 * corrected[0] / (np.sqrt(corrected[1]) + 1e-3)
+
+
+def adamw_step(g, x, memory, t):
+    return adam_step(g, x, memory, t) - 0.05 * 0.1 * x
+
+
+def adagrad_step(g, x, memory, t):
+    memory["n"] = memory.get("n", 0.5) + g**2
+    return -0.3 * g / np.sqrt(memory["n"] + 1e-7)
+
+
+def lion_step(g, x, memory, t):
+    m = memory.get("m", 0)
+    memory["m"] = 0.8 * m + 0.2 * g
+    return -0.05 * (np.sign(0.7 * m + 0.3 * g) + 0.1 * x)
+
+
+def adan_step(g, x, memory, t):
+    change = g - memory.get("g", g)
+    memory["g"] = g
+    memory["m"] = 0.7 * memory.get("m", 0) + 0.3 * g
+    memory["v"] = 0.6 * memory.get("v", 0) + 0.4 * change
+    memory["n"] = 0.8 * memory.get("n", 0) + 0.2 * (g + 0.4 * change) ** 2
+    m, v, n = memory["m"] / (1 - 0.7**t), memory["v"] / (1 - 0.6**t), memory["n"] / (1 - 0.8**t)
+    return -0.05 * (m + 0.4 * v) / (np.sqrt(n + 1e-8) + 1e-3)
+
+
+CASES = [
+    (sgd, sgd_step, {"learning_rate": 0.3}),
+    (momentum, momentum_step, {"learning_rate": 0.3, "momentum": 0.8}),
+    (nesterov, nesterov_step, {"learning_rate": 0.3, "momentum": 0.8}),
+    (rmsprop, rmsprop_step, {"learning_rate": 0.05, "decay": 0.8, "eps": 1e-3}),
+    (adam, adam_step, {"learning_rate": 0.05, "b1": 0.7, "b2": 0.8, "eps": 1e-3}),
+    (
+        adamw,
+        adamw_step,
+        {"learning_rate": 0.05, "b1": 0.7, "b2": 0.8, "eps": 1e-3, "weight_decay": 0.1},
+    ),
+    (adagrad, adagrad_step, {"learning_rate": 0.3, "initial_accumulator_value": 0.5}),
+    (lion, lion_step, {"learning_rate": 0.05, "b1": 0.7, "b2": 0.8, "weight_decay": 0.1}),
+    (adan, adan_step, {"learning_rate": 0.05, "b1": 0.7, "b2": 0.6, "b3": 0.8, "eps": 1e-3}),
+]
+
+
+def test_there_is_a_case_for_every_optimizer():
+    assert [case[0].name for case in CASES] == [x.name for x in ALL_HAND_DESIGNED]
+
+
+@pytest.mark.parametrize(
+    ("hand_designed", "step", "values"), CASES, ids=lambda x: getattr(x, "name", "")
+)
+def test_optimizers_take_the_steps_of_their_definition(hand_designed, step, values):
+    assert values.keys() == hand_designed.space.keys()
+    path = run(hand_designed.with_hyperparameters(**values))
+    np.testing.assert_allclose(path, numpy_path(step), rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("hand_designed", ALL_HAND_DESIGNED, ids=lambda x: x.name)
+def test_configurations_run_side_by_side(hand_designed):
+    keys = jax.random.split(jax.random.key(0), len(hand_designed.space))
+    values = {
+        name: searched.sample(key, (3,))
+        for key, (name, searched) in zip(keys, hand_designed.space.items(), strict=True)
+    }
+    params = {"a": jnp.float32(2.0), "b": jnp.ones((2, 3)), "c": jnp.ones((1, 2, 1, 2))}
+    grads = jax.tree.map(lambda x: 0.1 * x, params)
+
+    def updates(values):
+        optimizer = hand_designed.with_hyperparameters(**values)
+        state = optimizer.init(params)
+        for _ in range(2):
+            update, state = optimizer.update(grads, state, params)
+        return update
+
+    together = jax.vmap(updates)(values)
+    for index in range(3):
+        alone = updates({name: float(value[index]) for name, value in values.items()})
+        for ours, theirs in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(ours[index], theirs, rtol=1e-3, atol=1e-6)
+
+
+def test_hyperparameters_left_out_have_their_defaults():
+    np.testing.assert_array_equal(
+        run(adam.with_hyperparameters(b1=0.8)),
+        run(adam.with_hyperparameters(**(adam.defaults | {"b1": 0.8}))),
+    )
+
+
+def test_unknown_hyperparameters_are_refused_with_the_nearest():
+    with pytest.raises(ValueError, match="Did you mean 'learning_rate'"):
+        adam.with_hyperparameters(learningrate=0.1)
+
+
+def test_space_and_defaults_must_agree():
+    with pytest.raises(ValueError, match="same hyperparameters"):
+        HandDesigned("mine", optax.sgd, {"learning_rate": LogUniform(0.1, 1.0)}, {})
