@@ -1,0 +1,23 @@
+"""Whole experiments as settings that can be named, changed, saved and replayed.
+
+The settings are plain data: importing them imports no JAX, so that the command line answers at
+once. They build tasks, optimizers and the rest when asked to.
+"""
+
+from l2o.recipes.compare import (
+    ComparisonProgress as ComparisonProgress,
+    compare as compare,
+    tune_baseline as tune_baseline,
+)
+from l2o.recipes.evaluation_settings import (
+    EvaluationSettings as EvaluationSettings,
+    find_hand_designed as find_hand_designed,
+)
+from l2o.recipes.named import RECIPES as RECIPES, find_recipe as find_recipe
+from l2o.recipes.optimizer_settings import AnyOptimizer as AnyOptimizer
+from l2o.recipes.recipe import Recipe as Recipe
+from l2o.recipes.run_folder import RunFolder as RunFolder
+from l2o.recipes.runtime import set_up_jax as set_up_jax
+from l2o.recipes.task_settings import AnyTask as AnyTask
+from l2o.recipes.train import train as train
+from l2o.recipes.training_settings import TrainingSettings as TrainingSettings

@@ -1,0 +1,149 @@
+"""A run's optimizer against tuned baselines, as a recipe has it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from l2o.recipes.evaluation_settings import EvaluationSettings
+from l2o.recipes.recipe import Recipe
+from l2o.recipes.run_folder import RunFolder
+from l2o.recipes.task_settings import TaskSettings
+
+if TYPE_CHECKING:
+    from jaxtyping import PRNGKeyArray
+
+    from l2o.evaluation import Tuned
+    from l2o.optimizers import HandDesigned, LearnedOptimizer
+    from l2o.report import Comparison, Setting
+
+
+@dataclass(frozen=True)
+class ComparisonProgress:
+    """How far a comparison is."""
+
+    activity: str
+    """What is being done."""
+    done: int
+    total: int
+
+
+OnProgress = Callable[[ComparisonProgress], None]
+
+
+def tune_baseline(
+    hand_designed: "HandDesigned",
+    recipe: Recipe,
+    *,
+    on_progress: OnProgress | None = None,
+) -> "Tuned":
+    """Tunes a hand-designed optimizer for a recipe's task, horizon and objective.
+
+    **Arguments:** `hand_designed`, with its search space; `recipe`; `on_progress`, called after
+    every batch of configurations.
+
+    **Returns:** what `l2o.tune` does.
+
+    **Raises:** `ValueError` for settings out of range and for missing data.
+    """
+    from l2o.evaluation import tune
+
+    settings = recipe.evaluation
+    settings.check()
+
+    def report(done: int, total: int) -> None:
+        if on_progress is not None:
+            on_progress(ComparisonProgress(f"tuning {hand_designed.name}", done, total))
+
+    report(0, settings.num_configurations)
+    return tune(
+        hand_designed,
+        recipe.task.family(judge_on="validation"),
+        key=_evaluation_key(recipe),
+        num_steps=settings.num_steps,
+        objective=recipe.training.build_objective(),
+        num_configurations=settings.num_configurations,
+        num_tasks=settings.tuning_tasks,
+        on_progress=report,
+    )
+
+
+def compare(
+    recipe: Recipe, folder: RunFolder, *, on_progress: OnProgress | None = None
+) -> "Comparison":
+    """Tunes the baselines and runs them and a run's optimizer on the same fresh tasks.
+
+    **Arguments:** `recipe`, for the task, the objective, the settings of the evaluation and the
+    seed of its randomness, none of which meta-training ever uses; `folder`, of the run whose
+    optimizer is compared; `on_progress`, called now and then.
+
+    **Returns:** the comparison, on the test split where there is one.
+
+    **Raises:** `ValueError` for settings out of range, missing data, and a folder without a
+    valid optimizer.
+    """
+    from l2o.deploy import load
+    from l2o.report import Comparison
+
+    settings = recipe.evaluation
+    settings.check()
+    baselines = settings.build_baselines()
+    if not folder.optimizer.exists():
+        raise ValueError(
+            f"The run in {folder.path} has no optimizer yet: finish it with `l2o train "
+            f"{folder.config} --out {folder.path} --resume`."
+        )
+    learned = load(folder.optimizer)
+    tuned = tuple(tune_baseline(each, recipe, on_progress=on_progress) for each in baselines)
+    name = recipe.optimizer.title
+    optimizers = {name: learned, **{each.name: each.optimizer for each in tuned}}
+    conditions = _conditions(recipe.task, settings)
+    results = []
+    for index, (task, num_steps) in enumerate(conditions):
+        if on_progress is not None:
+            on_progress(ComparisonProgress("running on test tasks", index, len(conditions)))
+        results.append(_run(optimizers, task, recipe, num_steps))
+    return Comparison(
+        learned=name,
+        objective=recipe.training.objective.replace("-", " "),
+        tuned=tuned,
+        main=results[0],
+        others=tuple(results[1:]),
+        seed=recipe.seed,
+    )
+
+
+def _conditions(
+    task: TaskSettings, settings: EvaluationSettings
+) -> list[tuple[TaskSettings, int]]:
+    """The tasks and numbers of steps to compare on, the main ones first."""
+    longer = [] if settings.longer_steps is None else [(task, settings.longer_steps)]
+    others = [(other, settings.num_steps) for other in settings.other_tasks]
+    return [(task, settings.num_steps), *longer, *others]
+
+
+def _run(
+    optimizers: "Mapping[str, LearnedOptimizer]",
+    task: TaskSettings,
+    recipe: Recipe,
+    num_steps: int,
+) -> "Setting":
+    """Runs all optimizers under one condition."""
+    from l2o.evaluation import evaluate
+    from l2o.report import Setting
+
+    evaluation = evaluate(
+        optimizers,
+        task.family(judge_on="test"),
+        key=_evaluation_key(recipe),
+        num_tasks=recipe.evaluation.num_tasks,
+        num_steps=num_steps,
+        objective=recipe.training.build_objective(),
+    )
+    return Setting(f"{task.title}, {num_steps} steps", evaluation)
+
+
+def _evaluation_key(recipe: Recipe) -> "PRNGKeyArray":
+    """Randomness that meta-training with the same seed does not use."""
+    import jax
+
+    return jax.random.split(jax.random.key(recipe.seed), 3)[2]

@@ -1,0 +1,183 @@
+"""The experiments that have a name."""
+
+import difflib
+from pathlib import Path
+
+from l2o.recipes.evaluation_settings import EvaluationSettings
+from l2o.recipes.optimizer_settings import DM, GRU, RNNProp
+from l2o.recipes.recipe import Recipe
+from l2o.recipes.task_settings import ImageMLP, Quadratic, Rosenbrock, TwoMoons
+from l2o.recipes.training_settings import TrainingSettings
+
+_ALL_BASELINES = (
+    "sgd",
+    "momentum",
+    "nesterov",
+    "rmsprop",
+    "adam",
+    "adamw",
+    "adagrad",
+    "lion",
+    "adan",
+)
+
+# The inner loop of Andrychowicz et al. (2016) as Open-L2O has it: 100 steps, meta-gradients over
+# 20 of them, first order.
+_TRUNCATED = TrainingSettings(
+    meta_steps=2000, horizon=100, truncation=20, schedule="cosine", clip_norm=1.0
+)
+
+# Maheswaranathan et al. (2021): exact meta-gradients through all of 200 steps; Adam's large
+# epsilon and the clipping are those of their public tutorial.
+_FULL = TrainingSettings(
+    meta_steps=2000,
+    num_tasks=64,
+    horizon=200,
+    truncation=200,
+    objective="normalized-mean-loss",
+    estimator="exact",
+    learning_rate=8e-3,
+    schedule="cosine",
+    epsilon=0.1,
+    clip_value=5.0,
+)
+
+_SMALL_EVALUATION = EvaluationSettings(
+    baselines=_ALL_BASELINES,
+    num_configurations=512,
+    tuning_tasks=32,
+    num_tasks=128,
+    num_steps=200,
+    longer_steps=1000,
+)
+
+RECIPES: tuple[Recipe, ...] = (
+    Recipe(
+        name="demo",
+        description="RNNProp on small MLPs on digits, in the five minutes of `make demo`.",
+        task=ImageMLP(),
+        optimizer=RNNProp(),
+        training=TrainingSettings(
+            meta_steps=1500,
+            num_tasks=2,
+            learning_rate=3e-3,
+            schedule="cosine",
+            clip_norm=1.0,
+            validation_every=150,
+            checkpoint_every=150,
+        ),
+        evaluation=EvaluationSettings(
+            baselines=("sgd", "momentum", "rmsprop", "adam", "adamw"),
+            tuning_tasks=4,
+            longer_steps=500,
+            other_tasks=(
+                ImageMLP(hidden=(20, 20), activations=("sigmoid",)),
+                Quadratic(),
+            ),
+        ),
+    ),
+    Recipe(
+        name="digits-rnnprop",
+        description="RNNProp on small MLPs on scikit-learn's digits.",
+        task=ImageMLP(),
+        optimizer=RNNProp(),
+        training=_TRUNCATED,
+        evaluation=EvaluationSettings(baselines=_ALL_BASELINES, longer_steps=1000),
+    ),
+    Recipe(
+        name="digits-dm",
+        description="L2O-DM on small MLPs on scikit-learn's digits.",
+        task=ImageMLP(),
+        optimizer=DM(),
+        training=_TRUNCATED,
+        evaluation=EvaluationSettings(baselines=_ALL_BASELINES, longer_steps=1000),
+    ),
+    Recipe(
+        name="mnist-rnnprop",
+        description="RNNProp on the 784-20-10 MLP on MNIST (needs L2O_DATA).",
+        task=ImageMLP(dataset="mnist", init_std=0.01),
+        optimizer=RNNProp(),
+        training=_TRUNCATED,
+        evaluation=EvaluationSettings(longer_steps=1000),
+    ),
+    Recipe(
+        name="mnist-dm",
+        description="L2O-DM on the 784-20-10 MLP on MNIST (needs L2O_DATA).",
+        task=ImageMLP(dataset="mnist", init_std=0.01),
+        optimizer=DM(),
+        training=_TRUNCATED,
+        evaluation=EvaluationSettings(longer_steps=1000),
+    ),
+    Recipe(
+        name="quadratic-gru",
+        description="A GRU on random quadratics, as Maheswaranathan et al. (2021) train it.",
+        task=Quadratic(),
+        optimizer=GRU(),
+        training=_FULL,
+        evaluation=_SMALL_EVALUATION,
+    ),
+    Recipe(
+        name="quadratic-rnnprop",
+        description="RNNProp on random quadratics.",
+        task=Quadratic(),
+        optimizer=RNNProp(),
+        training=TrainingSettings(
+            meta_steps=2000,
+            num_tasks=64,
+            horizon=200,
+            objective="normalized-mean-loss",
+            schedule="cosine",
+            clip_norm=1.0,
+        ),
+        evaluation=_SMALL_EVALUATION,
+    ),
+    Recipe(
+        name="rosenbrock-gru",
+        description="A GRU on the Rosenbrock function, as Maheswaranathan et al. (2021) have it.",
+        task=Rosenbrock(),
+        # Gradients are in the hundreds far from the valley, and below one in it.
+        optimizer=GRU(input_features="log", output_scale=0.01),
+        training=_FULL,
+        evaluation=_SMALL_EVALUATION,
+    ),
+    Recipe(
+        name="moons-gru",
+        description="A GRU on a network that separates two moons (Maheswaranathan et al. 2021).",
+        task=TwoMoons(hidden=(16, 16)),
+        optimizer=GRU(input_features="log", output_scale=0.01),
+        training=TrainingSettings(
+            meta_steps=1000,
+            num_tasks=4,
+            horizon=200,
+            objective="normalized-mean-loss",
+            schedule="cosine",
+            clip_norm=1.0,
+        ),
+        evaluation=EvaluationSettings(num_steps=200, longer_steps=1000),
+    ),
+)
+"""Every named recipe."""
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of this name, or in this JSON file, such as the `config.json` of a run.
+
+    **Arguments:** `name`, of a recipe or a file that ends in `.json`.
+
+    **Raises:** `ValueError` for an unknown name, a missing file or one that holds no recipe.
+    """
+    if name.endswith(".json"):
+        path = Path(name)
+        try:
+            return Recipe.from_json(path.read_bytes(), path)
+        except OSError as error:
+            raise ValueError(f"The recipe {name} cannot be read: {error.strerror}.") from None
+    known = {recipe.name: recipe for recipe in RECIPES}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"There is no recipe {name!r}; there are {', '.join(known)}, and any .json file that "
+            f"holds one.{hint}"
+        )
+    return known[name]

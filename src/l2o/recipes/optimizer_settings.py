@@ -1,0 +1,100 @@
+"""Settings of learned optimizers."""
+
+import abc
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from jaxtyping import PRNGKeyArray
+
+    from l2o.optimizers import LearnedOptimizer
+
+
+@dataclass(frozen=True)
+class OptimizerSettings(abc.ABC):
+    """What all learned optimizers have in common."""
+
+    @property
+    @abc.abstractmethod
+    def title(self) -> str:
+        """The optimizer's name, for tables and figures."""
+
+    @abc.abstractmethod
+    def build(self, key: "PRNGKeyArray") -> "LearnedOptimizer":
+        """Builds the optimizer before meta-training.
+
+        **Arguments:** `key`, of the initial weights.
+
+        **Raises:** `ValueError` for settings out of range.
+        """
+
+
+@dataclass(frozen=True)
+class DM(OptimizerSettings):
+    """L2O-DM: two LSTM layers on the logarithm and sign of the gradient."""
+
+    hidden_size: int = 20
+    """Units in each layer."""
+    steepness: float = 5.0
+    """Orders of magnitude, base e, that the logarithm of the gradient resolves."""
+
+    @property
+    def title(self) -> str:
+        """The optimizer's name."""
+        return "L2O-DM"
+
+    def build(self, key: "PRNGKeyArray") -> "LearnedOptimizer":
+        """Builds the optimizer before meta-training."""
+        from l2o import optimizers
+
+        return optimizers.DM(**asdict(self), key=key)
+
+
+@dataclass(frozen=True)
+class RNNProp(OptimizerSettings):
+    """RNNProp: two LSTM layers on Adam's direction and the scaled gradient."""
+
+    hidden_size: int = 20
+    """Units in each layer."""
+    decay: float = 0.95
+    """Decay rate of both moment averages."""
+
+    @property
+    def title(self) -> str:
+        """The optimizer's name."""
+        return "RNNProp"
+
+    def build(self, key: "PRNGKeyArray") -> "LearnedOptimizer":
+        """Builds the optimizer before meta-training."""
+        from l2o import optimizers
+
+        return optimizers.RNNProp(**asdict(self), key=key)
+
+
+@dataclass(frozen=True)
+class GRU(OptimizerSettings):
+    """A component-wise GRU with a learned initial state."""
+
+    hidden_size: int = 64
+    """Units."""
+    input_features: Literal["raw", "log"] = "raw"
+    """The gradient itself, or its logarithm and sign."""
+    input_scale: float = 1.0
+    """Factor on the gradient."""
+    output_scale: float = 1.0
+    """Factor on the update."""
+
+    @property
+    def title(self) -> str:
+        """The optimizer's name."""
+        return f"GRU({self.hidden_size})"
+
+    def build(self, key: "PRNGKeyArray") -> "LearnedOptimizer":
+        """Builds the optimizer before meta-training."""
+        from l2o import optimizers
+
+        return optimizers.GRU(**asdict(self), key=key)
+
+
+AnyOptimizer = DM | RNNProp | GRU
+"""Every learned optimizer that a recipe can have."""

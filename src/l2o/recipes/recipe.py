@@ -1,0 +1,116 @@
+"""A whole experiment as plain data, and its form in JSON."""
+
+import difflib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import tyro
+
+from l2o.recipes.evaluation_settings import EvaluationSettings
+from l2o.recipes.optimizer_settings import AnyOptimizer
+from l2o.recipes.task_settings import AnyTask
+from l2o.recipes.training_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from cattrs.preconf.json import JsonConverter
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a run depends on."""
+
+    # On the command line, fields of the first three are flags without a prefix.
+    name: tyro.conf.Suppress[str]
+    description: tyro.conf.Suppress[str]
+    task: Annotated[AnyTask, tyro.conf.arg(name="")]
+    optimizer: Annotated[AnyOptimizer, tyro.conf.arg(name="")]
+    training: Annotated[TrainingSettings, tyro.conf.arg(name="")] = field(
+        default_factory=TrainingSettings
+    )
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    seed: int = 0
+    """Seed of all randomness."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The recipe, complete, in what JSON knows."""
+        return _converter().unstructure(self)
+
+    def to_json(self) -> str:
+        """The recipe, complete, as JSON."""
+        return json.dumps(self.as_dict(), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, source: Path) -> "Recipe":
+        """Reads what `to_json` wrote.
+
+        **Arguments:** `text`; `source`, where it comes from, for the message.
+
+        **Raises:** `ValueError`, in one sentence, for text that is no JSON, and for fields that
+        are missing, unknown or of the wrong type.
+        """
+        from cattrs import BaseValidationError, transform_error
+
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"{source} is no JSON file: {error}.") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"{source} is no valid recipe: expected an object, got {content!r}.")
+        try:
+            return _converter().structure(content, cls)
+        except BaseValidationError as error:
+            problem = transform_error(error, format_exception=_describe)[0]
+            raise ValueError(f"{source} is no valid recipe: {problem}.") from error
+
+
+@cache
+def _converter() -> "JsonConverter":
+    """Between recipes and JSON; a field `kind` tells which of several classes settings are of."""
+    from cattrs.preconf.json import make_converter
+    from cattrs.strategies import configure_tagged_union
+
+    converter = make_converter(forbid_extra_keys=True)
+    # Left to itself, cattrs would take "7" for an integer, and 7.9 for 7.
+    converter.register_structure_hook(int, lambda value, _: _of_type(value, int))
+    converter.register_structure_hook(float, lambda value, _: float(_of_type(value, int, float)))
+    converter.register_structure_hook(bool, lambda value, _: _of_type(value, bool))
+    converter.register_structure_hook(str, lambda value, _: _of_type(value, str))
+    for union in (AnyTask, AnyOptimizer):
+        configure_tagged_union(union, converter, tag_name="kind")
+        structure = converter.get_structure_hook(union)
+        converter.register_structure_hook(union, partial(_structure_kind, structure))
+    return converter
+
+
+def _of_type(value: Any, *types: type) -> Any:
+    """The value itself, if it is of one of the types. Booleans are no integers."""
+    if type(value) not in types:
+        expected = " or ".join(each.__name__ for each in types)
+        raise ValueError(f"expected {expected}, got {value!r}")
+    return value
+
+
+def _structure_kind(structure: Callable[[Any, Any], Any], value: Any, union: Any) -> Any:
+    """Reads settings of one of several classes, having made sure that there is such a class."""
+    kinds = [settings.__name__ for settings in get_args(union)]
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind not in kinds:
+        near = difflib.get_close_matches(str(kind), kinds, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise ValueError(f"kind must be one of {', '.join(kinds)}, got {kind!r}{hint}")
+    return structure(value, union)
+
+
+def _describe(error: BaseException, _: type | None) -> str:
+    """What is wrong with a field, without the path to it."""
+    from cattrs import ForbiddenExtraKeysError
+
+    if isinstance(error, ForbiddenExtraKeysError):
+        return f"unknown field {', '.join(sorted(error.extra_fields))}"
+    if isinstance(error, KeyError):
+        return f"missing field {error.args[0]}"
+    return str(error)

@@ -1,0 +1,366 @@
+"""Settings of task families."""
+
+import abc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from l2o.tasks import TaskFamily
+    from l2o.tasks.datasets import Classification
+
+JudgeOn = Literal["validation", "test"]
+"""The split for held-out metrics: validation for all choices, test for the final word."""
+
+Activation = Literal["relu", "sigmoid", "tanh", "gelu", "silu"]
+"""The name of an activation function."""
+
+
+@dataclass(frozen=True)
+class TaskSettings(abc.ABC):
+    """What all families of tasks have in common."""
+
+    max_log_scale: float = 0.0
+    """Puts every parameter in random units: a factor of exp(U(-r, r)) with this r."""
+
+    @property
+    @abc.abstractmethod
+    def title(self) -> str:
+        """The family in a few words, for tables and figures."""
+
+    @abc.abstractmethod
+    def _family(self, judge_on: JudgeOn) -> "TaskFamily":
+        """The family, in its own units."""
+
+    def family(self, judge_on: JudgeOn) -> "TaskFamily":
+        """Builds the family of tasks.
+
+        **Arguments:** `judge_on`, the split for held-out metrics, where there are some.
+
+        **Raises:** `ValueError` for settings out of range, and for data that are missing.
+        """
+        from l2o.tasks import ReparameterizedFamily
+        from l2o.tasks.checks import check_at_least
+
+        check_at_least("max_log_scale", self.max_log_scale, 0)
+        family = self._family(judge_on)
+        return ReparameterizedFamily(family, self.max_log_scale) if self.max_log_scale else family
+
+
+@dataclass(frozen=True)
+class Quadratic(TaskSettings):
+    """Convex quadratics with log-uniform eigenvalues in random directions."""
+
+    dimension: int = 5
+    """Number of parameters."""
+    log10_eigenvalues: tuple[float, float] = (-3.0, 0.0)
+    """Smallest and largest base-10 logarithm of the eigenvalues."""
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"{self.dimension}-dimensional quadratics"
+
+    def _family(self, judge_on: JudgeOn) -> "TaskFamily":
+        from l2o.tasks import QuadraticFamily
+
+        del judge_on
+        return QuadraticFamily(self.dimension, self.log10_eigenvalues)
+
+
+@dataclass(frozen=True)
+class LeastSquares(TaskSettings):
+    """Linear regressions with standard normal data."""
+
+    num_rows: int = 20
+    """Number of data points."""
+    dimension: int = 10
+    """Number of parameters."""
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"{self.dimension}-dimensional least squares"
+
+    def _family(self, judge_on: JudgeOn) -> "TaskFamily":
+        from l2o.tasks import LeastSquaresFamily
+
+        del judge_on
+        return LeastSquaresFamily(self.num_rows, self.dimension)
+
+
+@dataclass(frozen=True)
+class Lasso(TaskSettings):
+    """Least squares with an l1 penalty, standard normal data."""
+
+    num_rows: int = 5
+    """Number of data points."""
+    dimension: int = 10
+    """Number of parameters."""
+    l1_penalty: float = 0.005
+    """Factor of the 1-norm of the parameters."""
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"{self.dimension}-dimensional lasso"
+
+    def _family(self, judge_on: JudgeOn) -> "TaskFamily":
+        from l2o.tasks import LassoFamily
+
+        del judge_on
+        return LassoFamily(self.num_rows, self.dimension, self.l1_penalty)
+
+
+@dataclass(frozen=True)
+class Rastrigin(TaskSettings):
+    """Quadratics under a grid of ripples, with many local minima."""
+
+    dimension: int = 10
+    """Number of parameters."""
+    amplitude: float = 10.0
+    """Height of the ripples."""
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"{self.dimension}-dimensional Rastrigin functions"
+
+    def _family(self, judge_on: JudgeOn) -> "TaskFamily":
+        from l2o.tasks import RastriginFamily
+
+        del judge_on
+        return RastriginFamily(self.dimension, self.amplitude)
+
+
+@dataclass(frozen=True)
+class Rosenbrock(TaskSettings):
+    """The curved valley of Rosenbrock, from random starts."""
+
+    dimension: int = 2
+    """Number of parameters."""
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"{self.dimension}-dimensional Rosenbrock function"
+
+    def _family(self, judge_on: JudgeOn) -> "TaskFamily":
+        from l2o import tasks
+
+        del judge_on
+        return tasks.SingleTask(tasks.Rosenbrock(self.dimension))
+
+
+@dataclass(frozen=True)
+class TwoMoons(TaskSettings):
+    """Full-batch classification of two half-moons by a small network."""
+
+    hidden: tuple[int, ...] = (64, 64, 64)
+    """Units of each hidden layer."""
+    activation: Activation = "tanh"
+    """Activation of the hidden units."""
+    l2_penalty: float = 5e-3
+    """Factor of the 2-norm, not squared, of the parameters."""
+    random_data: bool = False
+    """Give every task fresh data."""
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"two moons, {_network_title((2, *self.hidden, 1), (self.activation,))}"
+
+    def _family(self, judge_on: JudgeOn) -> "TaskFamily":
+        from l2o.tasks import MLP, TwoMoonsFamily
+
+        network = MLP((2, *self.hidden, 1), self.activation)
+        return TwoMoonsFamily(
+            network=network,
+            random_data=self.random_data,
+            l2_penalty=self.l2_penalty,
+            judge_on=judge_on,
+        )
+
+
+@dataclass(frozen=True)
+class BreastCancer(TaskSettings):
+    """Full-batch logistic regression on scikit-learn's breast-cancer data."""
+
+    l2_penalty: float = 5e-4
+    """Factor of half the squared 2-norm of the weights."""
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return "logistic regression on breast-cancer data"
+
+    def _family(self, judge_on: JudgeOn) -> "TaskFamily":
+        from l2o.tasks import LogisticRegression, SingleTask
+
+        return SingleTask(LogisticRegression(l2_penalty=self.l2_penalty, judge_on=judge_on))
+
+
+@dataclass(frozen=True)
+class LogisticRegression(TaskSettings):
+    """Full-batch logistic regression between two random Gaussian clouds."""
+
+    num_points: int = 100
+    """Points in each split."""
+    dimension: int = 3
+    """Numbers that describe a point."""
+    l2_penalty: float = 5e-4
+    """Factor of half the squared 2-norm of the weights."""
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"{self.dimension}-dimensional logistic regression"
+
+    def _family(self, judge_on: JudgeOn) -> "TaskFamily":
+        from l2o.tasks import LogisticRegressionFamily
+
+        return LogisticRegressionFamily(self.num_points, self.dimension, self.l2_penalty, judge_on)
+
+
+@dataclass(frozen=True)
+class ImageMLP(TaskSettings):
+    """Classification of images by multilayer perceptrons, on minibatches."""
+
+    dataset: Literal["digits", "mnist", "cifar10"] = "digits"
+    """Images: digits (8 x 8, bundled), or mnist or cifar10 from the folder L2O_DATA."""
+    hidden: tuple[int, ...] = (20,)
+    """Units of each hidden layer; the most there can be, with --min-width."""
+    activations: tuple[Activation, ...] = ("relu",)
+    """Activation of the hidden units; one of them is drawn for each task."""
+    batch_size: int = 128
+    """Images in a minibatch."""
+    init_std: float | None = None
+    """Standard deviation of all initial parameters; by default it depends on layer sizes."""
+    min_width: int | None = None
+    """Draw each hidden layer's units from here on; by default all layers are full."""
+    max_log_init_scale: float = 0.0
+    """Scales all initial parameters of a task by exp(U(-r, r)) with this r."""
+    num_train: int | None = None
+    """Give every task this many random training images; by default all."""
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        inputs, outputs = {"digits": (64, 10), "mnist": (784, 10), "cifar10": (3072, 10)}[
+            self.dataset
+        ]
+        sizes = (inputs, *self.hidden, outputs)
+        return f"{_dataset_title(self.dataset)}, {_network_title(sizes, self.activations)}"
+
+    def _family(self, judge_on: JudgeOn) -> "TaskFamily":
+        from l2o.tasks import image_mlp_family
+
+        return image_mlp_family(
+            _read(self.dataset),
+            self.hidden,
+            self.activations,
+            min_width=self.min_width,
+            max_log_init_scale=self.max_log_init_scale,
+            init_std=self.init_std,
+            num_train=self.num_train,
+            batch_size=self.batch_size,
+            judge_on=judge_on,
+        )
+
+
+@dataclass(frozen=True)
+class ImageConv(TaskSettings):
+    """Classification of images by convolutional networks, on minibatches."""
+
+    dataset: Literal["digits", "mnist", "cifar10"] = "mnist"
+    """Images: digits (8 x 8, bundled), or mnist or cifar10 from the folder L2O_DATA."""
+    network: Literal["mnist-conv", "cifar-conv", "four-layer-conv"] = "mnist-conv"
+    """The network, named after where it was published (see l2o.tasks)."""
+    batch_size: int = 128
+    """Images in a minibatch."""
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"{_dataset_title(self.dataset)}, {self.network} network"
+
+    def _family(self, judge_on: JudgeOn) -> "TaskFamily":
+        from l2o import tasks
+
+        builders = {
+            "mnist-conv": tasks.mnist_conv,
+            "cifar-conv": tasks.cifar_conv,
+            "four-layer-conv": tasks.four_layer_conv,
+        }
+        build = builders[self.network]
+        return tasks.SingleTask(
+            build(_read(self.dataset), batch_size=self.batch_size, judge_on=judge_on)
+        )
+
+
+@dataclass(frozen=True)
+class CharacterModel(TaskSettings):
+    """Prediction of the next character of Shakespeare's plays, on minibatches."""
+
+    hidden: tuple[int, ...] = (64,)
+    """Units of each hidden layer."""
+    activation: Activation = "tanh"
+    """Activation of the hidden units."""
+    context: int = 8
+    """Characters to look back."""
+    embedding_size: int = 16
+    """Numbers that stand for a character."""
+    batch_size: int = 128
+    """Windows of text in a minibatch."""
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"Shakespeare, {self.context} characters back, {self.hidden} {self.activation} units"
+
+    def _family(self, judge_on: JudgeOn) -> "TaskFamily":
+        from l2o.tasks import SingleTask, character_mlp
+        from l2o.tasks.datasets import tiny_shakespeare
+
+        return SingleTask(
+            character_mlp(
+                tiny_shakespeare(),
+                self.hidden,
+                self.activation,
+                context=self.context,
+                embedding_size=self.embedding_size,
+                batch_size=self.batch_size,
+                judge_on=judge_on,
+            )
+        )
+
+
+AnyTask = (
+    ImageMLP
+    | ImageConv
+    | CharacterModel
+    | TwoMoons
+    | BreastCancer
+    | LogisticRegression
+    | Quadratic
+    | LeastSquares
+    | Lasso
+    | Rosenbrock
+    | Rastrigin
+)
+"""Every kind of task that a recipe can have."""
+
+
+def _read(dataset: Literal["digits", "mnist", "cifar10"]) -> "Classification":
+    """The data set of this name."""
+    from l2o.tasks import datasets
+
+    readers = {"digits": datasets.digits, "mnist": datasets.mnist, "cifar10": datasets.cifar10}
+    return readers[dataset]()
+
+
+def _dataset_title(dataset: Literal["digits", "mnist", "cifar10"]) -> str:
+    return {"digits": "digits", "mnist": "MNIST", "cifar10": "CIFAR-10"}[dataset]
+
+
+def _network_title(sizes: tuple[int, ...], activations: tuple[str, ...]) -> str:
+    return f"{'-'.join(map(str, sizes))} MLP ({'/'.join(activations)})"

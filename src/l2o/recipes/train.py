@@ -1,0 +1,66 @@
+"""Meta-training as a recipe has it."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from l2o.recipes.recipe import Recipe
+from l2o.recipes.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from l2o.metatraining import MetaTrainingResult, Progress
+
+
+def train(
+    recipe: Recipe,
+    folder: RunFolder,
+    *,
+    resume: bool = False,
+    on_progress: "Callable[[Progress], None] | None" = None,
+) -> "MetaTrainingResult":
+    """Meta-trains the recipe's optimizer and saves the best one.
+
+    **Arguments:**
+
+    - `recipe`: what to do.
+    - `folder`: where to write the config, metrics, checkpoints and, last, the optimizer.
+    - `resume`: whether to go on where a run of the same recipe in the folder stopped. The result
+      is the same as if it had never stopped.
+    - `on_progress`: called as `l2o.metatrain` does.
+
+    **Returns:** what `l2o.metatrain` does.
+
+    **Raises:** `ValueError` for settings out of range, missing data, and a folder that holds
+    anything but a run to resume; nothing is written then.
+    """
+    import jax
+
+    from l2o.deploy import save
+    from l2o.metatraining import metatrain
+
+    optimizer_key, training_key, _ = jax.random.split(jax.random.key(recipe.seed), 3)
+    settings = recipe.training
+    settings.check()
+    recipe.evaluation.check()
+    optimizer = recipe.optimizer.build(optimizer_key)
+    family = recipe.task.family(judge_on="validation")
+    folder.claim(recipe, resume=resume)
+    result = metatrain(
+        optimizer,
+        family,
+        key=training_key,
+        meta_steps=settings.meta_steps,
+        num_tasks=settings.num_tasks,
+        horizon=settings.horizon,
+        truncation=settings.truncation,
+        objective=settings.build_objective(),
+        estimator=settings.build_estimator(),
+        meta_optimizer=settings.build_meta_optimizer(),
+        validation_every=settings.validation_every,
+        validation_tasks=settings.validation_tasks,
+        folder=folder.path,
+        checkpoint_every=settings.checkpoint_every,
+        resume=resume,
+        on_progress=on_progress,
+    )
+    save(result.optimizer, folder.optimizer)
+    return result

@@ -1,0 +1,126 @@
+"""Settings of meta-training."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import optax
+
+    from l2o.metatraining import MetaGradientEstimator
+    from l2o.objectives import Objective
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the optimizer is meta-trained."""
+
+    meta_steps: int = 1000
+    """Updates of the meta-parameters."""
+    num_tasks: int = 8
+    """Tasks trained side by side."""
+    horizon: int = 100
+    """Inner steps after which tasks start afresh."""
+    truncation: int = 20
+    """Inner steps that one meta-gradient looks back over."""
+    objective: Literal["mean-loss", "normalized-mean-loss", "final-loss", "mean-log-ratio"] = (
+        "mean-loss"
+    )
+    """What is to be small along a trajectory; baselines are tuned on the same."""
+    estimator: Literal["first-order", "exact", "exact-checkpointed"] = "first-order"
+    """Meta-gradient: without second derivatives of the tasks, with them, or with them in less
+    memory."""
+    learning_rate: float = 1e-3
+    """Learning rate of Adam on the meta-parameters, at its peak."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """How the learning rate goes on after warm-up; cosine falls to a hundredth of its peak."""
+    warmup_steps: int = 0
+    """Meta-steps over which the learning rate rises from zero."""
+    epsilon: float = 1e-8
+    """Epsilon of Adam on the meta-parameters."""
+    clip_value: float | None = None
+    """Largest size of each element of the meta-gradient; unbounded by default."""
+    clip_norm: float | None = None
+    """Largest 2-norm of the whole meta-gradient; unbounded by default."""
+    validation_every: int = 100
+    """Meta-steps between validations; the best optimizer is kept."""
+    validation_tasks: int = 16
+    """Tasks that each validation runs on, always the same ones."""
+    checkpoint_every: int = 100
+    """Meta-steps between checkpoints, the most that a kill can lose."""
+
+    def check(self) -> None:
+        """Makes sure that the settings are in range, before anything is written to disk.
+
+        **Raises:** `ValueError` that names the setting.
+        """
+        from l2o.tasks.checks import check_at_least
+
+        for name in (
+            "meta_steps",
+            "num_tasks",
+            "horizon",
+            "truncation",
+            "validation_every",
+            "validation_tasks",
+            "checkpoint_every",
+        ):
+            check_at_least(name, getattr(self, name), 1)
+        for name in ("learning_rate", "warmup_steps", "epsilon", "clip_value", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None:
+                check_at_least(name, value, 0)
+        if self.horizon % self.truncation:
+            raise ValueError(
+                f"truncation must divide horizon, got {self.truncation} and {self.horizon}."
+            )
+
+    def build_objective(self) -> "Objective":
+        """Builds the objective."""
+        from l2o import objectives
+
+        match self.objective:
+            case "mean-loss":
+                return objectives.MeanLoss()
+            case "normalized-mean-loss":
+                return objectives.NormalizedMeanLoss()
+            case "final-loss":
+                return objectives.FinalLoss()
+            case "mean-log-ratio":
+                return objectives.MeanLogRatio()
+
+    def build_estimator(self) -> "MetaGradientEstimator":
+        """Builds the estimator of meta-gradients."""
+        from l2o.metatraining import Exact, FirstOrder
+
+        match self.estimator:
+            case "first-order":
+                return FirstOrder()
+            case "exact":
+                return Exact()
+            case "exact-checkpointed":
+                return Exact(checkpoint=True)
+
+    def build_meta_optimizer(self) -> "optax.GradientTransformation":
+        """Builds Adam with its schedule and clipping."""
+        import optax
+
+        clips = []
+        if self.clip_value is not None:
+            clips.append(optax.clip(self.clip_value))
+        if self.clip_norm is not None:
+            clips.append(optax.clip_by_global_norm(self.clip_norm))
+        return optax.chain(*clips, optax.adam(self._learning_rate(), eps=self.epsilon))
+
+    def _learning_rate(self) -> "optax.Schedule":
+        """The learning rate at every meta-step."""
+        import optax
+
+        remaining = max(1, self.meta_steps - self.warmup_steps)
+        if self.schedule == "cosine":
+            after = optax.cosine_decay_schedule(self.learning_rate, remaining, alpha=0.01)
+        else:
+            after = optax.constant_schedule(self.learning_rate)
+        if self.warmup_steps == 0:
+            return after
+        warmup = optax.linear_schedule(0.0, self.learning_rate, self.warmup_steps)
+        return optax.join_schedules([warmup, after], [self.warmup_steps])

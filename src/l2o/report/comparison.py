@@ -1,0 +1,85 @@
+"""A learned optimizer against tuned baselines: all that a report tells."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from l2o.evaluation import Evaluation, Tuned
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the optimizers were run on."""
+
+    title: str
+    """The tasks, in a few words."""
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A learned optimizer and tuned baselines on the same fresh tasks."""
+
+    learned: str
+    """The name of the learned optimizer in the evaluations."""
+    objective: str
+    """What it was meta-trained, and the baselines tuned, to make small, in a few words."""
+    tuned: tuple[Tuned, ...]
+    """The baselines with the hyperparameters they ran with."""
+    main: Setting
+    """Where the optimizer was meta-trained and the baselines were tuned: the fair comparison."""
+    others: tuple[Setting, ...]
+    """Longer horizons and other tasks, for which nothing was trained or tuned again."""
+    seed: int
+    """Of all tasks, initialisations and minibatches."""
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """The names of the baselines."""
+        return tuple(tuned.name for tuned in self.tuned)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All numbers of the comparison, for JSON.
+
+        **Returns:** `results` and `paired` of the main setting, as `Evaluation.as_dict` has them;
+        `setting`, `num_tasks`, `num_steps`, `objective` and `seed`; and `others`, a list with
+        the same entries for every other setting.
+        """
+        hyperparameters = {tuned.name: tuned.hyperparameters for tuned in self.tuned}
+        return {
+            **_numbers(self.main, self.learned, hyperparameters),
+            "objective": self.objective,
+            "seed": self.seed,
+            "tuning": [
+                {
+                    "name": tuned.name,
+                    "score": tuned.score if math.isfinite(tuned.score) else None,
+                    "edges": list(tuned.edges),
+                    "configurations": len(tuned.scores),
+                    "diverged": tuned.num_diverged,
+                    "num_tasks": tuned.num_tasks,
+                    "num_steps": tuned.num_steps,
+                }
+                for tuned in self.tuned
+            ],
+            "others": [_numbers(other, self.learned, hyperparameters) for other in self.others],
+        }
+
+    def to_json(self) -> str:
+        """`as_dict` as strictly valid JSON."""
+        return json.dumps(self.as_dict(), indent=2, allow_nan=False)
+
+
+def _numbers(
+    setting: Setting, learned: str, hyperparameters: Mapping[str, Mapping[str, float]]
+) -> dict[str, Any]:
+    """The numbers of one setting."""
+    evaluation = setting.evaluation
+    return {
+        **evaluation.as_dict(learned=[learned], hyperparameters=hyperparameters),
+        "setting": setting.title,
+        "num_tasks": evaluation.num_tasks,
+        "num_steps": evaluation.num_steps,
+    }

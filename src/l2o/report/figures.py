@@ -1,0 +1,209 @@
+"""The figures of a report. Every one says what its axes, its band and its number of runs are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from l2o.evaluation import Evaluation
+from l2o.report.comparison import Setting
+
+# Okabe and Ito's colours can be told apart by colour-blind readers. Vermilion is the learned
+# optimizer's; line styles tell baselines apart once colours are used up.
+_LEARNED = "#D55E00"
+_BASELINES = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_STYLES = ("-", "--", ":")
+_GRID = "#DDDDDD"
+
+_BAND = "95 % confidence interval of the mean"
+_METRIC_LABELS = {
+    "objective": "objective",
+    "mean_train_loss": "mean training loss",
+    "final_train_loss": "final training loss",
+    "test_loss": "test loss",
+    "test_accuracy": "test accuracy",
+}
+
+
+def metric_label(metric: str) -> str:
+    """The name of a metric in words."""
+    return _METRIC_LABELS.get(metric, metric.replace("_", " "))
+
+
+def loss_curves(settings: Sequence[Setting], learned: str) -> Figure:
+    """Training loss against steps, one panel for each setting.
+
+    **Arguments:** `settings`, at least one; `learned`, the name of the learned optimizer, drawn
+    to stand out.
+    """
+    columns = min(2, len(settings))
+    rows = -(-len(settings) // columns)
+    figure = _figure(6.4 if len(settings) == 1 else 9.6, 3.9 * rows)
+    for index, setting in enumerate(settings):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        _draw_losses(axes, setting.evaluation, learned)
+        axes.set_title(setting.title, fontsize=10)
+        if index == 0:
+            axes.legend(frameon=False, fontsize=8.5)
+    counts = sorted({setting.evaluation.num_tasks for setting in settings})
+    runs = " or ".join(map(str, counts))
+    figure.supxlabel(
+        f"Lines: mean over {runs} runs; bands: {_BAND}.", fontsize=8.5, color="#555555"
+    )
+    return figure
+
+
+def paired_differences(setting: Setting, learned: str, metric: str) -> Figure:
+    """The difference in a metric between the learned optimizer and each baseline.
+
+    **Arguments:** `setting`; `learned`, the name of the learned optimizer; `metric`, one that is
+    to be small, as `Evaluation.compare` takes it.
+    """
+    evaluation = setting.evaluation
+    baselines = [name for name in evaluation.runs if name != learned]
+    figure = _figure(6.4, 1.4 + 0.36 * len(baselines))
+    axes = figure.add_subplot()
+    _style(axes)
+    for row, name in enumerate(baselines):
+        difference = evaluation.compare(learned, name, metric)
+        low, high = difference.interval
+        if np.isfinite(low) and np.isfinite(high):
+            axes.plot([low, high], [row, row], color=_LEARNED, linewidth=2)
+            axes.plot(difference.mean, row, "o", color=_LEARNED, markersize=6)
+        else:
+            axes.text(0, row, "  not finite: some runs diverged", va="center", fontsize=8.5)
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(range(len(baselines)), [f"against {name}" for name in baselines])
+    axes.set_ylim(len(baselines) - 0.5, -0.5)
+    axes.set_xlabel(
+        f"{metric_label(metric)} of {learned} less that of the baseline\n"
+        f"(left of zero: {learned} is better; mean and 95 % interval over "
+        f"{evaluation.num_tasks} paired runs)"
+    )
+    return figure
+
+
+def held_out(setting: Setting, learned: str, metric: str) -> Figure:
+    """A held-out metric of every optimizer at the end of its runs."""
+    evaluation = setting.evaluation
+    figure = _figure(6.4, 1.4 + 0.36 * len(evaluation.runs))
+    axes = figure.add_subplot()
+    _style(axes)
+    colours, _ = _looks(evaluation, learned)
+    for row, (name, runs) in enumerate(evaluation.runs.items()):
+        mean, half_width = _mean_and_half_width(runs.metrics[metric][:, None])
+        axes.errorbar(
+            mean, [row], xerr=half_width, fmt="o", color=colours[name], capsize=3, linewidth=2
+        )
+    axes.set_yticks(range(len(evaluation.runs)), list(evaluation.runs))
+    axes.set_ylim(len(evaluation.runs) - 0.5, -0.5)
+    axes.set_xlabel(
+        f"{metric_label(metric)} after {evaluation.num_steps} steps\n"
+        f"(mean and {_BAND} over {evaluation.num_tasks} runs)"
+    )
+    return figure
+
+
+def meta_training(history: Sequence[Mapping[str, Any]]) -> Figure:
+    """Meta-loss and validation score against meta-steps.
+
+    **Arguments:** `history`, the entries of a run's metrics, with `meta_step` and, each where it
+    was measured, `meta_loss` and `validation_score`.
+    """
+    figure = _figure(6.4, 3.6)
+    axes = figure.add_subplot()
+    _style(axes)
+    for field, label, colour, marker in (
+        ("meta_loss", "meta-loss, on training tasks", "#9A9A9A", None),
+        ("validation_score", "objective on validation tasks", _LEARNED, "o"),
+    ):
+        points = [
+            (entry["meta_step"], entry[field])
+            for entry in history
+            if entry.get(field) is not None and np.isfinite(entry[field])
+        ]
+        if points:
+            steps, values = zip(*points, strict=True)
+            axes.plot(steps, values, color=colour, marker=marker, markersize=4, label=label)
+            if min(values) > 0:
+                axes.set_yscale("log")
+    axes.set_xlabel("meta-step (updates of the optimizer's weights)")
+    axes.set_ylabel("loss of the tasks")
+    axes.legend(frameon=False, fontsize=8.5)
+    return figure
+
+
+def _draw_losses(axes: Axes, evaluation: Evaluation, learned: str) -> None:
+    """Every optimizer's loss curve."""
+    _style(axes)
+    colours, styles = _looks(evaluation, learned)
+    starts, lows = [], []
+    for name, runs in evaluation.runs.items():
+        mean, half_width = _mean_and_half_width(runs.losses)
+        steps = np.arange(len(mean))
+        diverged = int(np.sum(runs.diverged))
+        label = f"{name} ({diverged} of {evaluation.num_tasks} diverged)" if diverged else name
+        is_learned = name == learned
+        axes.plot(
+            steps,
+            mean,
+            styles[name],
+            color=colours[name],
+            linewidth=2.4 if is_learned else 1.4,
+            zorder=3 if is_learned else 2,
+            label=label,
+        )
+        axes.fill_between(
+            steps, mean - half_width, mean + half_width, color=colours[name], alpha=0.18, lw=0
+        )
+        starts.append(mean[0])
+        lows.append(np.nanmin(np.where(np.isfinite(mean), mean, np.nan)))
+    if min(lows) > 0:
+        axes.set_yscale("log")
+        # Runs that diverge must not squeeze the others into a line.
+        axes.set_ylim(0.8 * min(lows), 2 * max(starts))
+    axes.set_xlabel("step")
+    axes.set_ylabel("training loss (minibatch)")
+
+
+def _looks(evaluation: Evaluation, learned: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The colour and the line style of every optimizer."""
+    baselines = [name for name in evaluation.runs if name != learned]
+    colours, styles = {learned: _LEARNED}, {learned: "-"}
+    for index, name in enumerate(baselines):
+        colours[name] = _BASELINES[index % len(_BASELINES)]
+        styles[name] = _STYLES[index // len(_BASELINES) % len(_STYLES)]
+    return colours, styles
+
+
+def _mean_and_half_width(
+    values: Float[np.ndarray, "tasks points"],
+) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]]:
+    """The mean over tasks and half its confidence interval; zero for a single task."""
+    num_tasks = len(values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = np.mean(values, axis=0, dtype=np.float64)
+        if num_tasks == 1:
+            return mean, np.zeros_like(mean)
+        sem = np.std(values, axis=0, ddof=1, dtype=np.float64) / np.sqrt(num_tasks)
+    return mean, float(scipy.stats.t.ppf(0.975, num_tasks - 1)) * sem
+
+
+def _figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches, without any global state of matplotlib."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _style(axes: Axes) -> None:
+    """Light lines, so that the data stand out."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=_GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=9)

@@ -1,0 +1,150 @@
+"""The page about a run."""
+
+import io
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from l2o.deploy.atomic import write_atomically
+from l2o.evaluation import Evaluation
+from l2o.report import figures
+from l2o.report.comparison import Comparison, Setting
+from l2o.report.verdict import judge
+
+_PACKAGES = ("l2o", "jax", "equinox", "optax", "numpy")
+
+
+def write_report(
+    comparison: Comparison,
+    path: Path,
+    *,
+    title: str,
+    description: str,
+    config: str,
+    history: Sequence[Mapping[str, Any]],
+) -> None:
+    """Writes a page that stands by itself, and its figures into `figures/` beside it.
+
+    **Arguments:**
+
+    - `comparison`: what to report.
+    - `path`: of the page.
+    - `title` and `description`: of the run.
+    - `config`: all settings of the run, as JSON text.
+    - `history`: the entries of the run's metrics (see `figures.meta_training`); may be empty.
+
+    **Raises:** `OSError` if a file cannot be written.
+    """
+    drawn = _draw(comparison, history)
+    images = {name: _svg(figure) for name, figure in drawn.items()}
+    for name, figure in drawn.items():
+        write_atomically(path.parent / "figures" / f"{name}.png", _png(figure))
+    main = comparison.main
+    held_out_metrics = [
+        metric for metric in ("test_loss", "test_accuracy") if metric in _metrics(main.evaluation)
+    ]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("l2o.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.jinja").render(
+        title=title,
+        description=description,
+        comparison=comparison,
+        headline=judge(main, comparison.learned, "objective"),
+        held_out=[judge(main, comparison.learned, metric) for metric in held_out_metrics],
+        others=[judge(other, comparison.learned, "objective") for other in comparison.others],
+        columns=[(name, figures.metric_label(name)) for name in _metrics(main.evaluation)],
+        rows=results_table(main),
+        images=images,
+        config=config,
+        versions={
+            "Python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+        },
+        has_history=bool(history),
+    )
+    write_atomically(path, page.encode())
+
+
+def results_table(setting: Setting) -> list[dict[str, Any]]:
+    """The results of a setting, best objective first.
+
+    **Returns:** for every optimizer its `name`, `objective`, each metric as text "mean ± standard
+    error", and `diverged`, the number of diverged runs.
+    """
+    evaluation = setting.evaluation
+    names = sorted(
+        evaluation.runs, key=lambda name: _order(evaluation.summary(name, "objective").mean)
+    )
+    return [
+        {
+            "name": name,
+            **{
+                metric: _text(evaluation, name, metric)
+                for metric in ("objective", *_metrics(evaluation))
+            },
+            "diverged": int(evaluation.runs[name].diverged.sum()),
+        }
+        for name in names
+    ]
+
+
+def _order(mean: float) -> tuple[bool, float]:
+    """What is not a number comes last."""
+    return (mean != mean, mean)
+
+
+def _text(evaluation: Evaluation, name: str, metric: str) -> str:
+    """A mean and its standard error, accuracies in per cent."""
+    summary = evaluation.summary(name, metric)
+    if metric.endswith("accuracy"):
+        return f"{100 * summary.mean:.1f} ± {100 * summary.sem:.1f} %"
+    return f"{summary.mean:.4g} ± {summary.sem:.2g}"
+
+
+def _metrics(evaluation: Evaluation) -> tuple[str, ...]:
+    """The metrics that the runs have, the same for all."""
+    return tuple(next(iter(evaluation.runs.values())).metrics)
+
+
+def _draw(
+    comparison: Comparison, history: Sequence[Mapping[str, Any]]
+) -> dict[str, Figure]:
+    """All figures by name."""
+    main, learned = comparison.main, comparison.learned
+    drawn = {
+        "losses": figures.loss_curves([main], learned),
+        "paired": figures.paired_differences(main, learned, "objective"),
+    }
+    if "test_accuracy" in _metrics(main.evaluation):
+        drawn["accuracy"] = figures.held_out(main, learned, "test_accuracy")
+    if comparison.others:
+        drawn["others"] = figures.loss_curves(comparison.others, learned)
+    if history:
+        drawn["meta_training"] = figures.meta_training(history)
+    return drawn
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160)
+    return buffer.getvalue()
+
+
+def _svg(figure: Figure) -> Markup:
+    """The figure as an element to be put into a page."""
+    buffer = io.StringIO()
+    # Without a date the same run gives the same page.
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return Markup(text[text.index("<svg") :])
