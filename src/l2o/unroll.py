@@ -106,7 +106,9 @@ def unroll(
     def step(state: InnerState, inputs: tuple[Array, Batch]) -> tuple[InnerState, Any]:
         index, batch = inputs
         loss, grads = task.value_and_grad(state.params, batch)
-        seen_loss, seen_grads = jax.lax.stop_gradient((loss, grads)) if first_order else (loss, grads)
+        seen_loss, seen_grads = (
+            jax.lax.stop_gradient((loss, grads)) if first_order else (loss, grads)
+        )
         updates, opt_state = optimizer.update(
             seen_grads,
             state.opt_state,
@@ -118,7 +120,17 @@ def unroll(
         if probe is not None:
             step_key = jax.random.fold_in(probe_key, index)
             seen = probe(
-                Step(index, state.params, batch, loss, grads, updates, state.opt_state, opt_state, step_key)
+                Step(
+                    index,
+                    state.params,
+                    batch,
+                    loss,
+                    grads,
+                    updates,
+                    state.opt_state,
+                    opt_state,
+                    step_key,
+                )
             )
         return InnerState(optax.apply_updates(state.params, updates), opt_state), (loss, seen)
 

@@ -1,0 +1,24 @@
+"""Meta-training: gradients of a meta-loss, and the outer loop that follows them."""
+
+from l2o.metatraining.coordinate_gradient import coordinate_gradient as coordinate_gradient
+from l2o.metatraining.exact import Exact as Exact
+from l2o.metatraining.first_order import FirstOrder as FirstOrder
+from l2o.metatraining.meta_gradient import (
+    MetaGradient as MetaGradient,
+)
+from l2o.metatraining.meta_gradient import (
+    MetaGradientEstimator as MetaGradientEstimator,
+)
+from l2o.metatraining.meta_gradient import (
+    Window as Window,
+)
+from l2o.metatraining.metatrain import (
+    MetaTrainingResult as MetaTrainingResult,
+)
+from l2o.metatraining.metatrain import (
+    Progress as Progress,
+)
+from l2o.metatraining.metatrain import (
+    metatrain as metatrain,
+)
+from l2o.metatraining.metrics import read_metrics as read_metrics

@@ -137,9 +137,7 @@ def _block_gradient(
             return jax.tree.map(jnp.add, total, gradient), state_cotangent
 
         _, records = jax.lax.fori_loop(0, segment, forward, (start, records))
-        total, state_cotangent = jax.lax.fori_loop(
-            0, segment, backward, (total, state_cotangent)
-        )
+        total, state_cotangent = jax.lax.fori_loop(0, segment, backward, (total, state_cotangent))
         return (total, state_cotangent, records), None
 
     zeros = (

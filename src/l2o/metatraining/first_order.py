@@ -70,9 +70,7 @@ def _by_coordinates(
         return later + per_coordinate(weight) * gradient, later
 
     final = per_coordinate(weights[-1]) * flatten(trajectory.final_grads)
-    _, cotangents = jax.lax.scan(
-        add_loss, final, (trajectory.probes, weights[:-1]), reverse=True
-    )
+    _, cotangents = jax.lax.scan(add_loss, final, (trajectory.probes, weights[:-1]), reverse=True)
     gradient = coordinate_gradient(
         optimizer,
         window.state.opt_state.coordinates,

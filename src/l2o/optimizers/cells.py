@@ -100,7 +100,11 @@ class LSTM(Layer):
             ),
         )
         num_inputs = joined.shape[0] - size
-        return gradient, joined_cotangent[:num_inputs], (joined_cotangent[num_inputs:], cell * forget)
+        return (
+            gradient,
+            joined_cotangent[:num_inputs],
+            (joined_cotangent[num_inputs:], cell * forget),
+        )
 
 
 class GRU(Layer):
@@ -146,9 +150,7 @@ class GRU(Layer):
         gates = jnp.tanh((0.5 * self.gate_weight) @ joined + (0.5 * self.gate_bias)[:, None])
         update, reset = (0.5 + 0.5 * gate for gate in jnp.split(gates, 2))
         reset_joined = jnp.concatenate([inputs, reset * state])
-        candidate = jnp.tanh(
-            self.candidate_weight @ reset_joined + self.candidate_bias[:, None]
-        )
+        candidate = jnp.tanh(self.candidate_weight @ reset_joined + self.candidate_bias[:, None])
         new_state = update * state + (1 - update) * candidate
         record = (
             Rows(joined),

@@ -28,16 +28,16 @@ class DM(RecurrentOptimizer):
     hidden_size: int = eqx.field(static=True)
     steepness: float = eqx.field(static=True)
 
-    def __init__(
-        self, hidden_size: int = 20, steepness: float = 5.0, *, key: PRNGKeyArray
-    ) -> None:
+    def __init__(self, hidden_size: int = 20, steepness: float = 5.0, *, key: PRNGKeyArray) -> None:
         first, second, readout = jax.random.split(key, 3)
-        self.network = Chain((
-            LSTM(2, hidden_size, key=first),
-            LSTM(hidden_size, hidden_size, key=second),
-            Linear(hidden_size, 1, key=readout),
-            Scale(0.01),
-        ))
+        self.network = Chain(
+            (
+                LSTM(2, hidden_size, key=first),
+                LSTM(hidden_size, hidden_size, key=second),
+                Linear(hidden_size, 1, key=readout),
+                Scale(0.01),
+            )
+        )
         self.hidden_size = hidden_size
         self.steepness = steepness
 

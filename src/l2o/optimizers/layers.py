@@ -20,7 +20,6 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 State = PyTree[Float[Array, "rows coordinates"]]
 
 
-
 class Rows(eqx.Module):
     """Arrays to be stored row under row and read back as one array.
 

@@ -35,14 +35,16 @@ class RNNProp(RecurrentOptimizer):
 
     def __init__(self, hidden_size: int = 20, decay: float = 0.95, *, key: PRNGKeyArray) -> None:
         dense, first, second, readout = jax.random.split(key, 4)
-        self.network = Chain((
-            Linear(2, hidden_size, key=dense),
-            Elementwise(jax.nn.elu),
-            LSTM(hidden_size, hidden_size, key=first),
-            LSTM(hidden_size, hidden_size, key=second),
-            Linear(hidden_size, 1, key=readout),
-            Elementwise(_bounded_step),
-        ))
+        self.network = Chain(
+            (
+                Linear(2, hidden_size, key=dense),
+                Elementwise(jax.nn.elu),
+                LSTM(hidden_size, hidden_size, key=first),
+                LSTM(hidden_size, hidden_size, key=second),
+                Linear(hidden_size, 1, key=readout),
+                Elementwise(_bounded_step),
+            )
+        )
         self.hidden_size = hidden_size
         self.decay = decay
 

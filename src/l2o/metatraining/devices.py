@@ -1,0 +1,55 @@
+"""Dividing tasks among devices."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
+
+AXIS = "tasks"
+"""The mesh axis that tasks are divided along."""
+
+
+def device_mesh(num_tasks: int) -> Mesh:
+    """The devices to divide `num_tasks` among: as many as divide it evenly."""
+    devices = jax.devices()
+    count = max(n for n in range(1, len(devices) + 1) if num_tasks % n == 0)
+    return Mesh(np.array(devices[:count]), (AXIS,))
+
+
+def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Puts the arrays of `tree` on every device once, rather than at every call."""
+    arrays, rest = eqx.partition(tree, eqx.is_array)
+    return eqx.combine(jax.device_put(arrays, NamedSharding(mesh, PartitionSpec())), rest)
+
+
+def on_devices(
+    function: Callable[[Any, Any], tuple[Any, Any]], mesh: Mesh
+) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Runs `function(shared, own)` on every device of the mesh, each with its own part.
+
+    **Arguments:** `function`, which gets a tree that is the same on all devices and this device's
+    part of another one, and gives back such a pair; it may use `jax.lax.pmean` and
+    `jax.lax.axis_index` with `AXIS`. `mesh`, from `device_mesh`.
+
+    **Returns:** the same function of whole trees: the leaves of the second have a leading axis
+    that counts devices.
+    """
+
+    def call(shared: Any, own: Any) -> tuple[Any, Any]:
+        arrays, rest = eqx.partition(shared, eqx.is_array)
+
+        def on_one_device(arrays: Any, own: Any) -> tuple[Any, Any]:
+            own = jax.tree.map(lambda leaf: leaf[0], own)
+            shared, own = function(eqx.combine(arrays, rest), own)
+            return shared, jax.tree.map(lambda leaf: leaf[None], own)
+
+        specs = (PartitionSpec(), PartitionSpec(AXIS))
+        return jax.shard_map(
+            on_one_device, mesh=mesh, in_specs=specs, out_specs=specs, check_vma=False
+        )(arrays, own)
+
+    return call

@@ -1,0 +1,179 @@
+"""One step of meta-training, as a pure function compiled for all devices."""
+
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+from l2o.metatraining.devices import AXIS, on_devices
+from l2o.metatraining.meta_gradient import MetaGradientEstimator, Window
+from l2o.objectives import Objective
+from l2o.optimizers import LearnedOptimizer, per_task
+from l2o.tasks import TaskBatch, TaskFamily
+from l2o.unroll import InnerState
+
+
+class Carried(eqx.Module):
+    """The inner problems between two windows, each device's own along the leading axis."""
+
+    state: InnerState
+    initial_loss: Float[Array, "devices tasks"]
+
+
+class MetaState(eqx.Module):
+    """All that meta-training carries from step to step, and all that a checkpoint holds."""
+
+    optimizer: LearnedOptimizer
+    meta_opt_state: PyTree
+    meta_step: Int[Array, ""]
+    num_skipped: Int[Array, ""]
+    """How many meta-gradients were not finite and so were not applied."""
+    key: PRNGKeyArray
+    task_key: PRNGKeyArray
+    """The randomness that the present inner problems were drawn with."""
+    window: Int[Array, ""]
+    """How many windows of the present inner problems are done."""
+    carried: Carried
+    best_optimizer: LearnedOptimizer
+    best_score: Float[Array, ""]
+    best_step: Int[Array, ""]
+
+
+class StepMetrics(eqx.Module):
+    """What one meta-step reports."""
+
+    meta_loss: Float[Array, ""]
+    gradient_norm: Float[Array, ""]
+    applied: Bool[Array, ""]
+    num_skipped: Int[Array, ""]
+
+
+class MetaStep(eqx.Module):
+    """The settings of a meta-step; calling it makes one.
+
+    The tasks are divided evenly among the devices: each draws its own, runs its windows and
+    differentiates them; only meta-gradients are exchanged.
+    """
+
+    family: TaskFamily
+    objective: Objective
+    estimator: MetaGradientEstimator
+    meta_optimizer: optax.GradientTransformation = eqx.field(static=True)
+    num_tasks: int = eqx.field(static=True)
+    num_windows: int = eqx.field(static=True)
+    truncation: int = eqx.field(static=True)
+    mesh: Mesh = eqx.field(static=True)
+
+    def init(self, optimizer: LearnedOptimizer, key: PRNGKeyArray) -> MetaState:
+        """The state before the first meta-step."""
+        _, carried = on_devices(_begin, self.mesh)((self, optimizer, key), ())
+        meta_parameters = eqx.filter(optimizer, eqx.is_inexact_array)
+        return MetaState(
+            optimizer=optimizer,
+            meta_opt_state=self.meta_optimizer.init(meta_parameters),
+            meta_step=jnp.zeros((), jnp.int32),
+            num_skipped=jnp.zeros((), jnp.int32),
+            key=key,
+            task_key=key,
+            window=jnp.zeros((), jnp.int32),
+            carried=carried,
+            best_optimizer=optimizer,
+            best_score=jnp.full((), jnp.inf),
+            best_step=jnp.zeros((), jnp.int32),
+        )
+
+    def __call__(self, state: MetaState) -> tuple[MetaState, StepMetrics]:
+        """One window of every task, and one update of the meta-parameters."""
+        step_key = jax.random.fold_in(state.key, state.meta_step)
+        fresh = state.window == 0
+        task_key = jax.tree.map(partial(jnp.where, fresh), step_key, state.task_key)
+        shared = (self, state.optimizer, task_key, step_key, fresh)
+        (meta_loss, gradient), carried = on_devices(_window_gradient, self.mesh)(
+            shared, state.carried
+        )
+        leaves = jax.tree.leaves(eqx.filter(gradient, eqx.is_inexact_array))
+        applied = jnp.isfinite(meta_loss) & jnp.all(
+            jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves])
+        )
+        meta_parameters, structure = eqx.partition(state.optimizer, eqx.is_inexact_array)
+        updates, meta_opt_state = self.meta_optimizer.update(
+            eqx.filter(gradient, eqx.is_inexact_array), state.meta_opt_state, meta_parameters
+        )
+        updated = (optax.apply_updates(meta_parameters, updates), meta_opt_state)
+        # What is not finite is not applied, and the inner problems that made it are given up.
+        meta_parameters, meta_opt_state = jax.tree.map(
+            partial(jnp.where, applied), updated, (meta_parameters, state.meta_opt_state)
+        )
+        num_skipped = state.num_skipped + jnp.where(applied, 0, 1)
+        next_window = jnp.where(applied, (state.window + 1) % self.num_windows, 0)
+        state = MetaState(
+            optimizer=eqx.combine(meta_parameters, structure),
+            meta_opt_state=meta_opt_state,
+            meta_step=state.meta_step + 1,
+            num_skipped=num_skipped,
+            key=state.key,
+            task_key=task_key,
+            window=next_window,
+            carried=carried,
+            best_optimizer=state.best_optimizer,
+            best_score=state.best_score,
+            best_step=state.best_step,
+        )
+        return state, StepMetrics(meta_loss, optax.global_norm(leaves), applied, num_skipped)
+
+    def keep_best(self, state: MetaState, score: Float[Array, ""]) -> MetaState:
+        """Remembers the present optimizer if none was better on validation."""
+        better = score < state.best_score
+        best = jax.tree.map(
+            partial(jnp.where, better),
+            (state.optimizer, score, state.meta_step),
+            (state.best_optimizer, state.best_score, state.best_step),
+        )
+        return eqx.tree_at(
+            lambda state: (state.best_optimizer, state.best_score, state.best_step), state, best
+        )
+
+
+def _draw(step: MetaStep, task_key: PRNGKeyArray) -> TaskBatch:
+    """This device's own tasks."""
+    key = jax.random.fold_in(task_key, jax.lax.axis_index(AXIS))
+    return TaskBatch.draw(step.family, key, step.num_tasks // step.mesh.size)
+
+
+def _begin(
+    shared: tuple[MetaStep, LearnedOptimizer, PRNGKeyArray], own: tuple[()]
+) -> tuple[tuple[()], Carried]:
+    """Fresh parameters and optimizer states for this device's tasks."""
+    step, optimizer, task_key = shared
+    task = _draw(step, task_key)
+    init_key = jax.random.fold_in(jax.random.fold_in(task_key, 1), jax.lax.axis_index(AXIS))
+    params = task.init(init_key)
+    state = InnerState(params, per_task(optimizer).init(params))
+    return own, Carried(state, jnp.ones(task.num_tasks))
+
+
+def _window_gradient(
+    shared: tuple[MetaStep, LearnedOptimizer, PRNGKeyArray, PRNGKeyArray, Bool[Array, ""]],
+    carried: Carried,
+) -> tuple[tuple[Float[Array, ""], LearnedOptimizer], Carried]:
+    """The meta-gradient over one window of this device's tasks, averaged over devices."""
+    step, optimizer, task_key, step_key, fresh = shared
+    _, begun = _begin((step, optimizer, task_key), ())
+    start = jax.tree.map(partial(jnp.where, fresh), begun, carried)
+    window = Window(
+        task=_draw(step, task_key),
+        key=jax.random.fold_in(jax.random.fold_in(step_key, 2), jax.lax.axis_index(AXIS)),
+        state=start.state,
+        fresh=fresh,
+        initial_loss=start.initial_loss,
+        num_steps=step.truncation,
+    )
+    result = step.estimator(optimizer, step.objective, window)
+    initial_loss = jnp.where(fresh, result.losses[0], start.initial_loss)
+    gradient = eqx.filter(result.gradient, eqx.is_inexact_array)
+    mean = jax.lax.pmean((result.meta_loss, gradient), AXIS)
+    return mean, Carried(result.state, initial_loss)

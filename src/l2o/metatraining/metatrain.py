@@ -1,0 +1,231 @@
+"""Meta-training: the outer loop."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import PRNGKeyArray
+
+from l2o.metatraining.checkpoints import Checkpoints
+from l2o.metatraining.devices import device_mesh, replicate
+from l2o.metatraining.first_order import FirstOrder
+from l2o.metatraining.meta_gradient import MetaGradientEstimator
+from l2o.metatraining.meta_step import MetaStep
+from l2o.metatraining.metrics import MetricsLog
+from l2o.metatraining.validation import Validation
+from l2o.objectives import MeanLoss, Objective
+from l2o.optimizers import LearnedOptimizer
+from l2o.tasks import TaskFamily
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come."""
+
+    meta_step: int
+    meta_steps: int
+    meta_loss: float
+    meta_steps_per_second: float
+    """Since this process began, without compilation."""
+    seconds_left: float
+    num_skipped: int
+    """Meta-gradients that were not finite and so were not applied."""
+    validation_score: float | None
+    """The latest; `None` before the first validation."""
+
+
+@dataclass(frozen=True)
+class MetaTrainingResult:
+    """What meta-training gives back."""
+
+    optimizer: LearnedOptimizer
+    """The best on validation."""
+    last_optimizer: LearnedOptimizer
+    best_score: float
+    best_step: int
+    num_skipped: int
+    history: list[dict[str, Any]]
+    """One row a meta-step: `meta_step`, `meta_loss`, `gradient_norm`, `num_skipped`, and, where
+    it was validated, `validation_score` and the tasks' held-out metrics."""
+
+
+def metatrain(
+    optimizer: LearnedOptimizer,
+    family: TaskFamily,
+    *,
+    key: PRNGKeyArray,
+    meta_steps: int,
+    num_tasks: int = 8,
+    horizon: int = 100,
+    truncation: int = 20,
+    objective: Objective | None = None,
+    estimator: MetaGradientEstimator | None = None,
+    meta_optimizer: optax.GradientTransformation | None = None,
+    validation_family: TaskFamily | None = None,
+    validation_every: int = 100,
+    validation_tasks: int = 16,
+    folder: Path | None = None,
+    checkpoint_every: int = 100,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> MetaTrainingResult:
+    """Trains the meta-parameters of `optimizer` on tasks drawn from `family`.
+
+    Each meta-step runs one window of `truncation` inner steps on `num_tasks` tasks at once,
+    differentiates the objective over it, and updates the meta-parameters. After `horizon` inner
+    steps new tasks are drawn. With `truncation` equal to `horizon` this is full back-propagation
+    through time; below it, truncated, with states carried over. Tasks are divided among all
+    devices that JAX has.
+
+    **Arguments:**
+
+    - `optimizer`: where to start from.
+    - `family`: the tasks to train on.
+    - `key`: all randomness.
+    - `meta_steps`: updates of the meta-parameters.
+    - `num_tasks`: at once; `horizon`: inner steps of a task; `truncation`: inner steps a window,
+      a divisor of `horizon`.
+    - `objective`: the meta-loss; the mean loss by default.
+    - `estimator`: of the meta-gradient; `FirstOrder()` by default.
+    - `meta_optimizer`: any Optax transformation, with its schedule and clipping; Adam with
+      learning rate 1e-3 by default.
+    - `validation_family`: the tasks to select the best optimizer on; `family` by default, on
+      draws of its own. Every `validation_every` meta-steps and after the last one, the objective
+      over the whole horizon is taken on `validation_tasks` tasks, always the same.
+    - `folder`: where to write `metrics.jsonl`, `tensorboard/` and, every `checkpoint_every`
+      meta-steps, `checkpoints/`. Nothing is written by default.
+    - `resume`: go on from the last checkpoint in `folder`, if there is one. The result is, bit
+      for bit, that of a run that was never stopped (on the CPU, with as many devices).
+    - `on_progress`: called after every meta-step.
+
+    **Returns:** the best optimizer on validation, the last one, and the history.
+
+    **Raises:** `ValueError` for sizes below one, a truncation that does not divide the horizon,
+    a folder that holds another run, or a checkpoint that does not fit the settings.
+    """
+    _check_sizes(
+        meta_steps=meta_steps,
+        num_tasks=num_tasks,
+        horizon=horizon,
+        truncation=truncation,
+        validation_every=validation_every,
+        validation_tasks=validation_tasks,
+        checkpoint_every=checkpoint_every,
+    )
+    if horizon % truncation:
+        raise ValueError(f"truncation must divide horizon, got {truncation} and {horizon}.")
+    objective = MeanLoss() if objective is None else objective
+    train_key, validation_key = jax.random.split(key)
+    mesh = device_mesh(num_tasks)
+    meta_step = MetaStep(
+        family=family,
+        objective=objective,
+        estimator=FirstOrder() if estimator is None else estimator,
+        meta_optimizer=optax.adam(1e-3) if meta_optimizer is None else meta_optimizer,
+        num_tasks=num_tasks,
+        num_windows=horizon // truncation,
+        truncation=truncation,
+        mesh=mesh,
+    )
+    validation = Validation(
+        family=family if validation_family is None else validation_family,
+        objective=objective,
+        key=validation_key,
+        num_tasks=validation_tasks,
+        horizon=horizon,
+        mesh=device_mesh(validation_tasks),
+    )
+    meta_step, validation = replicate(meta_step, mesh), replicate(validation, validation.mesh)
+    state = eqx.filter_jit(MetaStep.init)(meta_step, *replicate((optimizer, train_key), mesh))
+    checkpoints = None if folder is None else Checkpoints(folder / "checkpoints")
+    done = 0
+    if checkpoints is not None and (latest := checkpoints.latest()) is not None:
+        if not resume:
+            raise ValueError(f"{folder} already holds a run; resume it or choose another folder.")
+        state, done = checkpoints.restore(latest, state), latest
+    log = None if folder is None else MetricsLog(folder, resume_from=done)
+    advance = eqx.filter_jit(MetaStep.__call__, donate="all-except-first")
+    keep_best = eqx.filter_jit(MetaStep.keep_best, donate="all-except-first")
+    judge = eqx.filter_jit(Validation.__call__)
+    history: list[dict[str, Any]] = [] if log is None else log.rows
+    score: float | None = None
+    clock = _Clock()
+    try:
+        for number in range(done + 1, meta_steps + 1):
+            state, metrics = advance(meta_step, state)
+            row = {
+                "meta_step": number,
+                "meta_loss": float(metrics.meta_loss),
+                "gradient_norm": float(metrics.gradient_norm),
+                "num_skipped": int(metrics.num_skipped),
+            }
+            if number % validation_every == 0 or number == meta_steps:
+                judged = judge(validation, replicate(state.optimizer, validation.mesh))
+                score = float(judged.pop("score"))
+                state = keep_best(meta_step, state, replicate(jnp.asarray(score), mesh))
+                row |= {"validation_score": score, **jax.tree.map(float, judged)}
+            if log is None:
+                history.append(row)
+            else:
+                log.write(row)
+            if checkpoints is not None and (number % checkpoint_every == 0 or number == meta_steps):
+                checkpoints.save(number, state)
+            clock.tick()
+            if on_progress is not None:
+                on_progress(
+                    Progress(
+                        meta_step=number,
+                        meta_steps=meta_steps,
+                        meta_loss=row["meta_loss"],
+                        meta_steps_per_second=clock.rate(),
+                        seconds_left=(meta_steps - number) / clock.rate(),
+                        num_skipped=row["num_skipped"],
+                        validation_score=score,
+                    )
+                )
+    finally:
+        if log is not None:
+            log.close()
+        if checkpoints is not None:
+            checkpoints.close()
+    state = jax.device_put(state, jax.devices()[0])
+    return MetaTrainingResult(
+        optimizer=state.best_optimizer,
+        last_optimizer=state.optimizer,
+        best_score=float(state.best_score),
+        best_step=int(state.best_step),
+        num_skipped=int(state.num_skipped),
+        history=history,
+    )
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}.")
+
+
+class _Clock:
+    """Steps a second, leaving out the first step, which is compilation."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._first: float | None = None
+        self._ticks = 0
+
+    def tick(self) -> None:
+        self._ticks += 1
+        if self._first is None:
+            self._first = time.perf_counter()
+
+    def rate(self) -> float:
+        now = time.perf_counter()
+        if self._first is None or self._ticks == 1:
+            return 1 / (now - self._began)
+        return (self._ticks - 1) / (now - self._first)

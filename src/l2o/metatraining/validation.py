@@ -1,0 +1,46 @@
+"""Judging an optimizer during meta-training."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.metatraining.devices import AXIS, on_devices
+from l2o.objectives import Objective
+from l2o.optimizers import LearnedOptimizer, per_task
+from l2o.tasks import TaskBatch, TaskFamily
+from l2o.unroll import unroll
+
+
+class Validation(eqx.Module):
+    """Runs an optimizer over the whole horizon on fresh tasks, always the same ones."""
+
+    family: TaskFamily
+    objective: Objective
+    key: PRNGKeyArray
+    num_tasks: int = eqx.field(static=True)
+    horizon: int = eqx.field(static=True)
+    mesh: Mesh = eqx.field(static=True)
+
+    def __call__(self, optimizer: LearnedOptimizer) -> dict[str, Float[Array, ""]]:
+        """The objective as `score`, and the tasks' own held-out metrics; means over tasks."""
+
+        def judge(
+            shared: tuple["Validation", LearnedOptimizer], own: tuple[()]
+        ) -> tuple[dict[str, Float[Array, ""]], tuple[()]]:
+            validation, optimizer = shared
+            key = jax.random.fold_in(validation.key, jax.lax.axis_index(AXIS))
+            task_key, unroll_key = jax.random.split(key)
+            own_tasks = validation.num_tasks // validation.mesh.size
+            task = TaskBatch.draw(validation.family, task_key, own_tasks)
+            trajectory = unroll(per_task(optimizer), task, unroll_key, validation.horizon)
+            losses = trajectory.losses
+            scores = {
+                "score": validation.objective(losses, losses[0]),
+                **task.evaluate(trajectory.state.params),
+            }
+            return jax.lax.pmean(jax.tree.map(jnp.mean, scores), AXIS), own
+
+        scores, _ = on_devices(judge, self.mesh)((self, optimizer), ())
+        return scores
