@@ -5,6 +5,16 @@ import pytest
 from l2o.tasks.datasets import Classification, Text
 
 
+@pytest.fixture(scope="package", autouse=True)
+def quick_compilation():
+    """These tests run everything once: compiling is most of their time."""
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, True)
+    yield
+    jax.config.update(name, before)
+
+
 @pytest.fixture
 def key():
     return jax.random.key(0)

@@ -104,9 +104,7 @@ class LogisticRegressionFamily(TaskFamily):
         roots = jax.random.normal(root_key, (2, self.dimension, self.dimension))
         roots = roots / jnp.sqrt(self.dimension)
 
-        def draw(
-            key: PRNGKeyArray,
-        ) -> tuple[Float[Array, "points dimension"], Int[Array, " points"]]:
+        def draw(key: PRNGKeyArray) -> tuple[Array, Array]:
             labels = jnp.arange(self.num_points) % 2
             noise = jax.random.normal(key, (self.num_points, self.dimension))
             return means[labels] + jnp.einsum("nij,nj->ni", roots[labels], noise), labels
