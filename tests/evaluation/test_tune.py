@@ -44,8 +44,8 @@ def test_a_planted_optimum_is_found():
     assert tuned.edges == ()
     assert tuned.num_diverged == 0
     assert (tuned.name, tuned.num_tasks, tuned.num_steps) == ("planted", 2, 2)
-    # Refinement improves on the random half, and random search on the defaults.
-    assert tuned.scores[128:].min() < 0.2 * tuned.scores[:128].min() < tuned.scores[0]
+    # Refinement improves on the random quarter, and random search on the defaults.
+    assert tuned.scores[64:].min() < 0.2 * tuned.scores[:64].min() < tuned.scores[0]
 
 
 def test_the_defaults_come_first_and_one_configuration_is_them():
@@ -135,8 +135,8 @@ def test_the_number_at_once_does_not_change_the_result():
         for at_once in (3, 100)
     ]
     for name in momentum.space:
-        np.testing.assert_array_equal(*(r.configurations[name][:10] for r in results))
-    np.testing.assert_allclose(*(r.scores[:10] for r in results), rtol=1e-4)
+        np.testing.assert_array_equal(*(r.configurations[name][:5] for r in results))
+    np.testing.assert_allclose(*(r.scores[:5] for r in results), rtol=1e-4)
 
 
 def test_progress_goes_up_to_the_total():
@@ -151,9 +151,10 @@ def test_progress_goes_up_to_the_total():
         configurations_at_once=4,
         on_progress=lambda done, total: seen.append((done, total)),
     )
-    # Rounds of 10, 5 and 5 configurations, and three finals of 4.
-    assert [done for done, _ in seen] == [4, 8, 10, 14, 15, 19, 20, 24, 28, 32]
-    assert {total for _, total in seen} == {32}
+    # Rounds of 5, 3, 3, 3, 2, 2 and 2 configurations, and three finals of 7.
+    expected = [4, 5, 8, 11, 14, 16, 18, 20, 24, 27, 31, 34, 38, 41]
+    assert [done for done, _ in seen] == expected
+    assert {total for _, total in seen} == {41}
 
 
 class Cliff(Task):
@@ -223,7 +224,7 @@ def test_numbers_below_one_are_refused(wrong):
 
 
 def test_rounds_use_up_the_configurations():
-    assert _round_sizes(256) == [128, 64, 64]
+    assert _round_sizes(256) == [64, 32, 32, 32, 32, 32, 32]
     for number in range(1, 20):
         assert sum(_round_sizes(number)) == number
 

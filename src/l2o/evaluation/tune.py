@@ -19,9 +19,9 @@ from l2o.tasks.checks import check_at_least
 Configurations = dict[str, Float[np.ndarray, " configurations"]]
 """Several configurations: the values of each hyperparameter, in the same order."""
 
-# How far from the best configuration so far each round of refinement looks: the standard
-# deviation of the normal distribution it draws from, as a share of each range.
-_REFINEMENTS = (0.1, 0.02)
+# After the first round, each looks around the best configuration so far: this far, in standard
+# deviations of a normal distribution, as a share of each range.
+_SPREADS = (0.15, 0.1, 0.07, 0.045, 0.03, 0.02)
 # The best configurations of a search are often just short of diverging, and on other tasks they
 # do. So the best of every round, one in so many, have to stand this many more draws of tasks.
 # Those of all rounds, since the last round's lie close together and would all diverge at once.
@@ -83,12 +83,12 @@ def tune(
 ) -> Tuned:
     """Searches for the hyperparameters with which an optimizer does best on a family of tasks.
 
-    The first half of the configurations is drawn at random from the whole search space, save
-    that the defaults come first; the other half around the best so far, first at some distance,
-    then close by. The best eighth of every round meet in finals on three times as many fresh
-    tasks, and whichever is best on all the tasks it has seen is chosen. Configurations are always
-    compared on the same tasks, initialisations and minibatches. `evaluate` draws others, even
-    from the same key.
+    The first quarter of the configurations is drawn at random from the whole search space, save
+    that the defaults come first; the others in six rounds around the best so far, closer in each.
+    The best eighth of every round meet in finals on three times as many fresh tasks, and
+    whichever is best on all the tasks it has seen is chosen. Configurations are always compared
+    on the same tasks, initialisations and minibatches. `evaluate` draws others, even from the
+    same key.
 
     **Arguments:**
 
@@ -139,7 +139,7 @@ def tune(
 
     configurations = _explore(hand_designed, explore_key, explored)
     scores = score(configurations, draw)
-    for index, (size, spread) in enumerate(zip(refined, _REFINEMENTS, strict=True)):
+    for index, (size, spread) in enumerate(zip(refined, _SPREADS, strict=True)):
         if size == 0:
             continue
         best = _take(configurations, np.argmin(scores))
@@ -231,12 +231,10 @@ def _take(configurations: Configurations, indices: Any) -> dict[str, Any]:
 
 
 def _round_sizes(num_configurations: int) -> list[int]:
-    """Half of the configurations, half of the rest and so on; the last round gets what is left."""
-    sizes = []
-    for _ in _REFINEMENTS:
-        sizes.append((num_configurations + 1) // 2)
-        num_configurations -= sizes[-1]
-    return [*sizes, num_configurations]
+    """A quarter of the configurations, rounded up, and the others in nearly equal rounds."""
+    explored = math.ceil(num_configurations / 4)
+    rounds = np.array_split(np.arange(num_configurations - explored), len(_SPREADS))
+    return [explored, *(len(indices) for indices in rounds)]
 
 
 def _fitting_at_once(draw: Draw) -> int:
