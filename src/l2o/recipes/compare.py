@@ -24,7 +24,8 @@ class ComparisonProgress:
     activity: str
     """What is being done."""
     done: int
-    total: int
+    total: int | None
+    """Not known yet where it is `None`."""
 
 
 OnProgress = Callable[[ComparisonProgress], None]
@@ -50,11 +51,11 @@ def tune_baseline(
     settings = recipe.evaluation
     settings.check()
 
-    def report(done: int, total: int) -> None:
+    def report(done: int, total: int | None) -> None:
         if on_progress is not None:
             on_progress(ComparisonProgress(f"tuning {hand_designed.name}", done, total))
 
-    report(0, settings.num_configurations)
+    report(0, None)
     return tune(
         hand_designed,
         recipe.task.family(judge_on="validation"),
@@ -112,9 +113,7 @@ def compare(
     )
 
 
-def _conditions(
-    task: TaskSettings, settings: EvaluationSettings
-) -> list[tuple[TaskSettings, int]]:
+def _conditions(task: TaskSettings, settings: EvaluationSettings) -> list[tuple[TaskSettings, int]]:
     """The tasks and numbers of steps to compare on, the main ones first."""
     longer = [] if settings.longer_steps is None else [(task, settings.longer_steps)]
     others = [(other, settings.num_steps) for other in settings.other_tasks]

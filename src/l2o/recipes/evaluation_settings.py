@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import tyro
+
 from l2o.recipes.task_settings import AnyTask
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class EvaluationSettings:
     """Steps of each run, for tuning too."""
     longer_steps: int | None = None
     """Steps of further runs at a longer horizon, without tuning again; none by default."""
-    other_tasks: tuple[AnyTask, ...] = ()
+    other_tasks: tyro.conf.Suppress[tuple[AnyTask, ...]] = ()
     """Further tasks to run on, without tuning again."""
 
     def build_baselines(self) -> "tuple[HandDesigned, ...]":

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import tyro
 
@@ -26,11 +26,9 @@ class Recipe:
     # On the command line, fields of the first three are flags without a prefix.
     name: tyro.conf.Suppress[str]
     description: tyro.conf.Suppress[str]
-    task: Annotated[AnyTask, tyro.conf.arg(name="")]
-    optimizer: Annotated[AnyOptimizer, tyro.conf.arg(name="")]
-    training: Annotated[TrainingSettings, tyro.conf.arg(name="")] = field(
-        default_factory=TrainingSettings
-    )
+    task: tyro.conf.OmitArgPrefixes[AnyTask]
+    optimizer: tyro.conf.OmitArgPrefixes[AnyOptimizer]
+    training: tyro.conf.OmitArgPrefixes[TrainingSettings] = field(default_factory=TrainingSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     seed: int = 0
     """Seed of all randomness."""
@@ -38,6 +36,10 @@ class Recipe:
     def as_dict(self) -> dict[str, Any]:
         """The recipe, complete, in what JSON knows."""
         return _converter().unstructure(self)
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its path, such as `training.meta_steps`."""
+        return _flat(self.as_dict())
 
     def to_json(self) -> str:
         """The recipe, complete, as JSON."""
@@ -84,6 +86,15 @@ def _converter() -> "JsonConverter":
         structure = converter.get_structure_hook(union)
         converter.register_structure_hook(union, partial(_structure_kind, structure))
     return converter
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with the path to each entry as its name."""
+    flat = {}
+    for name, value in tree.items():
+        is_nested = isinstance(value, dict)
+        flat |= _flat(value, f"{prefix}{name}.") if is_nested else {f"{prefix}{name}": value}
+    return flat
 
 
 def _of_type(value: Any, *types: type) -> Any:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from l2o.recipes.recipe import Recipe
 
@@ -76,7 +75,7 @@ class RunFolder:
 
 def _check_same_training(before: Recipe, now: Recipe, path: Path) -> None:
     """Makes sure that meta-training would be the same; how to evaluate it may differ."""
-    settings = [_flat(recipe.as_dict()) for recipe in (before, now)]
+    settings = [recipe.flat() for recipe in (before, now)]
     for name in sorted(settings[0].keys() | settings[1].keys()):
         values = [each.get(name) for each in settings]
         is_training = name.split(".")[0] in ("task", "optimizer", "training", "seed")
@@ -85,15 +84,3 @@ def _check_same_training(before: Recipe, now: Recipe, path: Path) -> None:
                 f"The run in {path} cannot be resumed with other settings: it has {name} = "
                 f"{values[0]}, now asked for is {values[1]}."
             )
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, with the path to each entry as its name."""
-    flat = {}
-    for name, value in tree.items():
-        flat |= (
-            _flat(value, f"{prefix}{name}.")
-            if isinstance(value, dict)
-            else {f"{prefix}{name}": value}
-        )
-    return flat

@@ -1,6 +1,5 @@
 """A learned optimizer against tuned baselines: all that a report tells."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,24 +51,23 @@ class Comparison:
             **_numbers(self.main, self.learned, hyperparameters),
             "objective": self.objective,
             "seed": self.seed,
-            "tuning": [
-                {
-                    "name": tuned.name,
-                    "score": tuned.score if math.isfinite(tuned.score) else None,
-                    "edges": list(tuned.edges),
-                    "configurations": len(tuned.scores),
-                    "diverged": tuned.num_diverged,
-                    "num_tasks": tuned.num_tasks,
-                    "num_steps": tuned.num_steps,
-                }
-                for tuned in self.tuned
-            ],
+            "tuning": [tuned_as_dict(tuned) for tuned in self.tuned],
             "others": [_numbers(other, self.learned, hyperparameters) for other in self.others],
         }
 
-    def to_json(self) -> str:
-        """`as_dict` as strictly valid JSON."""
-        return json.dumps(self.as_dict(), indent=2, allow_nan=False)
+
+def tuned_as_dict(tuned: Tuned) -> dict[str, Any]:
+    """What tuning found, for JSON; a score that is not finite is `None`."""
+    return {
+        "name": tuned.name,
+        "hyperparameters": tuned.hyperparameters,
+        "score": tuned.score if math.isfinite(tuned.score) else None,
+        "edges": list(tuned.edges),
+        "num_configurations": len(tuned.scores),
+        "num_diverged": tuned.num_diverged,
+        "num_tasks": tuned.num_tasks,
+        "num_steps": tuned.num_steps,
+    }
 
 
 def _numbers(

@@ -20,6 +20,9 @@ _BASELINES = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _STYLES = ("-", "--", ":")
 _GRID = "#DDDDDD"
 
+# Curves with more points are averaged over neighbouring steps, or noise would hide them.
+_MOST_POINTS = 250
+
 _BAND = "95 % confidence interval of the mean"
 _METRIC_LABELS = {
     "objective": "objective",
@@ -109,43 +112,56 @@ def held_out(setting: Setting, learned: str, metric: str) -> Figure:
     return figure
 
 
-def meta_training(history: Sequence[Mapping[str, Any]]) -> Figure:
+def meta_training(history: Sequence[Mapping[str, Any]], windows: int) -> Figure:
     """Meta-loss and validation score against meta-steps.
 
-    **Arguments:** `history`, the entries of a run's metrics, with `meta_step` and, each where it
-    was measured, `meta_loss` and `validation_score`.
+    **Arguments:** `history`, the entries of a run's metrics, with `meta_step`, `meta_loss` and,
+    where it was measured, `validation_score`; `windows`, the number of meta-steps in which tasks
+    run their course, over which the meta-loss is averaged.
     """
     figure = _figure(6.4, 3.6)
     axes = figure.add_subplot()
     _style(axes)
-    for field, label, colour, marker in (
-        ("meta_loss", "meta-loss, on training tasks", "#9A9A9A", None),
-        ("validation_score", "objective on validation tasks", _LEARNED, "o"),
-    ):
-        points = [
-            (entry["meta_step"], entry[field])
-            for entry in history
-            if entry.get(field) is not None and np.isfinite(entry[field])
-        ]
-        if points:
-            steps, values = zip(*points, strict=True)
-            axes.plot(steps, values, color=colour, marker=marker, markersize=4, label=label)
-            if min(values) > 0:
-                axes.set_yscale("log")
+    losses = _series(history, "meta_loss")
+    steps, values = (_binned(series, windows) for series in losses)
+    label = f"meta-loss on training tasks, mean of {windows} meta-steps"
+    axes.plot(steps, values, color="#9A9A9A", label=label)
+    scores = _series(history, "validation_score")
+    axes.plot(*scores, "o-", color=_LEARNED, markersize=4, label="objective on validation tasks")
+    if np.all(values > 0) and np.all(scores[1] > 0):
+        axes.set_yscale("log")
     axes.set_xlabel("meta-step (updates of the optimizer's weights)")
     axes.set_ylabel("loss of the tasks")
     axes.legend(frameon=False, fontsize=8.5)
     return figure
 
 
+def _series(
+    history: Sequence[Mapping[str, Any]], field: str
+) -> tuple[Float[np.ndarray, " entries"], Float[np.ndarray, " entries"]]:
+    """Meta-steps and values of the entries that have the field."""
+    entries = [entry for entry in history if entry.get(field) is not None]
+    steps, values = ([entry[name] for entry in entries] for name in ("meta_step", field))
+    return np.array(steps, float), np.array(values, float)
+
+
+def _binned(values: Float[np.ndarray, "*tasks points"], size: int) -> np.ndarray:
+    """The means of `size` neighbours at a time along the last axis; the rest is left out."""
+    size = min(size, values.shape[-1])
+    whole = values[..., : values.shape[-1] // size * size]
+    with np.errstate(invalid="ignore", over="ignore"):
+        return whole.reshape(*values.shape[:-1], -1, size).mean(-1, dtype=np.float64)
+
+
 def _draw_losses(axes: Axes, evaluation: Evaluation, learned: str) -> None:
     """Every optimizer's loss curve."""
     _style(axes)
     colours, styles = _looks(evaluation, learned)
+    bin_size = -(-(evaluation.num_steps + 1) // _MOST_POINTS)
     starts, lows = [], []
     for name, runs in evaluation.runs.items():
-        mean, half_width = _mean_and_half_width(runs.losses)
-        steps = np.arange(len(mean))
+        mean, half_width = _mean_and_half_width(_binned(runs.losses, bin_size))
+        steps = _binned(np.arange(runs.losses.shape[1], dtype=float), bin_size)
         diverged = int(np.sum(runs.diverged))
         label = f"{name} ({diverged} of {evaluation.num_tasks} diverged)" if diverged else name
         is_learned = name == learned
@@ -164,11 +180,12 @@ def _draw_losses(axes: Axes, evaluation: Evaluation, learned: str) -> None:
         starts.append(mean[0])
         lows.append(np.nanmin(np.where(np.isfinite(mean), mean, np.nan)))
     if min(lows) > 0:
-        axes.set_yscale("log")
+        axes.set_yscale("log", nonpositive="clip")
         # Runs that diverge must not squeeze the others into a line.
         axes.set_ylim(0.8 * min(lows), 2 * max(starts))
     axes.set_xlabel("step")
-    axes.set_ylabel("training loss (minibatch)")
+    averaged = f", mean of {bin_size} steps" if bin_size > 1 else ""
+    axes.set_ylabel(f"training loss (minibatch{averaged})")
 
 
 def _looks(evaluation: Evaluation, learned: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -187,7 +204,7 @@ def _mean_and_half_width(
     """The mean over tasks and half its confidence interval; zero for a single task."""
     num_tasks = len(values)
     with np.errstate(invalid="ignore", over="ignore"):
-        mean = np.mean(values, axis=0, dtype=np.float64)
+        mean = np.asarray(np.mean(values, axis=0, dtype=np.float64))
         if num_tasks == 1:
             return mean, np.zeros_like(mean)
         sem = np.std(values, axis=0, ddof=1, dtype=np.float64) / np.sqrt(num_tasks)

@@ -117,9 +117,7 @@ def _metrics(evaluation: Evaluation) -> tuple[str, ...]:
     return tuple(next(iter(evaluation.runs.values())).metrics)
 
 
-def _draw(
-    comparison: Comparison, history: Sequence[Mapping[str, Any]]
-) -> dict[str, Figure]:
+def _draw(comparison: Comparison, history: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
     """All figures by name."""
     main, learned = comparison.main, comparison.learned
     drawn = {

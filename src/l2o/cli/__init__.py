@@ -1,0 +1,98 @@
+"""The command line `l2o`: reads arguments, calls the library, says what came of it."""
+
+import difflib
+import sys
+import traceback
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from l2o.cli.commands import Command, Demo, Eval, List, Show, Train, Tune
+
+_COMMANDS: dict[str, type[Command]] = {
+    "train": Train,
+    "eval": Eval,
+    "tune": Tune,
+    "list": List,
+    "show": Show,
+    "demo": Demo,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    **Arguments:** `argv`, what follows `l2o` on the command line; by default that of the process.
+
+    **Returns:** the exit code: 0 on success; 2 on bad input, which one sentence on standard error
+    explains; 130 when interrupted.
+    """
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    hint = ""
+    try:
+        command = _parse(list(sys.argv[1:] if argv is None else argv))
+        hint = command.interruption_hint
+        command.run()
+    except SystemExit as exit_:
+        # tyro has said what was wrong, or shown the help that was asked for.
+        return exit_.code if isinstance(exit_.code, int) else 2
+    except KeyboardInterrupt:
+        errors.print(f"Interrupted.{hint}")
+        return 130
+    except (ValueError, OSError) as error:
+        if not _is_bad_input(error):
+            raise
+        errors.print(f"l2o: {error}")
+        return 2
+    return 0
+
+
+def _parse(arguments: list[str]) -> Command:
+    """The command that the arguments ask for."""
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        Console(highlight=False, markup=False).print(_overview())
+        raise SystemExit(0)
+    if name not in _COMMANDS:
+        near = difflib.get_close_matches(name, _COMMANDS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"There is no command {name!r}; there are {', '.join(_COMMANDS)}.{hint}")
+    return _COMMANDS[name].parse(name, arguments[1:])
+
+
+def _overview() -> str:
+    """What `l2o --help` says."""
+    lines = [
+        f"  {name:<7} {(command.__doc__ or '').splitlines()[0]}"
+        for name, command in _COMMANDS.items()
+    ]
+    return "\n".join(
+        [
+            "usage: l2o COMMAND [OPTIONS]",
+            "",
+            "Learning to optimize: meta-train optimizers, and prove that they win.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "To begin with:",
+            "  l2o train digits-rnnprop --out runs/x --seed 0 --meta-steps 200",
+            "  l2o eval runs/x --tasks 16 --steps 200",
+            "  l2o COMMAND --help",
+            "",
+            "Data sets that do not come along are read from the folder L2O_DATA; compiled",
+            "programs are kept in L2O_CACHE (~/.cache/l2o).",
+        ]
+    )
+
+
+def _is_bad_input(error: ValueError | OSError) -> bool:
+    """Whether the library raised the error on purpose.
+
+    A file that cannot be read or written always counts. A `ValueError` from deep inside another
+    library is a defect, which wants a traceback.
+    """
+    if isinstance(error, OSError):
+        return True
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_globals.get("__name__", "").split(".")[0] == "l2o"

@@ -1,0 +1,290 @@
+"""The commands: their arguments, and which part of the library does the work."""
+
+import abc
+import json
+import shlex
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+
+import tyro
+
+from l2o.cli.progress import LiveProgress
+from l2o.cli.tables import print_comparison, print_lists, print_run, print_tuned
+from l2o.recipes import (
+    RECIPES,
+    EvaluationSettings,
+    Recipe,
+    RunFolder,
+    compare,
+    find_hand_designed,
+    find_recipe,
+    set_up_jax,
+    train,
+    tune_baseline,
+)
+
+if TYPE_CHECKING:
+    from l2o.report import Comparison
+
+_Value = TypeVar("_Value")
+_FLAGS = (tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff)
+_Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+
+
+class Command(abc.ABC):
+    """Something that `l2o` can be told to do."""
+
+    @classmethod
+    def parse(cls, name: str, arguments: list[str]) -> Self:
+        """Reads what follows the command's name on the command line.
+
+        **Raises:** `SystemExit` after showing help or what is wrong with the arguments.
+        """
+        return tyro.cli(cls, args=arguments, prog=f"l2o {name}", config=_FLAGS)
+
+    @property
+    def interruption_hint(self) -> str:
+        """What to say to a user who interrupts the command."""
+        return ""
+
+    @abc.abstractmethod
+    def run(self) -> None:
+        """Does it.
+
+        **Raises:** `ValueError` for bad input.
+        """
+
+
+@dataclass(frozen=True)
+class Train(Command):
+    """Meta-train a learned optimizer.
+
+    RECIPE is a name that `l2o list` shows, or a JSON file such as the config.json of a run. The
+    options below are the fields of that recipe, with its values as defaults.
+    """
+
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    out: Path
+    """Folder of the run."""
+    resume: bool = False
+    """Go on where a run of the same recipe in the folder stopped, if there is one."""
+
+    @classmethod
+    def parse(cls, name: str, arguments: list[str]) -> Self:
+        """Reads the name of the recipe, then options whose defaults depend on it.
+
+        **Raises:** `ValueError` if the first argument names no recipe; `SystemExit` as usual.
+        """
+        if arguments and arguments[0] in ("-h", "--help"):
+            default = cls(RECIPES[0], Path("runs/RECIPE"))
+            return tyro.cli(
+                cls, args=arguments, default=default, prog=f"l2o {name} RECIPE", config=_FLAGS
+            )
+        if not arguments or arguments[0].startswith("-"):
+            raise ValueError(
+                "The name of a recipe comes first, as in `l2o train digits-rnnprop`; there are "
+                f"{', '.join(recipe.name for recipe in RECIPES)}."
+            )
+        recipe = find_recipe(arguments[0])
+        return tyro.cli(
+            cls,
+            args=arguments[1:],
+            default=cls(recipe, Path("runs") / recipe.name),
+            prog=f"l2o {name} {arguments[0]}",
+            config=_FLAGS,
+        )
+
+    @property
+    def interruption_hint(self) -> str:
+        """How to go on."""
+        config = shlex.quote(str(RunFolder(self.out).config))
+        return f" Go on with: l2o train {config} --out {shlex.quote(str(self.out))} --resume"
+
+    def run(self) -> None:
+        """Meta-trains, and says where the optimizer is."""
+        folder = RunFolder(self.out)
+        with LiveProgress(f"meta-training {self.recipe.name}") as progress:
+            set_up_jax()
+            result = train(
+                self.recipe, folder, resume=self.resume, on_progress=progress.on_meta_step
+            )
+        skipped = (
+            f" {result.num_skipped} meta-gradients were not finite and were skipped."
+            if result.num_skipped
+            else ""
+        )
+        print(
+            f"Best objective on validation tasks: {result.best_score:.4g}, at meta-step "
+            f"{result.best_step}.{skipped}\nOptimizer: {folder.optimizer}"
+        )
+
+
+@dataclass(frozen=True)
+class Eval(Command):
+    """Compare a run's optimizer with tuned baselines, and write a report.
+
+    What is not given is taken from the run's own settings. The report, its figures and
+    evaluation.json are written into the run's folder.
+    """
+
+    run_folder: _Run
+    """Folder of a finished run."""
+    tasks: int | None = None
+    """Fresh tasks to compare on."""
+    steps: int | None = None
+    """Steps of each run, for tuning too."""
+    longer_steps: int | None = None
+    """Steps of further runs at a longer horizon, without tuning again."""
+    baselines: tuple[str, ...] | None = None
+    """Hand-designed optimizers to compare with."""
+    configurations: int | None = None
+    """Hyperparameter configurations to try for each baseline."""
+    tuning_tasks: int | None = None
+    """Tasks that each configuration is tried on."""
+    seed: int | None = None
+    """Seed of the tasks, initialisations and minibatches."""
+    json: Path | None = None
+    """Also write the numbers to this file."""
+
+    def run(self) -> None:
+        """Compares, writes the report and prints the table."""
+        folder = RunFolder(self.run_folder)
+        recipe = folder.read_recipe()
+        before = recipe.evaluation
+        evaluation = replace(
+            before,
+            num_tasks=_given(self.tasks, before.num_tasks),
+            num_steps=_given(self.steps, before.num_steps),
+            longer_steps=_given(self.longer_steps, before.longer_steps),
+            baselines=_given(self.baselines, before.baselines),
+            num_configurations=_given(self.configurations, before.num_configurations),
+            tuning_tasks=_given(self.tuning_tasks, before.tuning_tasks),
+        )
+        recipe = replace(recipe, evaluation=evaluation, seed=_given(self.seed, recipe.seed))
+        _compare_and_report(recipe, folder, self.json)
+
+
+@dataclass(frozen=True)
+class Tune(Command):
+    """Tune a hand-designed optimizer on a recipe's tasks and objective."""
+
+    optimizer: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OPTIMIZER")]
+    """Name of a hand-designed optimizer (see `l2o list`)."""
+    recipe: str = "digits-rnnprop"
+    """Recipe, or JSON file, that says what to tune on."""
+    configurations: int = EvaluationSettings.num_configurations
+    """Hyperparameter configurations to try."""
+    tasks: int = EvaluationSettings.tuning_tasks
+    """Tasks that each configuration is tried on."""
+    steps: int | None = None
+    """Steps of each run; by default those of the recipe's evaluation."""
+    seed: int | None = None
+    """Seed of all randomness; by default that of the recipe."""
+    json: Path | None = None
+    """Also write the result to this file."""
+
+    def run(self) -> None:
+        """Tunes and prints the best hyperparameters."""
+        from l2o.report import tuned_as_dict
+
+        recipe = find_recipe(self.recipe)
+        evaluation = replace(
+            recipe.evaluation,
+            num_configurations=self.configurations,
+            tuning_tasks=self.tasks,
+            num_steps=_given(self.steps, recipe.evaluation.num_steps),
+        )
+        recipe = replace(recipe, evaluation=evaluation, seed=_given(self.seed, recipe.seed))
+        with LiveProgress(f"tuning {self.optimizer}") as progress:
+            set_up_jax()
+            hand_designed = find_hand_designed(self.optimizer)
+            tuned = tune_baseline(hand_designed, recipe, on_progress=progress.on_comparison)
+        if self.json is not None:
+            _write_numbers(tuned_as_dict(tuned), self.json)
+        print_tuned(tuned, recipe)
+
+
+@dataclass(frozen=True)
+class List(Command):
+    """List recipes, tasks and optimizers."""
+
+    def run(self) -> None:
+        """Prints the tables."""
+        print_lists()
+
+
+@dataclass(frozen=True)
+class Show(Command):
+    """Show a run's settings, progress and results."""
+
+    run_folder: _Run
+    """Folder of a run."""
+
+    def run(self) -> None:
+        """Prints them."""
+        print_run(RunFolder(self.run_folder))
+
+
+@dataclass(frozen=True)
+class Demo(Command):
+    """Train, tune, compare and report, all in less than five minutes.
+
+    A demo that was interrupted goes on where it stopped.
+    """
+
+    out: Path = field(default=Path("runs/demo"))
+    """Folder of the run."""
+    recipe: str = "demo"
+    """Recipe, or JSON file."""
+
+    @property
+    def interruption_hint(self) -> str:
+        """How to go on."""
+        return " The same command goes on where it stopped."
+
+    def run(self) -> None:
+        """Does all of it."""
+        recipe = find_recipe(self.recipe)
+        Train(recipe, self.out, resume=True).run()
+        _compare_and_report(recipe, RunFolder(self.out), None)
+
+
+def _given(value: _Value | None, otherwise: _Value) -> _Value:
+    """What the user gave, or the value there was."""
+    return otherwise if value is None else value
+
+
+def _compare_and_report(recipe: Recipe, folder: RunFolder, json_path: Path | None) -> None:
+    """Compares the run's optimizer with baselines and writes down all about it."""
+    with LiveProgress("comparing with baselines") as progress:
+        set_up_jax()
+        comparison = compare(recipe, folder, on_progress=progress.on_comparison)
+        _write_numbers(comparison.as_dict(), folder.evaluation)
+        if json_path is not None:
+            _write_numbers(comparison.as_dict(), json_path)
+        _write_report(comparison, recipe, folder)
+    print_comparison(comparison)
+    print(f"Report: {folder.report}")
+
+
+def _write_numbers(numbers: dict[str, Any], path: Path) -> None:
+    """Writes strictly valid JSON."""
+    from l2o.deploy.atomic import write_atomically
+
+    write_atomically(path, json.dumps(numbers, indent=2, allow_nan=False).encode())
+
+
+def _write_report(comparison: "Comparison", recipe: Recipe, folder: RunFolder) -> None:
+    """Writes the page and its figures."""
+    from l2o.metatraining import read_metrics
+    from l2o.report import write_report
+
+    write_report(
+        comparison,
+        folder.report,
+        title=f"{comparison.learned} against tuned baselines",
+        description=recipe.description,
+        config=recipe.to_json(),
+        history=read_metrics(folder.path),
+    )
