@@ -6,6 +6,7 @@ until it is needed.
 
 import importlib
 import sys
+from importlib import metadata
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from l2o.tasks import Task as Task, TaskBatch as TaskBatch, TaskFamily as TaskFamily
     from l2o.unroll import unroll as unroll
 
-__version__ = "0.1.0"
+    __version__: str
 
 _SUBMODULES = frozenset(
     {"deploy", "evaluation", "metatraining", "objectives", "optimizers", "tasks"}
@@ -54,6 +55,8 @@ def __getattr__(name: str) -> Any:
     """Imports a public name on first use (PEP 562)."""
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name == "__version__":
+        value = metadata.version("l2o")
     elif name in _SUBMODULES:
         value = importlib.import_module(f"l2o.{name}")
     else:

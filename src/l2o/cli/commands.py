@@ -287,4 +287,5 @@ def _write_report(comparison: "Comparison", recipe: Recipe, folder: RunFolder) -
         description=recipe.description,
         config=recipe.to_json(),
         history=read_metrics(folder.path),
+        windows=recipe.training.horizon // recipe.training.truncation,
     )

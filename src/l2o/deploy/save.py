@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 
@@ -13,7 +14,6 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-import l2o
 from l2o import optimizers
 from l2o.deploy.atomic import write_atomically
 from l2o.optimizers import LearnedOptimizer
@@ -59,7 +59,7 @@ def save(optimizer: LearnedOptimizer, path: str | Path) -> None:
         "format": _FORMAT,
         "architecture": name,
         "arguments": optimizer.config(),
-        "library version": l2o.__version__,
+        "library version": version("l2o"),
     }
     try:
         text = json.dumps(config, indent=2, allow_nan=False)

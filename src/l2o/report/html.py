@@ -28,6 +28,7 @@ def write_report(
     description: str,
     config: str,
     history: Sequence[Mapping[str, Any]],
+    windows: int,
 ) -> None:
     """Writes a page that stands by itself, and its figures into `figures/` beside it.
 
@@ -37,11 +38,12 @@ def write_report(
     - `path`: of the page.
     - `title` and `description`: of the run.
     - `config`: all settings of the run, as JSON text.
-    - `history`: the entries of the run's metrics (see `figures.meta_training`); may be empty.
+    - `history` and `windows`: of meta-training, as for `figures.meta_training`. Without any
+      history the page leaves it out.
 
     **Raises:** `OSError` if a file cannot be written.
     """
-    drawn = _draw(comparison, history)
+    drawn = _draw(comparison, history, windows)
     images = {name: _svg(figure) for name, figure in drawn.items()}
     for name, figure in drawn.items():
         write_atomically(path.parent / "figures" / f"{name}.png", _png(figure))
@@ -117,7 +119,9 @@ def _metrics(evaluation: Evaluation) -> tuple[str, ...]:
     return tuple(next(iter(evaluation.runs.values())).metrics)
 
 
-def _draw(comparison: Comparison, history: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
+def _draw(
+    comparison: Comparison, history: Sequence[Mapping[str, Any]], windows: int
+) -> dict[str, Figure]:
     """All figures by name."""
     main, learned = comparison.main, comparison.learned
     drawn = {
@@ -129,7 +133,7 @@ def _draw(comparison: Comparison, history: Sequence[Mapping[str, Any]]) -> dict[
     if comparison.others:
         drawn["others"] = figures.loss_curves(comparison.others, learned)
     if history:
-        drawn["meta_training"] = figures.meta_training(history)
+        drawn["meta_training"] = figures.meta_training(history, windows)
     return drawn
 
 
