@@ -1,0 +1,84 @@
+"""Times several programs in turn and writes the table in `docs/benchmarks.md`."""
+
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import jax
+import pytest
+import torch
+
+jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+
+_ROWS = pytest.StashKey()
+_TABLE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+_MARK = "<!-- The table below is written by `make bench`. -->"
+
+
+class Comparison:
+    """Times programs in turn, A B C A B C, so that a machine that slows down slows all."""
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def __call__(self, title, ours, others, benchmark, rounds=7):
+        """Times `ours` against `others`, which maps a name to (program, wanted ratio or None).
+
+        Ratios are the other's time over ours where more is better, and are of medians.
+        """
+        programs = {"ours": ours, **{name: program for name, (program, _) in others.items()}}
+        times = {name: [] for name in programs}
+        for program in programs.values():
+            program()
+        for _ in range(rounds):
+            for name, program in programs.items():
+                start = time.perf_counter()
+                program()
+                times[name].append(time.perf_counter() - start)
+        benchmark.pedantic(ours, rounds=1)
+        medians = {name: statistics.median(values) for name, values in times.items()}
+        for name, (_, wanted) in others.items():
+            ratio = medians[name] / medians["ours"]
+            self._rows.append((title, _time(medians["ours"]), name, _time(medians[name]), f"{ratio:.2f}", wanted or ""))
+        return medians
+
+    def note(self, title, value, name, reference, ratio, wanted):
+        """Adds a row of something that is not a time."""
+        self._rows.append((title, value, name, reference, ratio, wanted))
+
+
+def _time(seconds):
+    return f"{seconds * 1e3:.3g} ms"
+
+
+@pytest.fixture
+def compare(request):
+    return Comparison(request.config.stash[_ROWS])
+
+
+def pytest_configure(config):
+    config.stash[_ROWS] = []
+
+
+def _machine():
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0] if names else model
+    return (
+        f"{os.cpu_count()} cores, {model}; Python {platform.python_version()}, "
+        f"JAX {jax.__version__}, PyTorch {torch.__version__}"
+    )
+
+
+def pytest_sessionfinish(session):
+    rows = session.config.stash[_ROWS]
+    if not rows or session.exitstatus:
+        return
+    head = ["what", "ours", "against", "theirs", "theirs / ours", "wanted"]
+    lines = ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]
+    before = _TABLE.read_text().split(_MARK)[0] if _TABLE.exists() else ""
+    _TABLE.write_text(f"{before}{_MARK}\n\nMachine: {_machine()}.\n\n" + "\n".join(lines) + "\n")
