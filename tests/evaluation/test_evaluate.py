@@ -11,7 +11,7 @@ from l2o import optimizers
 from l2o.evaluation import Runs, draw_tasks, evaluate, evaluation_key
 from l2o.objectives import MeanLoss, NormalizedMeanLoss
 from l2o.optimizers import from_optax
-from l2o.tasks import QuadraticFamily, SingleTask, Task, TaskFamily
+from l2o.tasks import Quadratic, SingleTask, Task, TaskFamily
 
 NUM_STEPS = 6
 
@@ -35,6 +35,9 @@ class Line(Task):
     def evaluate(self, params):
         error = jnp.abs(params - self.slope)
         return {"test_loss": error**2, "test_accuracy": jnp.exp(-error), "angle": jnp.arctan(error)}
+
+
+BOWL = SingleTask(Quadratic(jnp.diag(jnp.array([1.0, 0.1])), jnp.ones(2)))
 
 
 class Lines(TaskFamily):
@@ -124,7 +127,7 @@ def test_coordinatewise_optimizers_run_too():
 
     both = evaluate(
         {"learned": Descent(jnp.array(0.1)), "sgd": from_optax(optax.sgd(0.1))},
-        QuadraticFamily(),
+        BOWL,
         key=key(),
         num_tasks=3,
         num_steps=4,
@@ -186,7 +189,7 @@ def test_the_report_has_the_agreed_form(evaluation):
 
 
 def test_tasks_without_held_out_data_leave_those_metrics_out():
-    evaluation = evaluate({"a": SLOW}, QuadraticFamily(), key=key(), num_tasks=2, num_steps=2)
+    evaluation = evaluate({"a": SLOW}, BOWL, key=key(), num_tasks=2, num_steps=2)
     (entry,) = evaluation.as_dict()["results"]
     assert set(entry) == {
         "name",
@@ -200,7 +203,7 @@ def test_tasks_without_held_out_data_leave_those_metrics_out():
 def test_diverged_runs_are_kept_and_told():
     evaluation = evaluate(
         {"wild": from_optax(optax.sgd(1e6)), "fast": FAST},
-        QuadraticFamily(),
+        BOWL,
         key=key(),
         num_tasks=3,
         num_steps=20,

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import scipy.stats
@@ -26,7 +25,7 @@ class Summary:
     """Over all tasks, where not a number counts as worse than any number: as infinite."""
 
     @classmethod
-    def of(cls, values: Float[Array, " tasks"] | Float[np.ndarray, " tasks"]) -> Self:
+    def of(cls, values: Float[Array, " tasks"] | Float[np.ndarray, " tasks"]) -> "Summary":
         """Sums up `values`, one a task, computing in double precision.
 
         **Raises:** `ValueError` if there are no values.

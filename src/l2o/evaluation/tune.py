@@ -1,14 +1,14 @@
 """Tuning a hand-designed optimizer as hard as a fair comparison asks for."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray, ScalarLike
 
 from l2o.evaluation.draw import Draw, draw_tasks, tuning_key
 from l2o.objectives import MeanLoss, Objective
@@ -16,7 +16,7 @@ from l2o.optimizers import HandDesigned, OptaxOptimizer
 from l2o.tasks import TaskFamily
 from l2o.tasks.checks import check_at_least
 
-Configurations = dict[str, Float[np.ndarray, " configurations"]]
+Configurations = dict[str, Float[np.ndarray, " _"]]
 """Several configurations: the values of each hyperparameter, in the same order."""
 
 # After the first round, each looks around the best configuration so far: this far, in standard
@@ -48,7 +48,7 @@ class Tuned(eqx.Module):
     edges: tuple[str, ...]
     """The hyperparameters whose best value is on the edge of its range, which then may be too
     narrow."""
-    configurations: Configurations
+    configurations: dict[str, Float[np.ndarray, " configurations"]]
     """All configurations in the order they were tried, the defaults first."""
     scores: Float[np.ndarray, " configurations"]
     """The objective of each, averaged over the search's tasks; infinite where not finite."""
@@ -142,7 +142,7 @@ def tune(
     for index, (size, spread) in enumerate(zip(refined, _SPREADS, strict=True)):
         if size == 0:
             continue
-        best = _take(configurations, np.argmin(scores))
+        best = _one(configurations, int(np.argmin(scores)))
         nearby = _refine(hand_designed, jax.random.fold_in(refine_key, index), size, best, spread)
         scores = np.concatenate([scores, score(nearby, draw)])
         configurations = {
@@ -162,9 +162,8 @@ def tune(
         fresh = draw_tasks(family, draw_key, num_tasks)
         scores_by_draw.append(score(_take(configurations, finalists), fresh))
     final_scores = np.mean(scores_by_draw, axis=0)
-    winner = np.argmin(final_scores)
-
-    best = {name: float(v) for name, v in _take(configurations, finalists[winner]).items()}
+    winner = int(np.argmin(final_scores))
+    best = _one(configurations, int(finalists[winner]))
     return Tuned(
         hand_designed=hand_designed,
         hyperparameters=best,
@@ -184,11 +183,11 @@ def _scores(
     draw: Draw,
     objective: Objective,
     num_steps: int,
-    configurations: dict[str, Float[Array, " configurations"]],
+    configurations: Mapping[str, Float[ArrayLike, " configurations"]],
 ) -> Float[Array, " configurations"]:
     """The mean objective over tasks of each configuration."""
 
-    def score(values: dict[str, Float[Array, ""]]) -> Float[Array, ""]:
+    def score(values: Mapping[str, ScalarLike]) -> Float[Array, ""]:
         losses, _ = draw.run(hand_designed.with_hyperparameters(**values), num_steps)
         return jnp.mean(objective(losses, losses[0]))
 
@@ -212,7 +211,7 @@ def _refine(
     hand_designed: HandDesigned,
     key: PRNGKeyArray,
     size: int,
-    best: dict[str, Float[np.ndarray, ""]],
+    best: dict[str, float],
     spread: float,
 ) -> Configurations:
     """Configurations drawn around the best one, within the search space."""
@@ -225,9 +224,14 @@ def _refine(
     return nearby
 
 
-def _take(configurations: Configurations, indices: Any) -> dict[str, Any]:
-    """The configurations at some indices, or the one at a single index."""
+def _take(configurations: Configurations, indices: Int[np.ndarray, " some"]) -> Configurations:
+    """The configurations at some indices."""
     return {name: values[indices] for name, values in configurations.items()}
+
+
+def _one(configurations: Configurations, index: int) -> dict[str, float]:
+    """A single configuration."""
+    return {name: float(values[index]) for name, values in configurations.items()}
 
 
 def _round_sizes(num_configurations: int) -> list[int]:

@@ -12,15 +12,12 @@ from functools import partial
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from l2o.optimizers.learned_optimizer import OptaxOptimizer, from_optax
 from l2o.tasks.checks import check_choice
-
-Scalar = Float[Array, ""] | Float[np.ndarray, ""] | float
-"""A hyperparameter's value: a number, or a traced scalar where many are tried in one program."""
 
 _EDGE = 0.05
 
@@ -33,12 +30,12 @@ class SearchRange(eqx.Module):
     low_is_limit: eqx.AbstractVar[bool]
 
     @abc.abstractmethod
-    def position(self, value: Scalar) -> Float[Array, ""]:
-        """Where `value` lies on the range's own scale: 0 for `low`, 1 for `high`."""
+    def position(self, value: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+        """Where values lie on the range's own scale: 0 for `low`, 1 for `high`."""
 
     @abc.abstractmethod
     def at(self, position: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """The values at these positions: the inverse of `position`."""
+        """The values at positions between 0 and 1: the inverse of `position`."""
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         """Draws values that are uniform on the range's own scale.
@@ -47,7 +44,7 @@ class SearchRange(eqx.Module):
         """
         return self.at(jax.random.uniform(key, shape, jnp.float32))
 
-    def on_edge(self, value: Scalar) -> bool:
+    def on_edge(self, value: ScalarLike) -> bool:
         """Whether `value` lies so near an end that better values may lie beyond it.
 
         Near means within 5 % of the range, on its own scale. A low end that is a limit is no edge.
@@ -67,7 +64,7 @@ class Uniform(SearchRange):
     def __check_init__(self) -> None:
         _check_order(self)
 
-    def position(self, value: Scalar) -> Float[Array, ""]:
+    def position(self, value: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
         """The fraction of the interval below `value`."""
         return (jnp.asarray(value, jnp.float32) - self.low) / (self.high - self.low)
 
@@ -89,7 +86,7 @@ class LogUniform(SearchRange):
         if self.low <= 0:
             raise ValueError(f"A logarithmic range lies above zero, got low = {self.low}.")
 
-    def position(self, value: Scalar) -> Float[Array, ""]:
+    def position(self, value: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
         """The fraction of the orders of magnitude below `value`."""
         return jnp.log(jnp.asarray(value, jnp.float32) / self.low) / math.log(self.high / self.low)
 
@@ -115,7 +112,7 @@ class OneMinusLogUniform(SearchRange):
         if self.high >= 1:
             raise ValueError(f"A range of decay rates lies below one, got high = {self.high}.")
 
-    def position(self, value: Scalar) -> Float[Array, ""]:
+    def position(self, value: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
         """The fraction of the orders of magnitude of time scales below that of `value`."""
         return jnp.log((1 - jnp.asarray(value, jnp.float32)) / (1 - self.low)) / self._log_ratio
 
@@ -155,7 +152,7 @@ class HandDesigned(eqx.Module):
                 f"{sorted(self.space)} and {sorted(self.defaults)}."
             )
 
-    def with_hyperparameters(self, **values: Scalar) -> OptaxOptimizer:
+    def with_hyperparameters(self, **values: ScalarLike) -> OptaxOptimizer:
         """The optimizer with these hyperparameters, and the defaults of those not given.
 
         **Arguments:** values for names in `space`: numbers or scalar arrays, traced ones too.
