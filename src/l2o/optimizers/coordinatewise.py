@@ -52,7 +52,7 @@ class CoordinatewiseOptimizer(LearnedOptimizer):
 
     def init(self, params: PyTree) -> CoordinatewiseState:
         """The state before the first step."""
-        count = sum(leaf.size for leaf in jax.tree.leaves(params))
+        count = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
         return CoordinatewiseState(jnp.zeros((), jnp.int32), self.init_coordinates(count))
 
     def update(

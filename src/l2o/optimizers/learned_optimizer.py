@@ -51,7 +51,17 @@ def as_optax(optimizer: LearnedOptimizer) -> optax.GradientTransformationExtraAr
 
     The transformation closes over the meta-parameters: they are constants of the training step.
     """
-    return optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)
+
+    # Functions of their own: a module's methods compare by its arrays, which `jax.jit` refuses.
+    def init(params: PyTree) -> OptState:
+        return optimizer.init(params)
+
+    def update(
+        updates: PyTree, state: OptState, params: PyTree | None = None, **extra: Any
+    ) -> tuple[Updates, OptState]:
+        return optimizer.update(updates, state, params, **extra)
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 class OptaxOptimizer(LearnedOptimizer):
