@@ -1,0 +1,63 @@
+import equinox as eqx
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+# Two devices even on a machine with one processor, so that dividing work among them is tested.
+# It has to be said before JAX is used for the first time.
+jax.config.update("jax_num_cpu_devices", 2)
+
+# The first example of every shape is compiled, which takes longer than any deadline allows.
+hypothesis.settings.register_profile("l2o", deadline=None)
+hypothesis.settings.load_profile("l2o")
+
+
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """For modules that run most things once, where compiling is most of the time."""
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, True)
+    yield
+    jax.config.update(name, before)
+
+
+@pytest.fixture
+def x64():
+    """Double precision for the test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def random_like():
+    """Normal numbers with the structure, shapes and dtypes of a tree; nothing is compiled."""
+
+    def draw(tree, seed=0, scale=1.0):
+        generator = np.random.default_rng(seed)
+
+        def numbers(leaf):
+            return jnp.asarray(scale * generator.standard_normal(leaf.shape), leaf.dtype)
+
+        arrays, rest = eqx.partition(tree, _is_inexact)
+        return eqx.combine(jax.tree.map(numbers, arrays), rest)
+
+    return draw
+
+
+def _is_inexact(leaf):
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+@pytest.fixture(scope="session")
+def assert_trees_close():
+    """Compares two trees of arrays leaf by leaf."""
+
+    def check(actual, desired, rtol, atol=0.0):
+        assert jax.tree.structure(actual) == jax.tree.structure(desired)
+        for one, other in zip(jax.tree.leaves(actual), jax.tree.leaves(desired), strict=True):
+            np.testing.assert_allclose(one, other, rtol=rtol, atol=atol)
+
+    return check
