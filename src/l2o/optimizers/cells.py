@@ -62,8 +62,8 @@ class LSTM(Layer):
         squashed = jnp.tanh(new_cell)
         record = (
             Rows(joined),
-            Rows(slope_i * (0.5 * g), slope_f * (0.5 * cell), slope_g * i),
-            Rows(slope_o * (0.5 * squashed)),
+            Rows(slope_i * (0.25 * g), slope_f * (0.25 * cell), slope_g * i),
+            Rows(slope_o * (0.25 * squashed)),
             Rows(o * (1 - squashed**2)),
             Rows(f),
         )
@@ -88,15 +88,13 @@ class LSTM(Layer):
         # The gates that act on the memory, and the one that acts on the output.
         memory = (to_cell.reshape(3, size, -1) * cell).reshape(3 * size, -1)
         output = to_output * hidden
-        scale = self._halved_gates()
-        weight = self.weight * scale[:, None]
-        joined_cotangent = weight[: 3 * size].T @ memory + weight[3 * size :].T @ output
+        joined_cotangent = self.weight[: 3 * size].T @ memory + self.weight[3 * size :].T @ output
         gradient = eqx.tree_at(
             lambda lstm: (lstm.weight, lstm.bias),
             self,
             (
-                jnp.concatenate([memory @ joined.T, output @ joined.T]) * scale[:, None],
-                jnp.concatenate([memory.sum(1), output.sum(1)]) * scale,
+                jnp.concatenate([memory @ joined.T, output @ joined.T]),
+                jnp.concatenate([memory.sum(1), output.sum(1)]),
             ),
         )
         num_inputs = joined.shape[0] - size
