@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from equinox import filter_jit
 from scipy.signal import correlate
 
 from l2o.tasks import (
@@ -47,7 +48,7 @@ def test_parameter_counts(key, make, shape, count, features):
 @pytest.mark.parametrize("stride", [1, 2])
 def test_outputs_agree_with_scipy(key, padding, pool, stride):
     network = ConvNet((9, 8, 2), (Convolution(3, 3, stride),), 4, padding=padding, pool=pool)
-    params = network.init(key)
+    params = filter_jit(network.init)(key)
     images = jax.random.normal(key, (2, 9, 8, 2))
     outputs = network(params, images)
     (kernel, _), (weight, _) = jax.tree.map(np.asarray, params)
@@ -76,7 +77,7 @@ def test_outputs_agree_with_scipy(key, padding, pool, stride):
 def test_biases_and_the_relu_on_outputs(key):
     plain = ConvNet((4, 4, 1), (Convolution(2, 3, 1),), 5)
     rectified = ConvNet((4, 4, 1), (Convolution(2, 3, 1),), 5, relu_outputs=True)
-    (kernel, bias), (weight, _) = plain.init(key)
+    (kernel, bias), (weight, _) = filter_jit(plain.init)(key)
     output_bias = jnp.array([-1.0, 1.0, 0.0, 2.0, -2.0])
     params = ((kernel, bias + 1), (weight, output_bias))
     expected = jnp.ones(8) @ weight + output_bias
@@ -87,7 +88,7 @@ def test_biases_and_the_relu_on_outputs(key):
 
 def test_initialisation(key):
     network = ConvNet((8, 8, 50), (Convolution(100, 3, 1),), 200)
-    (kernel, bias), (weight, _) = network.init(key)
+    (kernel, bias), (weight, _) = filter_jit(network.init)(key)
     assert float(kernel.std()) == pytest.approx(np.sqrt(2 / 450), rel=0.02)
     assert float(weight.std()) == pytest.approx(np.sqrt(1 / 3600), rel=0.02)
     assert not bias.any()

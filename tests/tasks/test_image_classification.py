@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from equinox import filter_jit
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, log_loss
 
@@ -27,7 +28,7 @@ def rows_of(dataset, split, inputs):
 def test_the_network_fits_the_data_set(small_images, key):
     task = image_mlp(small_images, (5, 4), "tanh", init_std=0.01, batch_size=7)
     assert task.network == MLP((36, 5, 4, 3), "tanh", 0.01)
-    inputs, labels = task.sample(key)
+    inputs, labels = filter_jit(task.sample)(key)
     assert inputs.shape == (7, 6, 6, 1)
     assert labels.shape == (7,)
 
@@ -35,7 +36,7 @@ def test_the_network_fits_the_data_set(small_images, key):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_minibatches_are_rows_of_their_split_with_their_labels(small_images, key, split):
     task = image_mlp(small_images, batch_size=200, split=split)
-    inputs, labels = task.sample(key)
+    inputs, labels = filter_jit(task.sample)(key)
     rows = rows_of(small_images, split, inputs)
     all_labels = small_images.split(split)[1]
     assert jnp.array_equal(labels, all_labels[jnp.array(rows)])
@@ -55,30 +56,34 @@ def test_rows_are_drawn_uniformly(small_images):
 @pytest.mark.parametrize("judge_on", ["test", "validation"])
 def test_loss_and_evaluation_agree_with_scikit_learn(small_images, key, judge_on):
     task = image_mlp(small_images, (5,), "tanh", judge_on=judge_on)
-    params = task.init(key)
+    params = filter_jit(task.init)(key)
     inputs, labels = task.dataset.split(judge_on)
     (w1, b1), (w2, b2) = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
     flat = np.asarray(inputs, np.float64).reshape(len(inputs), -1)
     probabilities = softmax(np.tanh(flat @ w1 + b1) @ w2 + b2, axis=1)
     expected = log_loss(labels, probabilities, labels=range(3))
-    metrics = task.evaluate(params)
+    metrics = filter_jit(task.evaluate)(params)
     assert set(metrics) == {f"{judge_on}_loss", f"{judge_on}_accuracy"}
     assert float(metrics[f"{judge_on}_loss"]) == pytest.approx(expected, rel=1e-5)
     accuracy = accuracy_score(labels, probabilities.argmax(1))
     assert float(metrics[f"{judge_on}_accuracy"]) == pytest.approx(accuracy)
-    assert float(task.loss(params, (inputs, labels))) == pytest.approx(expected, rel=1e-5)
+    assert float(filter_jit(task.loss)(params, (inputs, labels))) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_any_network_will_do(small_images, key):
     network = ConvNet((6, 6, 1), (Convolution(2, 3, 1),), 3)
     task = ImageClassification(small_images, network, batch_size=4)
-    assert jnp.isfinite(task.loss(task.init(key), task.sample(key)))
+    assert jnp.isfinite(
+        filter_jit(task.loss)(filter_jit(task.init)(key), filter_jit(task.sample)(key))
+    )
 
 
 def test_digits_can_be_learned(key):
     task = image_mlp(datasets.digits(), (32,), batch_size=64)
     optimizer = optax.adam(3e-3)
-    params = task.init(key)
+    params = filter_jit(task.init)(key)
 
     def step(carry, key):
         params, state = carry
@@ -88,7 +93,7 @@ def test_digits_can_be_learned(key):
 
     keys = jax.random.split(key, 400)
     (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), keys)
-    assert task.evaluate(params)["test_accuracy"] > 0.93
+    assert filter_jit(task.evaluate)(params)["test_accuracy"] > 0.93
 
 
 def test_a_family_draws_networks(small_images, key):
@@ -106,7 +111,7 @@ def test_every_task_has_rows_of_its_own(small_images, key):
     seen = []
     for task in tasks:
         assert len(set(task.train_rows.tolist())) == 6
-        rows = set(rows_of(small_images, "train", task.sample(key)[0]))
+        rows = set(rows_of(small_images, "train", filter_jit(task.sample)(key)[0]))
         assert rows == set(task.train_rows.tolist())
         seen.append(frozenset(rows))
     assert len(set(seen)) == 3

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from equinox import filter_jit
 from jax.test_util import check_grads
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
@@ -12,7 +13,7 @@ from l2o.tasks import LogisticRegression, LogisticRegressionFamily
 
 def test_loss_and_evaluation_are_the_formulas(key):
     task = LogisticRegression(l2_penalty=0.3)
-    weight, _ = task.init(key)
+    weight, _ = filter_jit(task.init)(key)
     params = (weight, jnp.array(0.7))
 
     def probabilities(split):
@@ -22,9 +23,9 @@ def test_loss_and_evaluation_are_the_formulas(key):
 
     labels, predicted = probabilities("train")
     expected = log_loss(labels, predicted) + 0.15 * float((weight**2).sum())
-    assert float(task.loss(params)) == pytest.approx(expected, rel=1e-5)
+    assert float(filter_jit(task.loss)(params)) == pytest.approx(expected, rel=1e-5)
     labels, predicted = probabilities("test")
-    metrics = task.evaluate(params)
+    metrics = filter_jit(task.evaluate)(params)
     assert float(metrics["test_loss"]) == pytest.approx(log_loss(labels, predicted), rel=1e-4)
     accuracy = accuracy_score(labels, predicted > 0.5)
     assert float(metrics["test_accuracy"]) == pytest.approx(accuracy)
@@ -48,7 +49,7 @@ def test_gradients_agree_with_differences(key):
         task = LogisticRegressionFamily(10).sample(key)
         # The check hands over NumPy arrays.
         loss = jax.jit(lambda params: task.loss(jax.tree.map(jnp.asarray, params)))
-        check_grads(loss, (task.init(key),), order=2, modes=["rev"])
+        check_grads(loss, (filter_jit(task.init)(key),), order=2, modes=["rev"])
 
 
 def test_start(key):
@@ -82,7 +83,10 @@ def test_deterministic_in_the_key(key):
 def test_validation_never_touches_test_data(key):
     family = LogisticRegressionFamily(judge_on="validation")
     task = family.sample(key)
-    assert set(task.evaluate(task.init(key))) == {"validation_loss", "validation_accuracy"}
+    assert set(filter_jit(task.evaluate)(filter_jit(task.init)(key))) == {
+        "validation_loss",
+        "validation_accuracy",
+    }
 
 
 def test_bad_arguments(small_images):

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from equinox import filter_jit
 from scipy.special import erf, expit
 from sklearn.neural_network import MLPClassifier
 
@@ -31,7 +32,7 @@ def test_parameter_counts(key, sizes, expected):
 @pytest.mark.parametrize("activation", list(REFERENCE))
 def test_outputs_are_the_formula(key, activation):
     network = MLP((6, 5, 4, 3), activation, init_std=0.8)
-    params = network.init(key)
+    params = filter_jit(network.init)(key)
     inputs = jax.random.normal(key, (7, 2, 3))
     units = np.asarray(inputs, np.float64).reshape(7, 6)
     for index, (weight, bias) in enumerate(params):
@@ -76,7 +77,9 @@ def test_initialisation_with_one_standard_deviation(key):
 def test_the_scale_of_initialisation_is_a_factor(key):
     plain, scaled = (MLP((4, 3, 2), "tanh", 0.1, None, scale) for scale in (None, jnp.array(3.0)))
     for x, y in zip(
-        jax.tree.leaves(plain.init(key)), jax.tree.leaves(scaled.init(key)), strict=True
+        jax.tree.leaves(filter_jit(plain.init)(key)),
+        jax.tree.leaves(filter_jit(scaled.init)(key)),
+        strict=True,
     ):
         np.testing.assert_allclose(3 * x, y, rtol=1e-6)
 
@@ -86,7 +89,7 @@ def test_the_index_chooses_the_activation(key):
     names = ("relu", "tanh")
     for index, name in enumerate(names):
         chosen = MLP((4, 3, 2), names, None, jnp.array(index))
-        params = chosen.init(key)
+        params = filter_jit(chosen.init)(key)
         for x, y in zip(
             jax.tree.leaves(params), jax.tree.leaves(MLP((4, 3, 2), name).init(key)), strict=True
         ):
@@ -100,7 +103,7 @@ def test_masked_units_are_not_there(key):
     """The network computes what the smaller network of the units that are there computes."""
     masks = (jnp.array([1.0, 1, 1, 0, 0]), jnp.array([1.0, 1, 0, 0]))
     network = MLP((6, 5, 4, 2), "sigmoid", unit_masks=masks)
-    params = network.init(key)
+    params = filter_jit(network.init)(key)
     small = tuple(
         (weight[:rows, :columns], bias[:columns])
         for (weight, bias), rows, columns in zip(params, (6, 3, 2), (3, 2, 2), strict=True)
@@ -109,7 +112,7 @@ def test_masked_units_are_not_there(key):
     np.testing.assert_allclose(
         network(params, inputs), MLP((6, 3, 2, 2), "sigmoid")(small, inputs), rtol=1e-5
     )
-    grads = jax.grad(lambda params: (network(params, inputs) ** 2).sum())(params)
+    grads = jax.jit(jax.grad(lambda params: (network(params, inputs) ** 2).sum()))(params)
     (first, first_bias), (second, second_bias), (third, _) = grads
     absent = (first[:, 3:], first_bias[3:], second[3:], second[:, 2:], second_bias[2:], third[2:])
     assert not any(x.any() for x in absent)
@@ -120,13 +123,13 @@ def test_masked_units_are_not_there(key):
 def test_masked_initialisation_counts_the_units_that_are_there(key):
     masks = (jnp.arange(800) < 200,)
     network = MLP((10, 800, 500), "tanh", unit_masks=tuple(m.astype(float) for m in masks))
-    weight = network.init(key)[1][0]
+    weight = filter_jit(network.init)(key)[1][0]
     assert float(weight.std()) == pytest.approx(np.sqrt(1 / 200), rel=0.02)
 
 
 def test_without_hidden_layers_it_is_linear(key):
     network = MLP((3, 2))
-    ((weight, bias),) = params = network.init(key)
+    ((weight, bias),) = params = filter_jit(network.init)(key)
     inputs = jnp.ones((4, 3))
     np.testing.assert_allclose(network(params, inputs), inputs @ weight + bias)
 

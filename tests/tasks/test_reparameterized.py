@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from equinox import filter_jit
 
 from l2o.tasks import (
     LeastSquaresFamily,
@@ -21,40 +22,39 @@ def leaves(*trees):
     return zip(*map(jax.tree.leaves, trees), strict=True)
 
 
+@filter_jit
+def start(task, key):
+    """Parameters, minibatch, loss, gradients and held-out metrics at the start."""
+    params, batch = task.init(key), task.sample(key)
+    return params, batch, *task.value_and_grad(params, batch), task.evaluate(params)
+
+
 @pytest.fixture
 def pair(small_images, key):
     """A task, and the same in other units."""
     original = image_mlp(small_images, (5,), "tanh", batch_size=8)
-    rescaled = ReparameterizedFamily(SingleTask(original)).sample(key)
-    return original, rescaled
+    return original, ReparameterizedFamily(SingleTask(original)).sample(key)
 
 
-def test_losses_are_the_same_at_the_start(pair, key):
+def test_losses_are_the_same_and_gradients_multiplied(pair, key):
     original, rescaled = pair
-    params, batch = rescaled.init(key), rescaled.sample(key)
-    assert float(rescaled.loss(params, batch)) == pytest.approx(
-        float(original.loss(original.init(key), batch)), rel=1e-5
-    )
-    for x, y in leaves(rescaled.evaluate(params), original.evaluate(original.init(key))):
+    params, _, loss, grads, metrics = start(original, key)
+    new_params, _, new_loss, new_grads, new_metrics = start(rescaled, key)
+    assert float(new_loss) == pytest.approx(float(loss), rel=1e-5)
+    for x, y in leaves(metrics, new_metrics):
         np.testing.assert_allclose(x, y, rtol=1e-5)
-
-
-def test_parameters_are_divided_and_gradients_multiplied(pair, key):
-    original, rescaled = pair
-    batch = rescaled.sample(key)
-    for x, y, r in leaves(original.init(key), rescaled.init(key), rescaled.log_scale):
+    for x, y, r in leaves(params, new_params, rescaled.log_scale):
         np.testing.assert_allclose(x, y * jnp.exp(r), rtol=1e-5)
-    _, expected = original.value_and_grad(original.init(key), batch)
-    _, grads = rescaled.value_and_grad(rescaled.init(key), batch)
-    for x, y, r in leaves(expected, grads, rescaled.log_scale):
+    for x, y, r in leaves(grads, new_grads, rescaled.log_scale):
         np.testing.assert_allclose(x * jnp.exp(r), y, rtol=1e-3, atol=1e-6)
 
 
 def test_value_and_grad_differentiates_the_loss(pair, key):
     _, rescaled = pair
-    params, batch = rescaled.init(key), rescaled.sample(key)
-    value, grads = rescaled.value_and_grad(params, batch)
-    expected_value, expected = jax.value_and_grad(rescaled.loss)(params, batch)
+    params, batch, value, grads, _ = start(rescaled, key)
+    expected_value, expected = jax.jit(jax.value_and_grad(lambda p: rescaled.loss(p, batch)))(
+        params
+    )
     assert float(value) == pytest.approx(float(expected_value))
     for x, y in leaves(grads, expected):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-7)
@@ -99,7 +99,8 @@ def test_every_parameter_has_a_scale_of_its_own(pair):
 def test_no_scale_is_no_change(key):
     task = ReparameterizedFamily(SingleTask(Rosenbrock()), 0.0).sample(key)
     assert jnp.array_equal(task.init(key), Rosenbrock().init(key))
-    assert task.loss(jnp.array([0.5, 0.5]), None) == Rosenbrock().loss(jnp.array([0.5, 0.5]))
+    halves = jnp.array([0.5, 0.5])
+    assert task.loss(halves, None) == Rosenbrock().loss(halves)
 
 
 def test_shared_arrays_stay_shared(small_images, key):

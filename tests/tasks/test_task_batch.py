@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 
 from l2o.tasks import (
-    LassoFamily,
     LeastSquaresFamily,
     LogisticRegressionFamily,
     MLPFamily,
     QuadraticFamily,
-    RastriginFamily,
     ReparameterizedFamily,
     Rosenbrock,
     SingleTask,
@@ -22,10 +20,7 @@ from l2o.tasks import (
 NUM_TASKS = 3
 NAMES = (
     "quadratic",
-    "least_squares",
     "rosenbrock",
-    "lasso",
-    "rastrigin",
     "logistic_regression",
     "two_moons",
     "images",
@@ -39,10 +34,7 @@ def family(request, small_images, small_text):
     networks = {"min_width": 2, "max_log_init_scale": 1.0}
     return {
         "quadratic": lambda: QuadraticFamily(),
-        "least_squares": lambda: LeastSquaresFamily(),
         "rosenbrock": lambda: SingleTask(Rosenbrock()),
-        "lasso": lambda: LassoFamily(),
-        "rastrigin": lambda: RastriginFamily(),
         "logistic_regression": lambda: LogisticRegressionFamily(),
         "two_moons": lambda: TwoMoonsFamily(network=MLPFamily((2, 5, 1), ("tanh", "relu"), 2)),
         "images": lambda: image_mlp_family(small_images, (5,), num_train=9, **networks),

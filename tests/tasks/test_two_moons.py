@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from equinox import filter_jit
 from hypothesis import given, settings, strategies as st
 from jax.test_util import check_grads
 from scipy.special import expit
@@ -22,13 +23,15 @@ def test_the_default_network(key):
 
 def test_loss_is_the_formula(key):
     task = small()
-    params = jax.tree.map(lambda x: np.asarray(x, np.float64), task.init(key))
+    params = jax.tree.map(lambda x: np.asarray(x, np.float64), filter_jit(task.init)(key))
     (weight, bias), (output, output_bias) = params
     points, labels = make_moons(1024, noise=0.1, random_state=0)
     logits = (np.tanh(points @ weight + bias) @ output + output_bias)[:, 0]
     norm = np.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(params)))
     expected = log_loss(labels, expit(logits)) + 5e-3 * norm
-    assert float(task.loss(task.init(key))) == pytest.approx(expected, rel=1e-5)
+    assert float(filter_jit(task.loss)(filter_jit(task.init)(key))) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_gradients_agree_with_differences(key):
@@ -36,13 +39,13 @@ def test_gradients_agree_with_differences(key):
         task = TwoMoons(network=MLP((2, 3, 1), "tanh"), l2_penalty=0.5)
         # The check hands over NumPy arrays.
         loss = jax.jit(lambda params: task.loss(jax.tree.map(jnp.asarray, params)))
-        check_grads(loss, (task.init(key),), order=2, modes=["rev"])
+        check_grads(loss, (filter_jit(task.init)(key),), order=2, modes=["rev"])
 
 
 def test_the_gradient_at_zero_is_that_of_the_logistic_loss():
     task = small()
-    zeros = jax.tree.map(jnp.zeros_like, task.init(jax.random.key(0)))
-    value, grads = task.value_and_grad(zeros, None)
+    zeros = jax.tree.map(jnp.zeros_like, filter_jit(task.init)(jax.random.key(0)))
+    value, grads = filter_jit(task.value_and_grad)(zeros, None)
     assert float(value) == pytest.approx(np.log(2))
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
     free = TwoMoons(network=task.network, l2_penalty=0.0)
@@ -57,7 +60,7 @@ def test_the_gradient_at_zero_is_that_of_the_logistic_loss():
 def test_the_penalty_grows_in_proportion(factor):
     """The norm is not squared: scaling all parameters scales the penalty."""
     network = MLP((2, 3, 1), "tanh")
-    params = network.init(jax.random.key(0))
+    params = filter_jit(network.init)(jax.random.key(0))
 
     def penalty(params):
         with_penalty, without = (TwoMoons(network=network, l2_penalty=p) for p in (1.0, 0.0))
@@ -70,10 +73,10 @@ def test_the_penalty_grows_in_proportion(factor):
 @pytest.mark.parametrize("judge_on", ["test", "validation"])
 def test_evaluation(key, judge_on):
     task = TwoMoons(network=MLP((2, 3, 1), "tanh"), judge_on=judge_on)
-    params = task.init(key)
+    params = filter_jit(task.init)(key)
     inputs, labels = task.dataset.split(judge_on)
     logits = np.asarray(task.network(params, inputs), np.float64)[:, 0]
-    metrics = task.evaluate(params)
+    metrics = filter_jit(task.evaluate)(params)
     assert set(metrics) == {f"{judge_on}_loss", f"{judge_on}_accuracy"}
     expected = log_loss(labels, expit(logits))
     assert float(metrics[f"{judge_on}_loss"]) == pytest.approx(expected, rel=1e-5)
