@@ -66,7 +66,7 @@ def save(optimizer: LearnedOptimizer, path: str | Path) -> None:
     except (TypeError, ValueError) as error:
         raise ValueError(f"The config of {name} does not go into JSON: {error}.") from error
     arrays = eqx.filter(optimizer, eqx.is_array)
-    tensors = {leaf: np.ascontiguousarray(array) for leaf, array in _named_leaves(arrays).items()}
+    tensors = {leaf: np.asarray(array) for leaf, array in _named_leaves(arrays).items()}
     path = Path(path)
     write_atomically(path / _WEIGHTS, safetensors.numpy.save(tensors))
     write_atomically(path / _CONFIG, text.encode())
@@ -170,7 +170,8 @@ def _skeleton(
 def _read_weights(path: Path) -> dict[str, np.ndarray]:
     """The tensors in a file."""
     try:
-        return safetensors.numpy.load(path.read_bytes())
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}
     except FileNotFoundError:
         raise ValueError(f"The weights are missing: {path} does not exist.") from None
     except (OSError, safetensors.SafetensorError) as error:

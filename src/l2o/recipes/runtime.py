@@ -1,16 +1,31 @@
 """The one place for settings of JAX that hold for the whole process."""
 
+import os
+
+# More than this many tasks at once are rare, and every device takes time to set up.
+_MOST_DEVICES = 8
+
 
 def set_up_jax() -> None:
     """Imports JAX and sets it up for the command line; to be called before anything is computed.
 
     Compiled programs are kept on disk, in the folder `jax` under `L2O_CACHE` or `~/.cache/l2o`,
-    so that a second run of a command starts at once.
+    so that a second run of a command starts at once. Every processor core counts as a device, so
+    that meta-training divides its tasks among them, unless `JAX_NUM_CPU_DEVICES` is set.
     """
     import jax
 
     from l2o.tasks.datasets import cache_folder
 
+    if jax.config.jax_num_cpu_devices < 1:
+        jax.config.update("jax_num_cpu_devices", min(_num_cores(), _MOST_DEVICES))
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def _num_cores() -> int:
+    """The processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -109,10 +109,10 @@ class TrainingSettings:
             clips.append(optax.clip(self.clip_value))
         if self.clip_norm is not None:
             clips.append(optax.clip_by_global_norm(self.clip_norm))
-        return optax.chain(*clips, optax.adam(self._learning_rate(), eps=self.epsilon))
+        return optax.chain(*clips, optax.adam(self.build_schedule(), eps=self.epsilon))
 
-    def _learning_rate(self) -> "optax.Schedule":
-        """The learning rate at every meta-step."""
+    def build_schedule(self) -> "optax.Schedule":
+        """Builds the learning rate as a function of the meta-step."""
         import optax
 
         remaining = max(1, self.meta_steps - self.warmup_steps)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import matplotlib
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -146,7 +147,8 @@ def _png(figure: Figure) -> bytes:
 def _svg(figure: Figure) -> Markup:
     """The figure as an element to be put into a page."""
     buffer = io.StringIO()
-    # Without a date the same run gives the same page.
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    # Without a date and random names, the same run gives the same page.
+    with matplotlib.rc_context({"svg.hashsalt": "l2o"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return Markup(text[text.index("<svg") :])

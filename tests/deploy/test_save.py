@@ -1,0 +1,226 @@
+import json
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import l2o
+from l2o.deploy.atomic import write_atomically
+from l2o.optimizers import DM, GRU, LearnedOptimizer, RNNProp
+
+KEY = jax.random.key(3)
+
+
+class Custom(LearnedOptimizer):
+    """A user's own optimizer: one meta-parameter in half precision, one integer leaf."""
+
+    log_rate: jax.Array
+    table: jax.Array
+    nesterov: bool = eqx.field(static=True)
+
+    def __init__(self, size=3, nesterov=False, *, key):
+        self.log_rate = jax.random.normal(key, (size,)).astype(jnp.bfloat16)
+        self.table = jnp.arange(size)
+        self.nesterov = nesterov
+
+    def config(self):
+        return {"size": len(self.table), "nesterov": self.nesterov}
+
+    def init(self, params):
+        return ()
+
+    def update(self, grads, state, params=None, *, value=None, **extra):
+        return jax.tree.map(lambda g: -0.1 * g, grads), state
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A saved optimizer; tests that damage it take a copy."""
+    path = tmp_path_factory.mktemp("saved") / "optimizer"
+    l2o.save(RNNProp(hidden_size=4, key=KEY), path)
+    return path
+
+
+@pytest.fixture
+def damaged(saved, tmp_path):
+    for file in saved.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path
+
+
+def edit_config(path, **changes):
+    config = json.loads((path / "config.json").read_text()) | changes
+    (path / "config.json").write_text(json.dumps(config))
+
+
+def edit_tensors(path, change):
+    file = path / "model.safetensors"
+    tensors = safetensors.numpy.load_file(file)
+    change(tensors)
+    safetensors.numpy.save_file(tensors, file)
+
+
+def assert_same(one, other):
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        if eqx.is_array(a):
+            assert a.dtype == b.dtype
+            assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+        else:
+            assert a == b
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        DM(hidden_size=3, steepness=4.0, key=KEY),
+        RNNProp(hidden_size=3, decay=0.9, key=KEY),
+        GRU(5, "log", 2.0, 0.1, key=KEY),
+    ],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_what_is_loaded_is_what_was_saved(optimizer, tmp_path):
+    l2o.save(optimizer, tmp_path)
+    assert_same(l2o.load(tmp_path), optimizer)
+
+
+def test_the_folder_holds_two_files_and_nothing_pickled(saved):
+    assert sorted(file.name for file in saved.iterdir()) == ["config.json", "model.safetensors"]
+    config = json.loads((saved / "config.json").read_text())
+    assert config["architecture"] == "RNNProp"
+    assert config["arguments"]["hidden_size"] == 4
+    assert config["format"] == 1
+    assert config["library version"] == l2o.__version__
+
+
+def test_a_class_of_the_users_own(tmp_path):
+    optimizer = Custom(4, nesterov=True, key=KEY)
+    l2o.save(optimizer, str(tmp_path))
+    assert_same(l2o.load(str(tmp_path), architecture=Custom), optimizer)
+    with pytest.raises(ValueError, match=r"architecture .* must be one of .*DM.*; got 'Custom'"):
+        l2o.load(tmp_path)
+    with pytest.raises(ValueError, match="holds an optimizer of architecture 'Custom', not 'DM'"):
+        l2o.load(tmp_path, architecture=DM)
+
+
+def test_saving_again_replaces(tmp_path):
+    first, second = (GRU(4, key=key) for key in jax.random.split(KEY))
+    l2o.save(first, tmp_path)
+    l2o.save(second, tmp_path)
+    assert_same(l2o.load(tmp_path), second)
+
+
+def test_hand_designed_optimizers_cannot_be_saved(tmp_path):
+    with pytest.raises(ValueError, match="OptaxOptimizer cannot be saved"):
+        l2o.save(l2o.optimizers.sgd.with_hyperparameters(), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_config_that_json_does_not_know(tmp_path):
+    class Odd(Custom):
+        def config(self):
+            return {"size": np.int32(3)}
+
+    with pytest.raises(ValueError, match="config of Odd does not go into JSON"):
+        l2o.save(Odd(key=KEY), tmp_path / "new")
+
+
+def test_there_is_nothing_to_load(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no saved optimizer: .*config.json does not exist"):
+        l2o.load(tmp_path / "nowhere")
+
+
+def test_weights_are_missing(damaged):
+    (damaged / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"model.safetensors does not exist"):
+        l2o.load(damaged)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, -1])
+def test_weights_are_cut_off(damaged, keep):
+    file = damaged / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(ValueError, match="corrupt or no safetensors file"):
+        l2o.load(damaged)
+
+
+def test_weights_are_something_else(damaged):
+    (damaged / "model.safetensors").write_bytes(b"\x80\x04\x95" + bytes(200))
+    with pytest.raises(ValueError, match="corrupt or no safetensors file"):
+        l2o.load(damaged)
+
+
+def test_unknown_architecture_names_the_nearest(damaged):
+    edit_config(damaged, architecture="RNNProb")
+    with pytest.raises(ValueError, match="Did you mean 'RNNProp'"):
+        l2o.load(damaged)
+
+
+def test_protocols_are_no_architectures(damaged):
+    edit_config(damaged, architecture="LearnedOptimizer")
+    with pytest.raises(ValueError, match="must be one of"):
+        l2o.load(damaged)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not a readable JSON file"),
+        ("[]", "lacks a valid 'format'"),
+        ('{"format": 1, "architecture": "DM"}', "lacks a valid 'arguments'"),
+        ('{"format": 1, "architecture": ["DM"], "arguments": {}}', "lacks a valid 'architecture'"),
+        ('{"format": 9, "architecture": "DM", "arguments": {}}', "reads format 1"),
+    ],
+)
+def test_damaged_config(damaged, content, message):
+    (damaged / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        l2o.load(damaged)
+
+
+@pytest.mark.parametrize("arguments", [{"size": 3}, {"hidden_size": "many"}, {"key": 1}])
+def test_arguments_that_do_not_fit(damaged, arguments):
+    edit_config(damaged, arguments=arguments)
+    with pytest.raises(ValueError, match="do not fit RNNProp"):
+        l2o.load(damaged)
+
+
+def test_config_of_another_size(damaged):
+    edit_config(damaged, arguments={"hidden_size": 5})
+    with pytest.raises(ValueError, match=r"must be float32 of shape .* got float32 of shape"):
+        l2o.load(damaged)
+
+
+def test_missing_tensor(damaged):
+    edit_tensors(damaged, lambda tensors: tensors.pop(sorted(tensors)[0]))
+    with pytest.raises(ValueError, match="lacks the tensor"):
+        l2o.load(damaged)
+
+
+def test_superfluous_tensor(damaged):
+    edit_tensors(damaged, lambda tensors: tensors.update(extra=np.zeros(2)))
+    with pytest.raises(ValueError, match="has a tensor 'extra' that its config has no place for"):
+        l2o.load(damaged)
+
+
+def test_wrong_dtype(damaged):
+    def widen(tensors):
+        name = sorted(tensors)[0]
+        tensors[name] = tensors[name].astype(np.float64)
+
+    edit_tensors(damaged, widen)
+    with pytest.raises(ValueError, match="must be float32 of shape .* got float64"):
+        l2o.load(damaged)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]

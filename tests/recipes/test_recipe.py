@@ -1,0 +1,152 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import jax
+import pytest
+
+from l2o.optimizers import LearnedOptimizer
+from l2o.recipes import RECIPES, AnyOptimizer, AnyTask, Recipe, TrainingSettings, find_recipe
+from l2o.recipes.task_settings import ImageConv, ImageMLP, Quadratic
+from l2o.tasks import ReparameterizedFamily, TaskFamily
+
+SOURCE = Path("recipe.json")
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_named_recipes_survive_json(recipe):
+    assert Recipe.from_json(recipe.to_json(), SOURCE) == recipe
+
+
+def test_names_are_unique():
+    assert len({recipe.name for recipe in RECIPES}) == len(RECIPES)
+
+
+@pytest.mark.parametrize("task", get_args(AnyTask))
+def test_every_task_survives_json(task):
+    recipe = replace(RECIPES[0], task=task())
+    assert Recipe.from_json(recipe.to_json(), SOURCE) == recipe
+
+
+@pytest.mark.parametrize("optimizer", get_args(AnyOptimizer))
+def test_every_optimizer_survives_json_and_is_built_as_asked(optimizer):
+    recipe = replace(RECIPES[0], optimizer=optimizer(hidden_size=7))
+    assert Recipe.from_json(recipe.to_json(), SOURCE) == recipe
+    built = recipe.optimizer.build(jax.random.key(0))
+    assert isinstance(built, LearnedOptimizer)
+    assert built.config()["hidden_size"] == 7
+    assert built.config().keys() == optimizer.__dataclass_fields__.keys()
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        task()
+        for task in get_args(AnyTask)
+        if "L2O_DATA" not in str(task.__doc__) and task.__name__ != "CharacterModel"
+    ],
+    ids=lambda task: type(task).__name__,
+)
+def test_every_task_builds_its_family(task):
+    task = replace(task, dataset="digits") if isinstance(task, ImageConv) else task
+    if isinstance(task, ImageConv):
+        task = replace(task, network="four-layer-conv")
+    assert isinstance(task.family(judge_on="validation"), TaskFamily)
+    assert task.title
+
+
+def test_reparameterization_wraps_the_family():
+    family = Quadratic(max_log_scale=1.5).family(judge_on="test")
+    assert isinstance(family, ReparameterizedFamily)
+    assert family.max_log_scale == 1.5
+
+
+def edited(change):
+    content = json.loads(RECIPES[0].to_json())
+    change(content)
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r.update(foo=1), "unknown field foo"),
+        (lambda r: r["task"].update(batch_sise=1), r"unknown field batch_sise @ \$.task"),
+        (lambda r: r["task"].update(kind="ImageMPL"), "did you mean ImageMLP"),
+        (lambda r: r["task"].pop("kind"), "kind must be one of"),
+        (lambda r: r.update(task=3), "kind must be one of"),
+        (lambda r: r.pop("optimizer"), "missing field optimizer"),
+        (lambda r: r["training"].update(meta_steps="7"), "expected int, got '7'"),
+        (lambda r: r["training"].update(meta_steps=7.5), "expected int, got 7.5"),
+        (lambda r: r["training"].update(meta_steps=True), "expected int, got True"),
+        (lambda r: r["training"].update(learning_rate="x"), "expected int or float, got 'x'"),
+        (lambda r: r["training"].update(schedule="linear"), "linear not in literal"),
+        (lambda r: r["task"].update(hidden=20), r"\$.task.hidden"),
+        (lambda r: r.update(training=3), r"\$.training"),
+    ],
+)
+def test_every_mistake_in_json_ends_in_one_sentence(change, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        Recipe.from_json(edited(change), SOURCE)
+    assert str(caught.value).startswith("recipe.json is no valid recipe: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "nonsense"])
+def test_no_json(text):
+    with pytest.raises(ValueError, match=r"recipe.json is no JSON file"):
+        Recipe.from_json(text, SOURCE)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null"])
+def test_json_but_no_recipe(text):
+    with pytest.raises(ValueError, match="expected an object"):
+        Recipe.from_json(text, SOURCE)
+
+
+def test_unknown_names_and_missing_files():
+    with pytest.raises(ValueError, match="Did you mean 'digits-rnnprop'"):
+        find_recipe("digit-rnnprop")
+    with pytest.raises(ValueError, match="cannot be read"):
+        find_recipe("nowhere/config.json")
+
+
+def test_a_recipe_from_a_file(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(RECIPES[1].to_json())
+    assert find_recipe(str(path)) == RECIPES[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"meta_steps": 0}, "meta_steps must be at least 1"),
+        ({"truncation": 30}, "truncation must divide horizon, got 30 and 100"),
+        ({"learning_rate": -1.0}, "learning_rate must be at least 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be at least 0"),
+        ({"clip_norm": -1.0}, "clip_norm must be at least 0"),
+    ],
+)
+def test_training_settings_out_of_range(changes, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingSettings(**changes).check()
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    settings = TrainingSettings(
+        meta_steps=110, learning_rate=1.0, schedule="cosine", warmup_steps=10
+    )
+    schedule = settings.build_schedule()
+    assert schedule(0) == 0
+    assert schedule(5) == pytest.approx(0.5)
+    assert schedule(10) == pytest.approx(1.0)
+    assert schedule(60) == pytest.approx(0.505)
+    assert schedule(110) == pytest.approx(0.01)
+
+
+def test_flat_names_every_setting():
+    flat = replace(RECIPES[0], task=ImageMLP(batch_size=7)).flat()
+    assert flat["task.batch_size"] == 7
+    assert flat["task.kind"] == "ImageMLP"
+    assert flat["seed"] == 0

@@ -1,0 +1,208 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from l2o.evaluation import Evaluation, Runs, Tuned
+from l2o.optimizers import adam, sgd
+from l2o.report import Comparison, Setting, judge, results_table, write_report
+from l2o.report.figures import held_out, loss_curves, meta_training, paired_differences
+
+NUM_TASKS, NUM_STEPS = 8, 20
+
+
+def runs(level, seed=0, accuracy=0.9, diverged=0):
+    """Runs whose losses fall to `level`."""
+    generator = np.random.default_rng(seed)
+    curve = level + np.exp(-np.linspace(0, 4, NUM_STEPS + 1))
+    losses = (curve * generator.uniform(0.95, 1.05, (NUM_TASKS, 1))).astype(np.float32)
+    losses[:diverged, -1] = np.inf
+    with np.errstate(invalid="ignore"):
+        objective = losses.mean(1)
+    held = {
+        "test_loss": losses[:, -1] + 0.1,
+        "test_accuracy": np.full(NUM_TASKS, accuracy) + 0.01 * generator.standard_normal(NUM_TASKS),
+    }
+    return Runs(losses, objective, held)
+
+
+def tuned(hand_designed, edges=()):
+    return Tuned(
+        hand_designed=hand_designed,
+        hyperparameters=hand_designed.defaults,
+        score=0.3,
+        edges=edges,
+        configurations={name: np.ones(4) for name in hand_designed.space},
+        scores=np.array([0.3, 0.4, 0.5, np.inf]),
+        num_diverged=1,
+        num_tasks=2,
+        num_steps=NUM_STEPS,
+    )
+
+
+def comparison(learned_level=0.1, **adam_options):
+    evaluation = Evaluation(
+        {"GRU(4)": runs(learned_level), "sgd": runs(0.3, 1), "adam": runs(0.2, 2, **adam_options)},
+        NUM_TASKS,
+        NUM_STEPS,
+    )
+    # Where the learned optimizer does not win.
+    other = Evaluation(
+        {"GRU(4)": runs(0.9), "sgd": runs(0.3, 1), "adam": runs(0.2, 2)}, NUM_TASKS, NUM_STEPS
+    )
+    return Comparison(
+        learned="GRU(4)",
+        objective="mean loss",
+        tuned=(tuned(sgd, edges=("learning_rate",)), tuned(adam)),
+        main=Setting("small tasks, 20 steps", evaluation),
+        others=(Setting("other tasks, 20 steps", other),),
+        seed=5,
+    )
+
+
+HISTORY = [
+    {
+        "meta_step": step,
+        "meta_loss": 1 / step,
+        "validation_score": 2 / step if step % 5 == 0 else None,
+    }
+    for step in range(1, 21)
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "report.html"
+    write_report(
+        comparison(),
+        path,
+        title="GRU(4) against <tuned> baselines",
+        description="A test.",
+        config='{"name": "test"}',
+        history=HISTORY,
+        windows=5,
+    )
+    return path
+
+
+def test_the_page_stands_by_itself(page):
+    text = page.read_text()
+    # Nothing is loaded from anywhere: identifiers of XML name spaces are not.
+    assert not re.findall(r'(?:src|href)="(?!#)[^"]*"', text)
+    assert "url(http" not in text
+    assert text.count("<svg") == 5
+
+
+def test_the_page_says_who_wins_and_where_not(page):
+    text = " ".join(page.read_text().split())
+    assert "GRU(4) beats every tuned baseline on the objective it was meta-trained for" in text
+    assert "other tasks, 20 steps:</b> In objective, GRU(4) is worse than sgd and adam." in text
+    assert "On the edge of its range, which may be too narrow: learning_rate." in text
+    assert "&lt;tuned&gt;" in text
+    assert "4, 1 diverged" in text
+    assert "Seed 5" in text
+    assert "jax" in text
+
+
+def test_figures_are_also_files(page):
+    names = {file.name for file in (page.parent / "figures").iterdir()}
+    assert names == {
+        "losses.png",
+        "paired.png",
+        "accuracy.png",
+        "others.png",
+        "meta_training.png",
+    }
+
+
+def test_the_same_run_gives_the_same_page(page, tmp_path):
+    write_report(
+        comparison(),
+        tmp_path / "report.html",
+        title="GRU(4) against <tuned> baselines",
+        description="A test.",
+        config='{"name": "test"}',
+        history=HISTORY,
+        windows=5,
+    )
+    assert (tmp_path / "report.html").read_text() == page.read_text()
+
+
+def test_a_page_without_history_and_other_settings(tmp_path):
+    result = comparison(learned_level=0.25)
+    result = Comparison(
+        result.learned, result.objective, result.tuned, result.main, others=(), seed=0
+    )
+    path = tmp_path / "report.html"
+    write_report(result, path, title="t", description="d", config="{}", history=[], windows=1)
+    text = " ".join(path.read_text().split())
+    assert "does not beat every tuned baseline" in text
+    assert "is better than sgd and is worse than adam" in text
+    assert "<h2>Meta-training" not in text
+
+
+def test_verdicts_follow_the_intervals():
+    result = comparison()
+    verdict = judge(result.main, "GRU(4)", "objective")
+    assert verdict.wins
+    assert verdict.beaten == ("sgd", "adam")
+    worse = judge(result.others[0], "GRU(4)", "objective")
+    assert worse.beaten_by == ("sgd", "adam")
+    accuracy = judge(comparison(accuracy=0.5).main, "GRU(4)", "test_accuracy")
+    assert "adam" in accuracy.beaten
+    same = Evaluation({"a": runs(0.1), "b": runs(0.1)}, NUM_TASKS, NUM_STEPS)
+    assert judge(Setting("same", same), "a", "objective").undecided == ("b",)
+
+
+def test_a_diverged_baseline_is_not_counted_as_beaten():
+    verdict = judge(comparison(diverged=1).main, "GRU(4)", "objective")
+    assert verdict.undecided == ("adam",)
+    assert not verdict.wins
+
+
+def test_the_table_is_sorted_and_keeps_what_diverged():
+    rows = results_table(comparison(diverged=2).main)
+    assert [row["name"] for row in rows] == ["GRU(4)", "sgd", "adam"]
+    assert rows[-1]["diverged"] == 2
+    assert "%" in rows[0]["test_accuracy"]
+
+
+def test_json_is_strict():
+    numbers = comparison(diverged=1).as_dict()
+    json.dumps(numbers, allow_nan=False)
+    assert {"results", "paired", "setting", "tuning", "others", "seed"} <= numbers.keys()
+    assert numbers["results"][0]["name"] == "GRU(4)"
+    assert numbers["results"][2]["mean_train_loss"]["mean"] is None
+    assert numbers["tuning"][0]["edges"] == ["learning_rate"]
+
+
+def texts(figure):
+    """All that is written in a figure."""
+    return " ".join(text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text")))
+
+
+def test_every_figure_says_what_it_shows():
+    result = comparison(diverged=1)
+    curves = texts(loss_curves([result.main, *result.others], "GRU(4)"))
+    assert "step" in curves
+    assert "training loss" in curves
+    assert f"mean over {NUM_TASKS} runs" in curves
+    assert "95 % confidence interval" in curves
+    assert f"adam (1 of {NUM_TASKS} diverged)" in curves
+    paired = texts(paired_differences(result.main, "GRU(4)", "objective"))
+    assert "95 % interval" in paired
+    assert "not finite: some runs diverged" in paired
+    accuracy = texts(held_out(result.main, "GRU(4)", "test_accuracy"))
+    assert f"test accuracy after {NUM_STEPS} steps" in accuracy
+    training = texts(meta_training(HISTORY, 5))
+    assert "meta-step" in training
+    assert "mean of 5 meta-steps" in training
+
+
+def test_long_curves_are_averaged():
+    losses = np.ones((2, 1001), np.float32)
+    long = Evaluation({"a": Runs(losses, losses.mean(1), {})}, 2, 1000)
+    figure = loss_curves([Setting("long", long)], "a")
+    assert "mean of 5 steps" in texts(figure)
+    assert len(figure.axes[0].lines[0].get_xdata()) == 200

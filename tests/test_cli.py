@@ -1,0 +1,366 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import jax
+import pytest
+
+import l2o
+from l2o.cli import main
+from l2o.recipes import EvaluationSettings, Recipe, TrainingSettings
+from l2o.recipes.optimizer_settings import GRU
+from l2o.recipes.task_settings import ImageMLP, Quadratic
+
+RECIPE = Recipe(
+    name="small",
+    description="As small as can be.",
+    task=Quadratic(dimension=2),
+    optimizer=GRU(hidden_size=3),
+    training=TrainingSettings(
+        meta_steps=4,
+        num_tasks=2,
+        horizon=4,
+        truncation=2,
+        validation_every=2,
+        validation_tasks=2,
+        checkpoint_every=2,
+    ),
+    evaluation=EvaluationSettings(
+        baselines=("sgd",), num_configurations=4, tuning_tasks=2, num_tasks=3, num_steps=4
+    ),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def jax_settings(tmp_path_factory, quick_compilation):
+    """Keeps what the command line sets for the whole process from other tests."""
+    names = (
+        "jax_compilation_cache_dir",
+        "jax_persistent_cache_min_compile_time_secs",
+        "jax_persistent_cache_min_entry_size_bytes",
+    )
+    before = {name: getattr(jax.config, name) for name in names}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("L2O_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("COLUMNS", "160")
+        yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.fixture(scope="module")
+def recipe_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipes") / "small.json"
+    path.write_text(RECIPE.to_json())
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, recipe_file):
+    """A finished run."""
+    path = tmp_path_factory.mktemp("runs") / "x"
+    assert main(["train", recipe_file, "--out", str(path), "--seed", "1"]) == 0
+    return path
+
+
+@pytest.fixture
+def refused(capsys):
+    """Runs a command that must end with exit code 2 and gives what it says."""
+
+    def check(*arguments):
+        capsys.readouterr()
+        assert main([str(argument) for argument in arguments]) == 2
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        assert captured.out == ""
+        return captured.err
+
+    return check
+
+
+def test_training_leaves_a_complete_run(run):
+    for name in ("config.json", "metrics.jsonl", "checkpoints", "tensorboard", "optimizer"):
+        assert (run / name).exists()
+    assert isinstance(l2o.load(run / "optimizer"), l2o.optimizers.GRU)
+    recipe = Recipe.from_json((run / "config.json").read_text(), run)
+    assert recipe == replace(RECIPE, seed=1)
+
+
+def test_any_field_is_a_flag(tmp_path, recipe_file, capsys):
+    flags = {
+        "--meta-steps": 1,
+        "--dimension": 3,
+        "--hidden-size": 2,
+        "--learning-rate": 0.5,
+        "--clip-norm": 2.0,
+        "--evaluation.num-tasks": 5,
+    }
+    arguments = [str(part) for pair in flags.items() for part in pair]
+    out = tmp_path / "run"
+    assert main(["train", recipe_file, "--out", str(out), *arguments]) == 0
+    flat = Recipe.from_json((out / "config.json").read_text(), out).flat()
+    assert flat["training.meta_steps"] == 1
+    assert flat["task.dimension"] == 3
+    assert flat["optimizer.hidden_size"] == 2
+    assert flat["training.learning_rate"] == 0.5
+    assert flat["training.clip_norm"] == 2.0
+    assert flat["evaluation.num_tasks"] == 5
+    captured = capsys.readouterr()
+    assert "Best objective on validation tasks" in captured.out
+    assert "meta-steps/s" in captured.err
+    assert "left" in captured.err
+
+
+def test_a_run_is_replayed_from_its_config(run, tmp_path):
+    out = tmp_path / "again"
+    assert main(["train", str(run / "config.json"), "--out", str(out)]) == 0
+    weights = [(path / "optimizer" / "model.safetensors").read_bytes() for path in (run, out)]
+    assert weights[0] == weights[1]
+
+
+def test_resuming(recipe_file, tmp_path, refused):
+    out = tmp_path / "run"
+    arguments = ["train", recipe_file, "--out", str(out)]
+    # Without a run there, a new one begins.
+    assert main([*arguments, "--resume"]) == 0
+    assert main([*arguments, "--resume"]) == 0
+    assert "is not empty: add --resume" in refused(*arguments)
+    message = refused(*arguments, "--resume", "--learning-rate", "0.5")
+    assert "cannot be resumed with other settings" in message
+    assert "training.learning_rate = 0.001, now asked for is 0.5" in message
+    # How a run is evaluated is none of meta-training's business.
+    assert main([*arguments, "--resume", "--evaluation.num-tasks", "9"]) == 0
+
+
+def test_evaluating(run, tmp_path, capsys):
+    out = tmp_path / "out.json"
+    arguments = ["--tasks", "4", "--steps", "5", "--seed", "3", "--configurations", "3"]
+    extra = ["--baselines", "momentum", "adam", "--longer-steps", "8", "--json", str(out)]
+    assert main(["eval", str(run), *arguments, *extra]) == 0
+    numbers = json.loads(out.read_text())
+    assert [result["name"] for result in numbers["results"]] == ["GRU(3)", "momentum", "adam"]
+    for result in numbers["results"]:
+        assert {
+            "hyperparameters",
+            "mean_train_loss",
+            "final_train_loss",
+            "diverged",
+        } <= result.keys()
+        assert result["mean_train_loss"].keys() == {"mean", "sem"}
+    assert {pair["baseline"] for pair in numbers["paired"]} == {"momentum", "adam"}
+    assert numbers["num_tasks"] == 4
+    assert numbers["num_steps"] == 5
+    assert numbers["others"][0]["num_steps"] == 8
+    assert json.loads((run / "evaluation.json").read_text()) == numbers
+    assert (run / "report.html").exists()
+    assert (run / "figures" / "losses.png").exists()
+    captured = capsys.readouterr()
+    assert "momentum" in captured.out
+    assert f"Report: {run / 'report.html'}" in captured.out
+    assert "tuning adam" in captured.err
+    # What was given as flags is not kept for the next time.
+    assert json.loads((run / "config.json").read_text())["evaluation"]["num_tasks"] == 3
+    assert main(["show", str(run)]) == 0
+    shown = capsys.readouterr().out
+    assert "4 of 4 meta-steps, finished" in shown
+    assert "momentum" in shown
+    assert "optimizer.hidden_size" in shown
+
+
+def test_images_have_test_metrics(tmp_path):
+    path = tmp_path / "images.json"
+    recipe = replace(RECIPE, task=ImageMLP(hidden=(2,), batch_size=4))
+    path.write_text(recipe.to_json())
+    out = tmp_path / "run"
+    assert main(["demo", "--recipe", str(path), "--out", str(out)]) == 0
+    numbers = json.loads((out / "evaluation.json").read_text())
+    assert numbers["results"][0]["test_accuracy"].keys() == {"mean", "sem"}
+    assert numbers["results"][0]["test_loss"].keys() == {"mean", "sem"}
+
+
+def test_tuning(recipe_file, tmp_path, capsys):
+    out = tmp_path / "tuned.json"
+    arguments = ["--recipe", recipe_file, "--configurations", "3", "--tasks", "2", "--seed", "2"]
+    assert main(["tune", "momentum", *arguments, "--steps", "3", "--json", str(out)]) == 0
+    numbers = json.loads(out.read_text())
+    assert numbers["hyperparameters"].keys() == {"learning_rate", "momentum"}
+    assert numbers["num_configurations"] == 3
+    assert numbers["num_steps"] == 3
+    assert "learning_rate" in capsys.readouterr().out
+
+
+def test_listing(capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for name in (
+        "digits-rnnprop",
+        "mnist-dm",
+        "ImageMLP",
+        "Rosenbrock",
+        "RNNProp",
+        "adamw",
+        "adan",
+    ):
+        assert name in out
+
+
+def test_showing_an_unfinished_run(run, tmp_path, capsys, refused):
+    (tmp_path / "config.json").write_bytes((run / "config.json").read_bytes())
+    assert main(["show", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "0 of 4 meta-steps, not finished" in out
+    assert "Not evaluated yet" in out
+    assert "has no optimizer yet" in refused("eval", tmp_path)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help(arguments, capsys):
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    for command in ("train", "eval", "tune", "list", "show", "demo"):
+        assert f"  {command} " in out
+
+
+@pytest.mark.parametrize("command", ["train", "eval", "tune", "list", "show", "demo"])
+def test_help_of_commands(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert f"usage: l2o {command}" in capsys.readouterr().out
+
+
+def test_help_of_a_recipe(capsys):
+    assert main(["train", "quadratic-gru", "--help"]) == 0
+    out = capsys.readouterr().out
+    for flag in ("--out", "--seed", "--meta-steps", "--dimension", "--hidden-size", "--resume"):
+        assert f"{flag} " in out
+
+
+def test_bad_commands(refused):
+    assert "Did you mean 'train'" in refused("trian")
+
+
+def test_bad_input_to_train(refused, tmp_path, recipe_file, monkeypatch):
+    out = ["--out", tmp_path / "run"]
+    assert "Did you mean 'digits-rnnprop'" in refused("train", "digit-rnnprop", *out)
+    assert "The name of a recipe comes first" in refused("train")
+    assert "The name of a recipe comes first" in refused("train", "--seed", "1", "digits-dm")
+    assert "cannot be read" in refused("train", tmp_path / "none.json")
+    assert "--meta-steps" in refused("train", recipe_file, *out, "--meta-step", "3")
+    assert "invalid literal" in refused("train", recipe_file, *out, "--meta-steps", "x")
+    assert "invalid choice" in refused("train", recipe_file, *out, "--estimator", "x")
+    assert "meta_steps must be at least 1" in refused(
+        "train", recipe_file, *out, "--meta-steps", "0"
+    )
+    assert "num_tasks must be at least 1" in refused("train", recipe_file, *out, "--num-tasks", "0")
+    assert "truncation must divide" in refused("train", recipe_file, *out, "--truncation", "3")
+    assert "dimension must be at least 1" in refused("train", recipe_file, *out, "--dimension", "0")
+    assert "batch_size must be at least 1" in refused(
+        "train", "digits-dm", *out, "--batch-size", "0"
+    )
+    assert "Did you mean 'adagrad'" in refused(
+        "train", recipe_file, *out, "--evaluation.baselines", "adagrd"
+    )
+    monkeypatch.delenv("L2O_DATA", raising=False)
+    assert "L2O_DATA" in refused("train", "mnist-rnnprop", *out)
+    monkeypatch.setenv("L2O_DATA", str(tmp_path / "nowhere"))
+    assert "which is no folder" in refused("train", "mnist-rnnprop", *out)
+    # Nothing was written.
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "file").write_text("")
+    assert "is a file" in refused("train", recipe_file, "--out", tmp_path / "file")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("")
+    message = refused("train", recipe_file, "--out", tmp_path / "other", "--resume")
+    assert "There is no run in" in message
+
+
+def test_bad_input_to_eval_and_show(refused, run, tmp_path):
+    for command in ("eval", "show"):
+        assert "There is no run in" in refused(command, tmp_path / "nowhere")
+        assert "There is no run in" in refused(command, run / "config.json")
+        assert "--bogus" in refused(command, run, "--bogus")
+        assert "RUN" in refused(command)
+    assert "num_tasks must be at least 1, got 0" in refused("eval", run, "--tasks", "0")
+    assert "num_steps must be at least 1, got 0" in refused("eval", run, "--steps", "0")
+    assert "num_configurations must be" in refused("eval", run, "--configurations", "0")
+    assert "Did you mean 'rmsprop'" in refused("eval", run, "--baselines", "rmspop")
+
+
+def test_damaged_runs(refused, run, tmp_path):
+    for name in ("config.json", "optimizer/config.json", "optimizer/model.safetensors"):
+        target = tmp_path / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes((run / name).read_bytes())
+    weights = tmp_path / "optimizer" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-3])
+    assert "corrupt or no safetensors file" in refused("eval", tmp_path)
+    (tmp_path / "config.json").write_text('{"name": "x"')
+    assert "no JSON file" in refused("eval", tmp_path)
+    assert "no JSON file" in refused("show", tmp_path)
+    (tmp_path / "config.json").write_text(RECIPE.to_json())
+    (tmp_path / "evaluation.json").write_text("[]")
+    assert main(["show", str(tmp_path)]) == 2
+
+
+def test_bad_input_to_tune(refused, recipe_file):
+    assert "Did you mean 'adagrad'" in refused("tune", "adagrd", "--recipe", recipe_file)
+    assert "There is no recipe" in refused("tune", "adam", "--recipe", "nothing")
+    assert "num_configurations must be at least 1" in refused(
+        "tune", "adam", "--recipe", recipe_file, "--configurations", "0"
+    )
+    assert "tuning_tasks must be at least 1" in refused(
+        "tune", "adam", "--recipe", recipe_file, "--tasks", "0"
+    )
+
+
+def test_bad_input_to_list_and_demo(refused, tmp_path):
+    assert "--bogus" in refused("list", "--bogus")
+    assert "There is no recipe" in refused("demo", "--recipe", "nothing", "--out", tmp_path / "x")
+
+
+def test_defects_keep_their_traceback(recipe_file, tmp_path, monkeypatch):
+    def defect(*_, **__):
+        json.loads("{")
+
+    monkeypatch.setattr("l2o.cli.commands.train", defect)
+    with pytest.raises(json.JSONDecodeError):
+        main(["train", recipe_file, "--out", str(tmp_path / "run")])
+
+
+def in_a_process(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "l2o.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # As in this process, so that compiled programs are found where it left them.
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "2", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+    )
+
+
+def test_importing_and_asking_for_help_leaves_jax_alone():
+    code = (
+        "import sys, l2o, l2o.cli; dir(l2o); assert l2o.cli.main(['--help']) == 0; "
+        "assert l2o.cli.main(['train', 'demo', '--help']) == 0; "
+        "assert 'jax' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_interrupting_ends_cleanly_and_can_be_resumed(recipe_file, tmp_path):
+    out = str(tmp_path / "run")
+    arguments = ["train", recipe_file, "--out", out, "--meta-steps", "100000"]
+    process = in_a_process(*arguments)
+    assert "starting" in process.stderr.readline()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "checkpoints" / "2").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert f"Go on with: l2o train {out}/config.json --out {out} --resume" in errors
+    assert output == ""
