@@ -240,3 +240,5 @@ def test_unknown_hyperparameters_are_refused_with_the_nearest():
 def test_space_and_defaults_must_agree():
     with pytest.raises(ValueError, match="same hyperparameters"):
         HandDesigned("mine", optax.sgd, {"learning_rate": LogUniform(0.1, 1.0)}, {})
+    with pytest.raises(ValueError, match="at least one"):
+        HandDesigned("mine", lambda: optax.sgd(0.1), {}, {})

@@ -146,9 +146,10 @@ class HandDesigned(eqx.Module):
     """The customary value of each hyperparameter in `space`."""
 
     def __check_init__(self) -> None:
-        if self.space.keys() != self.defaults.keys():
+        if not self.space or self.space.keys() != self.defaults.keys():
             raise ValueError(
-                f"{self.name}: space and defaults must name the same hyperparameters, got "
+                f"{self.name}: space and defaults must name the same hyperparameters, at least "
+                "one (what has none to tune goes through from_optax), got "
                 f"{sorted(self.space)} and {sorted(self.defaults)}."
             )
 
