@@ -212,7 +212,7 @@ def test_wrong_dtype(damaged):
         tensors[name] = tensors[name].astype(np.float64)
 
     edit_tensors(damaged, widen)
-    with pytest.raises(ValueError, match="must be float32 of shape .* got float64"):
+    with pytest.raises(ValueError, match=r"must be float32 of shape .* got float64"):
         l2o.load(damaged)
 
 

@@ -171,7 +171,7 @@ def _read_weights(path: Path) -> dict[str, np.ndarray]:
     """The tensors in a file."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise ValueError(f"The weights are missing: {path} does not exist.") from None
     except (OSError, safetensors.SafetensorError) as error:

@@ -17,7 +17,8 @@ def set_up_jax() -> None:
 
     from l2o.tasks.datasets import cache_folder
 
-    if jax.config.jax_num_cpu_devices < 1:
+    # JAX adds its settings at run time, so the attribute is none that a type checker knows.
+    if getattr(jax.config, "jax_num_cpu_devices") < 1:  # noqa: B009
         jax.config.update("jax_num_cpu_devices", min(_num_cores(), _MOST_DEVICES))
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
