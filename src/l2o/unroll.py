@@ -13,9 +13,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from l2o.optimizers import LearnedOptimizer, OptState, Updates
 from l2o.tasks import Batch, Params, Task
 
-# Minibatches are drawn this many steps ahead: far enough that gathering them is one large
-# operation rather than many small ones in the loop, near enough that they fit in memory.
-_STEPS_DRAWN_AHEAD = 50
+# Minibatches are drawn ahead, since gathering many at once is cheaper than one at a time in the
+# loop, but no more than this many bytes of them.
+_BYTES_DRAWN_AHEAD = 2**27
 
 
 class InnerState(eqx.Module):
@@ -136,29 +136,36 @@ def unroll(
 
     body = jax.checkpoint(step) if checkpoint else step
 
-    def draw(index: Array) -> Batch:
-        return task.sample(jax.random.fold_in(batch_key, index))
+    def draw(indices: Int[Array, " steps"]) -> Batch:
+        return jax.vmap(lambda index: task.sample(jax.random.fold_in(batch_key, index)))(indices)
 
-    def chunk(state: InnerState, indices: Array) -> tuple[InnerState, Any]:
-        return jax.lax.scan(body, state, (indices, jax.vmap(draw)(indices)))
-
-    ahead = _largest_divisor(num_steps, _STEPS_DRAWN_AHEAD)
-    indices = jnp.arange(num_steps).reshape(-1, ahead)
-    if len(indices) == 1:
-        state, (losses, probes) = chunk(state, indices[0])
+    indices = jnp.arange(num_steps + 1)
+    ahead = _steps_drawn_ahead(draw, num_steps)
+    if ahead == num_steps:
+        batches = draw(indices)
+        inputs = (indices[:-1], jax.tree.map(lambda leaf: leaf[:-1], batches))
+        state, (losses, probes) = jax.lax.scan(body, state, inputs)
+        last_batch = jax.tree.map(lambda leaf: leaf[-1], batches)
     else:
-        state, stacked = jax.lax.scan(chunk, state, indices)
+
+        def chunk(state: InnerState, indices: Int[Array, " ahead"]) -> tuple[InnerState, Any]:
+            return jax.lax.scan(body, state, (indices, draw(indices)))
+
+        state, stacked = jax.lax.scan(chunk, state, indices[:-1].reshape(-1, ahead))
         losses, probes = jax.tree.map(lambda x: x.reshape(num_steps, *x.shape[2:]), stacked)
-    last_batch = draw(jnp.asarray(num_steps))
+        last_batch = jax.tree.map(lambda leaf: leaf[0], draw(indices[-1:]))
     final_loss, final_grads = task.value_and_grad(state.params, last_batch)
     return Trajectory(jnp.concatenate([losses, final_loss[None]]), state, final_grads, probes)
+
+
+def _steps_drawn_ahead(draw: Callable[[Array], Batch], num_steps: int) -> int:
+    """How many steps' minibatches to draw at once: a divisor of the number of steps."""
+    one = jax.tree.leaves(jax.eval_shape(draw, jax.ShapeDtypeStruct((1,), jnp.int32)))
+    bytes_a_step = sum(leaf.size * leaf.dtype.itemsize for leaf in one)
+    limit = num_steps if bytes_a_step == 0 else max(1, _BYTES_DRAWN_AHEAD // bytes_a_step)
+    return max(n for n in range(1, min(limit, num_steps) + 1) if num_steps % n == 0)
 
 
 def _value(task: Task, batch: Batch, params: Params) -> Float[Array, "..."]:
     """The loss as a function of the parameters alone, for optimizers that probe it."""
     return task.loss(params, batch)
-
-
-def _largest_divisor(number: int, limit: int) -> int:
-    """The largest divisor of `number` that is at most `limit`."""
-    return max(divisor for divisor in range(1, limit + 1) if number % divisor == 0)

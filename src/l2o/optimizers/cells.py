@@ -1,7 +1,5 @@
 """Recurrent cells that every recurrent learned optimizer is built from."""
 
-from typing import Self
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -76,7 +74,7 @@ class LSTM(Layer):
         outputs: Float[Array, "hidden coordinates"],
         state: tuple[Float[Array, "hidden coordinates"], Float[Array, "hidden coordinates"]],
     ) -> tuple[
-        Self,
+        "LSTM",
         Float[Array, "inputs coordinates"],
         tuple[Float[Array, "hidden coordinates"], Float[Array, "hidden coordinates"]],
     ]:
@@ -166,7 +164,7 @@ class GRU(Layer):
         replay: Replay,
         outputs: Float[Array, "hidden coordinates"],
         state: Float[Array, "hidden coordinates"],
-    ) -> tuple[Self, Float[Array, "inputs coordinates"], Float[Array, "hidden coordinates"]]:
+    ) -> tuple["GRU", Float[Array, "inputs coordinates"], Float[Array, "hidden coordinates"]]:
         """The transposed derivative of one step."""
         joined, reset_joined, to_update, to_reset, to_candidate, update, reset = replay
         size = self.hidden_size

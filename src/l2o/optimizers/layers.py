@@ -10,14 +10,13 @@ loops into vector instructions, and more tangled ones not.
 
 import abc
 from collections.abc import Callable
-from typing import Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-State = PyTree[Float[Array, "rows coordinates"]]
+State = PyTree[Float[Array, "_ coordinates"]]
 
 
 class Rows(eqx.Module):
@@ -63,7 +62,7 @@ class Layer(eqx.Module):
     @abc.abstractmethod
     def backward(
         self, replay: Replay, outputs: Float[Array, "outputs coordinates"], state: State
-    ) -> tuple[Self, Float[Array, "inputs coordinates"], State]:
+    ) -> tuple["Layer", Float[Array, "inputs coordinates"], State]:
         """The transposed derivative of one step.
 
         **Arguments:** `replay`, the record of the step; `outputs` and `state`, cotangents of the
@@ -92,7 +91,7 @@ class Linear(Layer):
 
     def backward(
         self, replay: Replay, outputs: Float[Array, "outputs coordinates"], state: State
-    ) -> tuple[Self, Float[Array, "inputs coordinates"], State]:
+    ) -> tuple["Linear", Float[Array, "inputs coordinates"], State]:
         """Transposes the affine map."""
         (inputs,) = replay
         weights = (outputs @ inputs.T, jnp.sum(outputs, axis=1))
@@ -114,7 +113,7 @@ class Elementwise(Layer):
 
     def backward(
         self, replay: Replay, outputs: Float[Array, "inputs coordinates"], state: State
-    ) -> tuple[Self, Float[Array, "inputs coordinates"], State]:
+    ) -> tuple["Elementwise", Float[Array, "inputs coordinates"], State]:
         """Multiplies with the slope."""
         (slope,) = replay
         return self, slope * outputs, state
@@ -133,7 +132,7 @@ class Scale(Layer):
 
     def backward(
         self, replay: Replay, outputs: Float[Array, "inputs coordinates"], state: State
-    ) -> tuple[Self, Float[Array, "inputs coordinates"], State]:
+    ) -> tuple["Scale", Float[Array, "inputs coordinates"], State]:
         """Multiplies with the factor."""
         del replay
         return self, self.factor * outputs, state
@@ -161,7 +160,7 @@ class Chain(Layer):
 
     def backward(
         self, replay: Replay, outputs: Float[Array, "outputs coordinates"], state: State
-    ) -> tuple[Self, Float[Array, "inputs coordinates"], State]:
+    ) -> tuple["Chain", Float[Array, "inputs coordinates"], State]:
         """Runs the layers' backward passes in reverse order."""
         gradients, states = [], []
         for layer, part, layer_state in zip(
