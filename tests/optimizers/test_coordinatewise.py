@@ -3,8 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from l2o.optimizers import DM, GRU, RNNProp, flatten, from_optax, per_task, unflatten
 from l2o.optimizers.learned_optimizer import PerTask

@@ -3,8 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, given, settings, strategies as st
 
 from l2o.optimizers.cells import GRU, LSTM
 from l2o.optimizers.layers import Chain, Elementwise, Linear, Rows, Scale
