@@ -41,10 +41,11 @@ class Comparison:
         medians = {name: statistics.median(values) for name, values in times.items()}
         for name, (_, wanted) in others.items():
             ratio = medians[name] / medians["ours"]
-            self._rows.append((title, _time(medians["ours"]), name, _time(medians[name]), f"{ratio:.2f}", wanted or ""))
+            times_and_ratio = (_time(medians["ours"]), name, _time(medians[name]), f"{ratio:.2f}")
+            self._rows.append((title, *times_and_ratio, wanted or ""))
         return medians
 
-    def note(self, title, value, name, reference, ratio, wanted):
+    def note(self, title, value, name="", reference="", ratio="", wanted=""):
         """Adds a row of something that is not a time."""
         self._rows.append((title, value, name, reference, ratio, wanted))
 
@@ -66,8 +67,8 @@ def _machine():
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = names[0] if names else model
+        lines = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = lines[0].split(":")[1].strip() if lines else model
     return (
         f"{os.cpu_count()} cores, {model}; Python {platform.python_version()}, "
         f"JAX {jax.__version__}, PyTorch {torch.__version__}"

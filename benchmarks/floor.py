@@ -23,9 +23,7 @@ def all_products(weights, coordinates, num_steps):
         inputs, cotangents, gradients = carry
         outputs = [weight @ x for weight, x in zip(weights, inputs, strict=True)]
         back = [weight.T @ d for weight, d in zip(weights, cotangents, strict=True)]
-        gradients = [
-            g + d @ x.T for g, d, x in zip(gradients, cotangents, inputs, strict=True)
-        ]
+        gradients = [g + d @ x.T for g, d, x in zip(gradients, cotangents, inputs, strict=True)]
         inputs = [_touch(x, y) for x, y in zip(inputs, outputs, strict=True)]
         inputs = [_touch(x, y) for x, y in zip(inputs, back, strict=True)]
         return (inputs, cotangents, gradients), None

@@ -4,6 +4,8 @@ The optimizer's coordinates are the batch of `nn.LSTMCell`s, and autograd goes t
 Parameters of several tasks are stacked, so that PyTorch too does all tasks in one operation.
 """
 
+import itertools
+
 import torch
 from torch import nn
 
@@ -76,7 +78,9 @@ def quadratic_loss(hessians, linear):
     def loss(params, step):
         del step
         x = params.reshape(num_tasks, dimension)
-        return (0.5 * (x * torch.einsum("tij,tj->ti", hessians, x)).sum(1) + (x * linear).sum(1)).sum()
+        return (
+            0.5 * (x * torch.einsum("tij,tj->ti", hessians, x)).sum(1) + (x * linear).sum(1)
+        ).sum()
 
     return loss
 
@@ -85,7 +89,7 @@ def mlp_loss(inputs, labels, sizes):
     """Cross-entropy of one MLP a task; `inputs` is (steps, tasks, batch, features)."""
     num_tasks = inputs.shape[1]
     shapes = []
-    for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+    for before, after in itertools.pairwise(sizes):
         shapes += [(before, after), (1, after)]
 
     def loss(params, step):
@@ -96,7 +100,9 @@ def mlp_loss(inputs, labels, sizes):
             x = torch.baddbmm(parts[2 * layer + 1], x, parts[2 * layer])
             if layer < len(sizes) - 2:
                 x = torch.relu(x)
-        losses = nn.functional.cross_entropy(x.flatten(0, 1), labels[step].flatten(), reduction="none")
+        losses = nn.functional.cross_entropy(
+            x.flatten(0, 1), labels[step].flatten(), reduction="none"
+        )
         return losses.reshape(num_tasks, -1).mean(1).sum()
 
     return loss

@@ -5,20 +5,12 @@ from l2o.metatraining.exact import Exact as Exact
 from l2o.metatraining.first_order import FirstOrder as FirstOrder
 from l2o.metatraining.meta_gradient import (
     MetaGradient as MetaGradient,
-)
-from l2o.metatraining.meta_gradient import (
     MetaGradientEstimator as MetaGradientEstimator,
-)
-from l2o.metatraining.meta_gradient import (
     Window as Window,
 )
 from l2o.metatraining.metatrain import (
     MetaTrainingResult as MetaTrainingResult,
-)
-from l2o.metatraining.metatrain import (
     Progress as Progress,
-)
-from l2o.metatraining.metatrain import (
     metatrain as metatrain,
 )
 from l2o.metatraining.metrics import read_metrics as read_metrics

@@ -72,7 +72,10 @@ def coordinate_gradient(
 
     def add_block(carry: Any, inputs: Any) -> tuple[Any, None]:
         gradient, start_gradient, records = carry
-        block_gradient, start, records = _block_gradient(optimizer, step, *inputs, records)
+        state, gradients, cotangents = inputs
+        block_gradient, start, records = _block_gradient(
+            optimizer, step, state, gradients, cotangents, records
+        )
         gradient = jax.tree.map(jnp.add, gradient, block_gradient)
         start_gradient = jax.tree.map(
             lambda total, leaf: total + leaf.sum(-1), start_gradient, start
