@@ -11,7 +11,9 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; d
 
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Byte code is compiled on all cores afterwards, several times faster than pip does it.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib
 
 .PHONY: demo test bench lint clean
 
@@ -40,12 +42,15 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(INSTALL) "pip>=25.1"
 	@$(INSTALL) --editable . --constraint constraints.txt
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/ready-for-test: $(VENV)/ready
 	@$(INSTALL) --group test --constraint constraints.txt
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/ready-for-bench: $(VENV)/ready-for-test
 	@$(INSTALL) --group bench --constraint constraints.txt
+	@$(COMPILE)
 	@touch $@

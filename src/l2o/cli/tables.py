@@ -16,16 +16,15 @@ if TYPE_CHECKING:
 
 def print_comparison(comparison: "Comparison") -> None:
     """The results of all optimizers in a table, and who wins."""
-    from l2o.report import judge, metric_label, results_table
+    from l2o.report import judge, metric_label, results_table, table_columns
 
-    rows = results_table(comparison.main)
-    metrics = [metric for metric in rows[0] if metric not in ("name", "diverged")]
+    metrics = table_columns(comparison)
     table = Table(title=f"{comparison.main.title}, {comparison.main.evaluation.num_tasks} tasks")
     table.add_column("optimizer")
     for metric in metrics:
         table.add_column(metric_label(metric), justify="right")
     table.add_column("diverged", justify="right")
-    for row in rows:
+    for row in results_table(comparison):
         style = "bold" if row["name"] == comparison.learned else None
         table.add_row(
             row["name"], *(row[metric] for metric in metrics), str(row["diverged"]), style=style

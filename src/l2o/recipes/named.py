@@ -55,23 +55,21 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         name="demo",
         description="RNNProp on small MLPs on digits, in the five minutes of `make demo`.",
-        task=ImageMLP(),
+        task=ImageMLP(batch_size=64),
         optimizer=RNNProp(),
         training=TrainingSettings(
-            meta_steps=1500,
+            meta_steps=800,
             num_tasks=2,
             learning_rate=3e-3,
             schedule="cosine",
             clip_norm=1.0,
-            validation_every=150,
-            checkpoint_every=150,
         ),
         evaluation=EvaluationSettings(
-            baselines=("sgd", "momentum", "rmsprop", "adam", "adamw"),
+            baselines=("momentum", "rmsprop", "adam", "adamw"),
             tuning_tasks=4,
-            longer_steps=500,
+            longer_steps=300,
             other_tasks=(
-                ImageMLP(hidden=(20, 20), activations=("sigmoid",)),
+                ImageMLP(hidden=(20, 20), activations=("sigmoid",), batch_size=64),
                 Quadratic(),
             ),
         ),

@@ -6,5 +6,9 @@ from l2o.report.comparison import (
     tuned_as_dict as tuned_as_dict,
 )
 from l2o.report.figures import metric_label as metric_label
-from l2o.report.html import results_table as results_table, write_report as write_report
+from l2o.report.html import (
+    results_table as results_table,
+    table_columns as table_columns,
+    write_report as write_report,
+)
 from l2o.report.verdict import Verdict as Verdict, judge as judge

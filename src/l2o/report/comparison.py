@@ -34,11 +34,6 @@ class Comparison:
     seed: int
     """Of all tasks, initialisations and minibatches."""
 
-    @property
-    def baselines(self) -> tuple[str, ...]:
-        """The names of the baselines."""
-        return tuple(tuned.name for tuned in self.tuned)
-
     def as_dict(self) -> dict[str, Any]:
         """All numbers of the comparison, for JSON.
 

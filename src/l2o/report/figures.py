@@ -25,7 +25,7 @@ _MOST_POINTS = 250
 
 _BAND = "95 % confidence interval of the mean"
 _METRIC_LABELS = {
-    "objective": "objective",
+    "objective": "the objective",
     "mean_train_loss": "mean training loss",
     "final_train_loss": "final training loss",
     "test_loss": "test loss",

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from l2o.deploy.atomic import write_atomically
 from l2o.evaluation import Evaluation
 from l2o.report import figures
-from l2o.report.comparison import Comparison, Setting
+from l2o.report.comparison import Comparison
 from l2o.report.verdict import judge
 
 _PACKAGES = ("l2o", "jax", "equinox", "optax", "numpy")
@@ -66,8 +66,8 @@ def write_report(
         headline=judge(main, comparison.learned, "objective"),
         held_out=[judge(main, comparison.learned, metric) for metric in held_out_metrics],
         others=[judge(other, comparison.learned, "objective") for other in comparison.others],
-        columns=[(name, figures.metric_label(name)) for name in _metrics(main.evaluation)],
-        rows=results_table(main),
+        columns=[(name, figures.metric_label(name)) for name in table_columns(comparison)],
+        rows=results_table(comparison),
         images=images,
         config=config,
         versions={
@@ -79,27 +79,31 @@ def write_report(
     write_atomically(path, page.encode())
 
 
-def results_table(setting: Setting) -> list[dict[str, Any]]:
-    """The results of a setting, best objective first.
+def results_table(comparison: Comparison) -> list[dict[str, Any]]:
+    """The results in the main setting, best objective first.
 
-    **Returns:** for every optimizer its `name`, `objective`, each metric as text "mean ± standard
-    error", and `diverged`, the number of diverged runs.
+    **Returns:** for every optimizer its `name`; the objective, unless it is the mean training
+    loss, and each metric as text "mean ± standard error"; and `diverged`, the number of runs that
+    did.
     """
-    evaluation = setting.evaluation
+    evaluation = comparison.main.evaluation
     names = sorted(
         evaluation.runs, key=lambda name: _order(evaluation.summary(name, "objective").mean)
     )
     return [
         {
             "name": name,
-            **{
-                metric: _text(evaluation, name, metric)
-                for metric in ("objective", *_metrics(evaluation))
-            },
+            **{metric: _text(evaluation, name, metric) for metric in table_columns(comparison)},
             "diverged": int(evaluation.runs[name].diverged.sum()),
         }
         for name in names
     ]
+
+
+def table_columns(comparison: Comparison) -> tuple[str, ...]:
+    """The metrics in the table of results."""
+    metrics = _metrics(comparison.main.evaluation)
+    return metrics if comparison.objective == "mean loss" else ("objective", *metrics)
 
 
 def _order(mean: float) -> tuple[bool, float]:
