@@ -97,8 +97,8 @@ def _block_gradient(
     state: RecurrentState,
     gradients: Float[Array, "segments steps block"],
     cotangents: Float[Array, "segments steps block"],
-    records: PyTree[Float[Array, "steps rows block"]],
-) -> tuple[Layer, State, PyTree[Float[Array, "steps rows block"]]]:
+    records: PyTree[Float[Array, "steps _ block"]],
+) -> tuple[Layer, State, PyTree[Float[Array, "steps _ block"]]]:
     """The derivative for one block, the cotangent of its first state, and the used record store."""
     num_segments, segment, _ = gradients.shape
 
@@ -175,7 +175,7 @@ def _record_store(
     state: RecurrentState,
     gradients: Float[Array, "steps block"],
     segment: int,
-) -> PyTree[Float[Array, "steps rows block"]]:
+) -> PyTree[Float[Array, "steps _ block"]]:
     """Room for the records of one segment, made once and handed from block to block."""
 
     def room(rows: Rows) -> Float[Array, "steps rows block"]:
@@ -187,8 +187,8 @@ def _record_store(
 
 
 def _store(
-    records: PyTree[Float[Array, "steps rows block"]], record: Record, index: Int[Array, ""]
-) -> PyTree[Float[Array, "steps rows block"]]:
+    records: PyTree[Float[Array, "steps _ block"]], record: Record, index: Int[Array, ""]
+) -> PyTree[Float[Array, "steps _ block"]]:
     """Writes the record of one step into the store, every part at its own rows."""
 
     def write(rows: Rows, store: Float[Array, "steps rows block"]) -> Array:

@@ -18,10 +18,13 @@ from l2o.unroll import InnerState
 
 
 class Carried(eqx.Module):
-    """The inner problems between two windows, each device's own along the leading axis."""
+    """The inner problems between two windows.
+
+    Between meta-steps, each device's own lie along a leading axis; on the device there is none.
+    """
 
     state: InnerState
-    initial_loss: Float[Array, "devices tasks"]
+    initial_loss: Float[Array, "*devices tasks"]
 
 
 class MetaState(eqx.Module):
