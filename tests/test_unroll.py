@@ -104,8 +104,8 @@ def test_no_steps(num_steps):
 # and 50 at once.
 @pytest.mark.parametrize("num_steps", [120, 53, 50])
 def test_a_longer_unroll_begins_like_a_shorter_one(num_steps, monkeypatch):
-    monkeypatch.setattr(sys.modules["l2o.unroll"], "_BYTES_DRAWN_AHEAD", 50 * 8)
     short = unroll_3(ADAM, NOISY, KEY)
+    monkeypatch.setattr(sys.modules["l2o.unroll"], "_BYTES_DRAWN_AHEAD", 50 * 8)
     long = compiled(num_steps=num_steps, probe=lambda step: (step.index, step.loss))(
         ADAM, NOISY, KEY
     )
@@ -113,6 +113,15 @@ def test_a_longer_unroll_begins_like_a_shorter_one(num_steps, monkeypatch):
     np.testing.assert_allclose(long.losses[:4], short.losses, rtol=1e-5)
     np.testing.assert_array_equal(long.probes[0], np.arange(num_steps))
     np.testing.assert_array_equal(long.probes[1], long.losses[:-1])
+
+
+def test_minibatches_are_the_same_however_many_are_drawn_at_once(monkeypatch, assert_trees_close):
+    at_once = unroll_4(ADAM, NOISY, KEY)
+    monkeypatch.setattr(sys.modules["l2o.unroll"], "_BYTES_DRAWN_AHEAD", 2 * 8)
+    in_pairs = compiled(num_steps=4, probe=lambda step: step.batch)(ADAM, NOISY, KEY)
+    np.testing.assert_array_equal(in_pairs.probes, at_once.probes.batch)
+    np.testing.assert_allclose(in_pairs.losses, at_once.losses, rtol=1e-5)
+    assert_trees_close(in_pairs.final_grads, at_once.final_grads, rtol=1e-4)
 
 
 def test_the_same_when_mapped(assert_trees_close):

@@ -124,11 +124,11 @@ def test_meta_gradients_that_are_not_finite_are_counted_and_skipped(
 ):
     result = metatrain(
         learnable_rate(jnp.asarray(0.0)),
-        parabolas(share_of_nan=0.2),
+        parabolas(share_of_nan=0.3),
         key=KEY,
-        meta_steps=20,
+        meta_steps=30,
         num_tasks=2,
-        horizon=4,
+        horizon=20,
         truncation=2,
         meta_optimizer=RISE,
         validation_family=parabolas(),
@@ -139,9 +139,11 @@ def test_meta_gradients_that_are_not_finite_are_counted_and_skipped(
     counts = [0, *(row["num_skipped"] for row in result.history)]
     skipped = [after - before for before, after in itertools.pairwise(counts)]
     assert set(skipped) == {0, 1}
+    # Bad tasks are given up at once; kept to the end, they would spoil ten windows each.
+    assert sum(skipped) < 10
     assert result.num_skipped == sum(skipped)
     # Each of the others raised the learning rate, and only they did.
-    np.testing.assert_allclose(result.last_optimizer.rate, 0.1 * (20 - sum(skipped)), rtol=1e-5)
+    np.testing.assert_allclose(result.last_optimizer.rate, 0.1 * (30 - sum(skipped)), rtol=1e-5)
     for row, was_skipped in zip(result.history, skipped, strict=True):
         assert (row["meta_loss"] is None) == bool(was_skipped)
     assert math.isfinite(result.best_score)
