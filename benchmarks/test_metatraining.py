@@ -60,7 +60,7 @@ def _meta_step(optimizer, family, estimator, num_tasks, num_steps=_STEPS):
         num_tasks=num_tasks,
         num_windows=1,
         truncation=num_steps,
-        mesh=device_mesh(num_tasks),
+        mesh=device_mesh(num_tasks, split_coordinates=estimator.can_split_coordinates(optimizer)),
     )
     state = eqx.filter_jit(MetaStep.init)(step, optimizer, _KEY)
     advance = eqx.filter_jit(MetaStep.__call__)

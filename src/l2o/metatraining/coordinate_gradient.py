@@ -22,8 +22,8 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from l2o.optimizers.layers import Layer, Record, Rows, State
 from l2o.optimizers.recurrent import RecurrentOptimizer, RecurrentState
 
-# The records of one block and segment should stay in a core's own cache.
-_RECORD_BYTES = 4 * 2**20
+# The records of one block and segment should stay in the processor's cache.
+_RECORD_BYTES = 8 * 2**20
 _LONGEST_SEGMENT = 25
 _SMALLEST_BLOCK = 64
 

@@ -1,4 +1,4 @@
-"""Dividing tasks among devices."""
+"""Dividing tasks, and the coordinates of few tasks, among devices."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,15 +9,24 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
-AXIS = "tasks"
+TASKS = "tasks"
 """The mesh axis that tasks are divided along."""
+COORDINATES = "coordinates"
+"""The mesh axis that the coordinates of a task are divided along."""
+AXES = (TASKS, COORDINATES)
 
 
-def device_mesh(num_tasks: int) -> Mesh:
-    """The devices to divide `num_tasks` among: as many as divide it evenly."""
+def device_mesh(num_tasks: int, *, split_coordinates: bool = False) -> Mesh:
+    """The devices to divide the work among.
+
+    **Arguments:** `num_tasks`, divided among as many devices as divide it evenly;
+    `split_coordinates`, whether devices that are left over share the coordinates of a task.
+    """
     devices = jax.devices()
-    count = max(n for n in range(1, len(devices) + 1) if num_tasks % n == 0)
-    return Mesh(np.array(devices[:count]), (AXIS,))
+    for_tasks = max(n for n in range(1, len(devices) + 1) if num_tasks % n == 0)
+    for_coordinates = len(devices) // for_tasks if split_coordinates else 1
+    used = np.array(devices[: for_tasks * for_coordinates])
+    return Mesh(used.reshape(for_tasks, for_coordinates), AXES)
 
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
@@ -33,7 +42,7 @@ def on_devices(
 
     **Arguments:** `function`, which gets a tree that is the same on all devices and this device's
     part of another one, and gives back such a pair; it may use `jax.lax.pmean` and
-    `jax.lax.axis_index` with `AXIS`. `mesh`, from `device_mesh`.
+    `jax.lax.axis_index` along `AXES`. `mesh`, from `device_mesh`.
 
     **Returns:** the same function of whole trees: the leaves of the second have a leading axis
     that counts devices.
@@ -47,7 +56,7 @@ def on_devices(
             shared, own = function(eqx.combine(arrays, rest), own)
             return shared, jax.tree.map(lambda leaf: leaf[None], own)
 
-        specs = (PartitionSpec(), PartitionSpec(AXIS))
+        specs = (PartitionSpec(), PartitionSpec(AXES))
         return jax.shard_map(
             on_one_device, mesh=mesh, in_specs=specs, out_specs=specs, check_vma=False
         )(arrays, own)

@@ -13,7 +13,7 @@ from l2o.metatraining.meta_gradient import (
 )
 from l2o.metatraining.through_unroll import gradient_through_unroll
 from l2o.objectives import Objective
-from l2o.optimizers import LearnedOptimizer, RecurrentOptimizer, flatten
+from l2o.optimizers import LearnedOptimizer, RecurrentOptimizer, SplitCoordinates, flatten
 from l2o.unroll import Step, unroll
 
 
@@ -28,22 +28,30 @@ class FirstOrder(MetaGradientEstimator):
     unroll. Both give the same numbers.
     """
 
+    def can_split_coordinates(self, optimizer: LearnedOptimizer) -> bool:
+        """Whether several devices can share the coordinates of a task."""
+        return isinstance(optimizer, RecurrentOptimizer)
+
     def __call__(
         self, optimizer: LearnedOptimizer, objective: Objective, window: Window
     ) -> MetaGradient:
         """Runs the window and differentiates it."""
-        if not isinstance(optimizer, RecurrentOptimizer):
+        if not isinstance(optimizer, RecurrentOptimizer | SplitCoordinates):
             return gradient_through_unroll(optimizer, objective, window, first_order=True)
         return _by_coordinates(optimizer, objective, window)
 
 
 def _by_coordinates(
-    optimizer: RecurrentOptimizer, objective: Objective, window: Window
+    optimizer: RecurrentOptimizer | SplitCoordinates, objective: Objective, window: Window
 ) -> MetaGradient:
     """The meta-gradient from the gradients that the inner loop met."""
 
+    def coordinates(tree: PyTree) -> Float[Array, " coordinates"]:
+        whole = flatten(tree)
+        return optimizer.own(whole) if isinstance(optimizer, SplitCoordinates) else whole
+
     def seen_gradient(step: Step) -> Float[Array, " coordinates"]:
-        return flatten(step.grads)
+        return coordinates(step.grads)
 
     trajectory = unroll(
         optimizer,
@@ -61,7 +69,7 @@ def _by_coordinates(
         def spread(leaf: PyTree) -> PyTree:
             return jnp.broadcast_to(weights.reshape(-1, *[1] * (leaf.ndim - 1)), leaf.shape)
 
-        return flatten(jax.tree.map(spread, trajectory.final_grads))
+        return coordinates(jax.tree.map(spread, trajectory.final_grads))
 
     def add_loss(
         later: Float[Array, " coordinates"], inputs: tuple[Array, Array]
@@ -69,14 +77,17 @@ def _by_coordinates(
         gradient, weight = inputs
         return later + per_coordinate(weight) * gradient, later
 
-    final = per_coordinate(weights[-1]) * flatten(trajectory.final_grads)
+    final = per_coordinate(weights[-1]) * coordinates(trajectory.final_grads)
     _, cotangents = jax.lax.scan(add_loss, final, (trajectory.probes, weights[:-1]), reverse=True)
+    rule = optimizer.optimizer if isinstance(optimizer, SplitCoordinates) else optimizer
     gradient = coordinate_gradient(
-        optimizer,
+        rule,
         window.state.opt_state.coordinates,
         window.state.opt_state.step,
         window.fresh,
         trajectory.probes,
         cotangents,
     )
+    if isinstance(optimizer, SplitCoordinates):
+        gradient = jax.lax.psum(gradient, optimizer.axis)
     return MetaGradient(value, gradient, trajectory.losses, trajectory.state)

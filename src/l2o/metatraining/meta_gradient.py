@@ -43,6 +43,11 @@ class MetaGradient(eqx.Module):
 class MetaGradientEstimator(eqx.Module):
     """A way to compute the derivative of the meta-loss."""
 
+    def can_split_coordinates(self, optimizer: LearnedOptimizer) -> bool:
+        """Whether it takes an optimizer in `SplitCoordinates`; by default not."""
+        del optimizer
+        return False
+
     @abc.abstractmethod
     def __call__(
         self, optimizer: LearnedOptimizer, objective: Objective, window: Window

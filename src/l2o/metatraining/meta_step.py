@@ -9,10 +9,10 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from l2o.metatraining.devices import AXIS, on_devices
+from l2o.metatraining.devices import AXES, COORDINATES, TASKS, on_devices
 from l2o.metatraining.meta_gradient import MetaGradientEstimator, Window
 from l2o.objectives import Objective
-from l2o.optimizers import LearnedOptimizer, per_task
+from l2o.optimizers import LearnedOptimizer, RecurrentOptimizer, SplitCoordinates, per_task
 from l2o.tasks import TaskBatch, TaskFamily
 from l2o.unroll import InnerState
 
@@ -59,7 +59,8 @@ class MetaStep(eqx.Module):
     """The settings of a meta-step; calling it makes one.
 
     The tasks are divided evenly among the devices: each draws its own, runs its windows and
-    differentiates them; only meta-gradients are exchanged.
+    differentiates them; only meta-gradients are exchanged. Where the mesh says so, several
+    devices share the coordinates of their tasks.
     """
 
     family: TaskFamily
@@ -141,10 +142,18 @@ class MetaStep(eqx.Module):
         )
 
 
+def _on_this_device(step: MetaStep, optimizer: LearnedOptimizer) -> LearnedOptimizer:
+    """The optimizer, or the part of it that this device runs."""
+    num_parts = step.mesh.shape[COORDINATES]
+    if num_parts == 1 or not isinstance(optimizer, RecurrentOptimizer):
+        return optimizer
+    return SplitCoordinates(optimizer, COORDINATES, num_parts)
+
+
 def _draw(step: MetaStep, task_key: PRNGKeyArray) -> TaskBatch:
     """This device's own tasks."""
-    key = jax.random.fold_in(task_key, jax.lax.axis_index(AXIS))
-    return TaskBatch.draw(step.family, key, step.num_tasks // step.mesh.size)
+    key = jax.random.fold_in(task_key, jax.lax.axis_index(TASKS))
+    return TaskBatch.draw(step.family, key, step.num_tasks // step.mesh.shape[TASKS])
 
 
 def _begin(
@@ -153,9 +162,9 @@ def _begin(
     """Fresh parameters and optimizer states for this device's tasks."""
     step, optimizer, task_key = shared
     task = _draw(step, task_key)
-    init_key = jax.random.fold_in(jax.random.fold_in(task_key, 1), jax.lax.axis_index(AXIS))
+    init_key = jax.random.fold_in(jax.random.fold_in(task_key, 1), jax.lax.axis_index(TASKS))
     params = task.init(init_key)
-    state = InnerState(params, per_task(optimizer).init(params))
+    state = InnerState(params, per_task(_on_this_device(step, optimizer)).init(params))
     return own, Carried(state, jnp.ones(task.num_tasks))
 
 
@@ -169,14 +178,14 @@ def _window_gradient(
     start = jax.tree.map(partial(jnp.where, fresh), begun, carried)
     window = Window(
         task=_draw(step, task_key),
-        key=jax.random.fold_in(jax.random.fold_in(step_key, 2), jax.lax.axis_index(AXIS)),
+        key=jax.random.fold_in(jax.random.fold_in(step_key, 2), jax.lax.axis_index(TASKS)),
         state=start.state,
         fresh=fresh,
         initial_loss=start.initial_loss,
         num_steps=step.truncation,
     )
-    result = step.estimator(optimizer, step.objective, window)
+    result = step.estimator(_on_this_device(step, optimizer), step.objective, window)
     initial_loss = jnp.where(fresh, result.losses[0], start.initial_loss)
     gradient = eqx.filter(result.gradient, eqx.is_inexact_array)
-    mean = jax.lax.pmean((result.meta_loss, gradient), AXIS)
+    mean = jax.lax.pmean((result.meta_loss, gradient), AXES)
     return mean, Carried(result.state, initial_loss)

@@ -81,7 +81,8 @@ def metatrain(
     differentiates the objective over it, and updates the meta-parameters. After `horizon` inner
     steps new tasks are drawn. With `truncation` equal to `horizon` this is full back-propagation
     through time; below it, truncated, with states carried over. Tasks are divided among all
-    devices that JAX has.
+    devices that JAX has, and so are the coordinates of fewer tasks than devices where the
+    estimator can.
 
     **Arguments:**
 
@@ -122,11 +123,13 @@ def metatrain(
         raise ValueError(f"truncation must divide horizon, got {truncation} and {horizon}.")
     objective = MeanLoss() if objective is None else objective
     train_key, validation_key = jax.random.split(key)
-    mesh = device_mesh(num_tasks)
+    estimator = FirstOrder() if estimator is None else estimator
+    split_coordinates = estimator.can_split_coordinates(optimizer)
+    mesh = device_mesh(num_tasks, split_coordinates=split_coordinates)
     meta_step = MetaStep(
         family=family,
         objective=objective,
-        estimator=FirstOrder() if estimator is None else estimator,
+        estimator=estimator,
         meta_optimizer=optax.adam(1e-3) if meta_optimizer is None else meta_optimizer,
         num_tasks=num_tasks,
         num_windows=horizon // truncation,

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.metatraining.devices import AXIS, on_devices
+from l2o.metatraining.devices import AXES, TASKS, on_devices
 from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer, per_task
 from l2o.tasks import TaskBatch, TaskFamily
@@ -30,7 +30,7 @@ class Validation(eqx.Module):
             shared: tuple["Validation", LearnedOptimizer], own: tuple[()]
         ) -> tuple[dict[str, Float[Array, ""]], tuple[()]]:
             validation, optimizer = shared
-            key = jax.random.fold_in(validation.key, jax.lax.axis_index(AXIS))
+            key = jax.random.fold_in(validation.key, jax.lax.axis_index(TASKS))
             task_key, unroll_key = jax.random.split(key)
             own_tasks = validation.num_tasks // validation.mesh.size
             task = TaskBatch.draw(validation.family, task_key, own_tasks)
@@ -40,7 +40,7 @@ class Validation(eqx.Module):
                 "score": validation.objective(losses, losses[0]),
                 **task.evaluate(trajectory.state.params),
             }
-            return jax.lax.pmean(jax.tree.map(jnp.mean, scores), AXIS), own
+            return jax.lax.pmean(jax.tree.map(jnp.mean, scores), AXES), own
 
         scores, _ = on_devices(judge, self.mesh)((self, optimizer), ())
         return scores

@@ -40,3 +40,4 @@ from l2o.optimizers.recurrent import (
     RecurrentState as RecurrentState,
 )
 from l2o.optimizers.rnnprop import RNNProp as RNNProp
+from l2o.optimizers.split_coordinates import SplitCoordinates as SplitCoordinates

@@ -1,0 +1,46 @@
+"""One task's coordinates divided among devices."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from l2o.optimizers.coordinatewise import CoordinatewiseOptimizer
+from l2o.optimizers.recurrent import RecurrentOptimizer, RecurrentState
+
+
+class SplitCoordinates(CoordinatewiseOptimizer):
+    """A recurrent optimizer of which every device runs its own part of the coordinates.
+
+    To be used inside `jax.shard_map`, along the mesh axis `axis`. Gradients and updates are whole
+    on every device; the state is the device's own part. Coordinates are padded to equal parts.
+    """
+
+    optimizer: RecurrentOptimizer
+    axis: str = eqx.field(static=True)
+    num_parts: int = eqx.field(static=True)
+
+    def own(self, whole: Float[Array, " coordinates"]) -> Float[Array, " own"]:
+        """This device's part of a vector over all coordinates."""
+        size = self._part_size(whole.shape[0])
+        padded = jnp.pad(whole, (0, size * self.num_parts - whole.shape[0]))
+        start = size * jax.lax.axis_index(self.axis)
+        return jax.lax.dynamic_slice_in_dim(padded, start, size)
+
+    def init_coordinates(self, count: int) -> RecurrentState:
+        """The state of this device's part of `count` coordinates before the first step."""
+        return self.optimizer.init_coordinates(self._part_size(count))
+
+    def step(
+        self,
+        gradient: Float[Array, " coordinates"],
+        state: RecurrentState,
+        step: Int[Array, ""],
+    ) -> tuple[Float[Array, " coordinates"], RecurrentState]:
+        """One step of this device's part; the updates are exchanged."""
+        update, state = self.optimizer.step(self.own(gradient), state, step)
+        whole = jax.lax.all_gather(update, self.axis, tiled=True)
+        return whole[: gradient.shape[0]], state
+
+    def _part_size(self, count: int) -> int:
+        return -(-count // self.num_parts)
