@@ -55,7 +55,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         name="demo",
         description="RNNProp on small MLPs on digits, in the five minutes of `make demo`.",
-        task=ImageMLP(batch_size=64),
+        task=ImageMLP(),
         optimizer=RNNProp(),
         training=TrainingSettings(
             meta_steps=800,
@@ -69,7 +69,7 @@ RECIPES: tuple[Recipe, ...] = (
             tuning_tasks=4,
             longer_steps=300,
             other_tasks=(
-                ImageMLP(hidden=(20, 20), activations=("sigmoid",), batch_size=64),
+                ImageMLP(hidden=(20, 20), activations=("sigmoid",)),
                 Quadratic(),
             ),
         ),

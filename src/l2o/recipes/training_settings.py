@@ -26,9 +26,9 @@ class TrainingSettings:
         "mean-loss"
     )
     """What is to be small along a trajectory; baselines are tuned on the same."""
-    estimator: Literal["first-order", "exact", "exact-checkpointed"] = "first-order"
-    """Meta-gradient: without second derivatives of the tasks, with them, or with them in less
-    memory."""
+    estimator: Literal["first-order", "exact", "exact-stored"] = "first-order"
+    """Meta-gradient: without second derivatives of the tasks, with them, or with them and all
+    steps stored rather than run again."""
     learning_rate: float = 1e-3
     """Learning rate of Adam on the meta-parameters, at its peak."""
     schedule: Literal["constant", "cosine"] = "constant"
@@ -97,8 +97,8 @@ class TrainingSettings:
                 return FirstOrder()
             case "exact":
                 return Exact()
-            case "exact-checkpointed":
-                return Exact(checkpoint=True)
+            case "exact-stored":
+                return Exact(checkpoint=False)
 
     def build_meta_optimizer(self) -> "optax.GradientTransformation":
         """Builds Adam with its schedule and clipping."""

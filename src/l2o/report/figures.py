@@ -69,7 +69,7 @@ def paired_differences(setting: Setting, learned: str, metric: str) -> Figure:
     """
     evaluation = setting.evaluation
     baselines = [name for name in evaluation.runs if name != learned]
-    figure = _figure(6.4, 1.4 + 0.36 * len(baselines))
+    figure = _figure(6.4, 1.6 + 0.36 * len(baselines))
     axes = figure.add_subplot()
     _style(axes)
     for row, name in enumerate(baselines):
@@ -85,8 +85,8 @@ def paired_differences(setting: Setting, learned: str, metric: str) -> Figure:
     axes.set_ylim(len(baselines) - 0.5, -0.5)
     axes.set_xlabel(
         f"{metric_label(metric)} of {learned} less that of the baseline\n"
-        f"(left of zero: {learned} is better; mean and 95 % interval over "
-        f"{evaluation.num_tasks} paired runs)"
+        f"(mean and 95 % interval over {evaluation.num_tasks} paired runs;\n"
+        f"left of zero, {learned} is better)"
     )
     return figure
 
