@@ -16,7 +16,9 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, create=True, enable_async_checkpointing=False
         )
-        self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
+        self._manager = ocp.CheckpointManager(
+            folder.resolve(), options=options, item_handlers=ocp.StandardCheckpointHandler()
+        )
 
     def latest(self) -> int | None:
         """The newest checkpoint's step, or `None` where there is no checkpoint."""
@@ -33,6 +35,10 @@ class Checkpoints:
         """
         target = _numbered(like)
         try:
+            # Seen before anything is read: a read that fails half-way leaves others unfinished.
+            found = self._manager.item_metadata(step).items()
+            if _shapes(dict(found)) != _shapes(target):
+                raise ValueError("The shapes differ.")
             saved = self._manager.restore(step, args=ocp.args.StandardRestore(target))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
@@ -62,3 +68,7 @@ def _numbered(state: PyTree) -> dict[str, Any]:
         f"{number:04d}": jax.random.key_data(leaf) if _is_key(leaf) else leaf
         for number, leaf in enumerate(leaves)
     }
+
+
+def _shapes(leaves: dict[str, Any]) -> dict[str, tuple[tuple[int, ...], Any]]:
+    return {name: (tuple(leaf.shape), leaf.dtype) for name, leaf in leaves.items()}

@@ -147,19 +147,23 @@ def metatrain(
     meta_step, validation = replicate(meta_step, mesh), replicate(validation, validation.mesh)
     state = eqx.filter_jit(MetaStep.init)(meta_step, *replicate((optimizer, train_key), mesh))
     checkpoints = None if folder is None else Checkpoints(folder / "checkpoints")
-    done = 0
-    if checkpoints is not None and (latest := checkpoints.latest()) is not None:
-        if not resume:
-            raise ValueError(f"{folder} already holds a run; resume it or choose another folder.")
-        state, done = checkpoints.restore(latest, state), latest
-    log = None if folder is None else MetricsLog(folder, resume_from=done)
-    advance = eqx.filter_jit(MetaStep.__call__, donate="all-except-first")
-    keep_best = eqx.filter_jit(MetaStep.keep_best, donate="all-except-first")
-    judge = eqx.filter_jit(Validation.__call__)
-    history: list[dict[str, Any]] = [] if log is None else log.rows
-    score: float | None = None
-    clock = _Clock()
+    log: MetricsLog | None = None
     try:
+        done = 0
+        if checkpoints is not None and (latest := checkpoints.latest()) is not None:
+            if not resume:
+                raise ValueError(
+                    f"{folder} already holds a run; resume it or choose another folder."
+                )
+            state, done = checkpoints.restore(latest, state), latest
+        if folder is not None:
+            log = MetricsLog(folder, resume_from=done)
+        advance = eqx.filter_jit(MetaStep.__call__, donate="all-except-first")
+        keep_best = eqx.filter_jit(MetaStep.keep_best, donate="all-except-first")
+        judge = eqx.filter_jit(Validation.__call__)
+        history: list[dict[str, Any]] = [] if log is None else log.rows
+        score: float | None = None
+        clock = _Clock()
         for number in range(done + 1, meta_steps + 1):
             state, metrics = advance(meta_step, state)
             row = {
