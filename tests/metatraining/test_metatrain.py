@@ -2,13 +2,14 @@ import itertools
 import json
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from l2o.metatraining import Exact, metatrain, read_metrics
+from l2o.metatraining import Exact, FirstOrder, metatrain, read_metrics
 from l2o.metatraining.devices import device_mesh
 from l2o.objectives import FinalLoss
 from l2o.optimizers import GRU
@@ -180,6 +181,33 @@ def test_as_many_devices_as_divide_the_tasks(
         )
         x, rate = points[-1], rate - 0.01 * gradient
     np.testing.assert_allclose(result.last_optimizer.rate, rate, rtol=1e-5)
+
+
+class OnOneDevice(FirstOrder):
+    def can_split_coordinates(self, optimizer):
+        return False
+
+
+def test_devices_share_the_coordinates_of_a_single_task(random_like, assert_trees_close):
+    assert device_mesh(1, split_coordinates=True).size == 2
+    results = [
+        metatrain(
+            random_like(eqx.filter_eval_shape(lambda: GRU(3, key=KEY)), scale=0.3),
+            # The second device's part is not full.
+            QuadraticFamily(5),
+            key=KEY,
+            meta_steps=3,
+            num_tasks=1,
+            horizon=4,
+            truncation=2,
+            estimator=estimator,
+            meta_optimizer=optax.sgd(0.01),
+            validation_tasks=1,
+        )
+        for estimator in (FirstOrder(), OnOneDevice())
+    ]
+    shared, alone = ((result.last_optimizer, result.history) for result in results)
+    assert_trees_close(shared, alone, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

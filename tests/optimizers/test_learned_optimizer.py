@@ -139,6 +139,7 @@ def test_masked(optimizer):
         same(masked, {**own, "scalar": grads["scalar"], "nothing": None})
 
 
+@pytest.mark.parametrize("optimizer", ["rnnprop"], indirect=True)
 def test_accumulation_over_several_minibatches(optimizer):
     params = {"matrix": PARAMS["matrix"], "scalar": PARAMS["scalar"]}
     steps = [gradients(seed, like=params) for seed in range(4)]
