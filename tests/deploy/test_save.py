@@ -77,7 +77,7 @@ def assert_same(one, other):
     "optimizer",
     [
         DM(hidden_size=3, steepness=4.0, key=KEY),
-        RNNProp(hidden_size=3, decay=0.9, key=KEY),
+        RNNProp(hidden_size=3, decay=0.9, max_step=0.05, key=KEY),
         GRU(5, "log", 2.0, 0.1, key=KEY),
     ],
     ids=lambda optimizer: type(optimizer).__name__,

@@ -9,31 +9,35 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from l2o.optimizers.cells import LSTM
 from l2o.optimizers.features import Moments, adam_features
-from l2o.optimizers.layers import Chain, Elementwise, Layer, Linear
+from l2o.optimizers.layers import Chain, Elementwise, Layer, Linear, Scale
 from l2o.optimizers.recurrent import RecurrentOptimizer
-
-
-def _bounded_step(inputs: Array) -> Array:
-    return 0.01 * jnp.tanh(inputs)
 
 
 class RNNProp(RecurrentOptimizer):
     """Two LSTM layers on Adam's direction and the scaled gradient: RNNProp.
 
-    The update is at most 0.01 a step and coordinate. With the default sizes it has 6,641
+    The update is at most `max_step` a step and coordinate. With the default sizes it has 6,641
     meta-parameters. Source: *Learning Gradient Descent: Better Generalization and Longer
     Horizons*, Lv, Jiang & Li, ICML 2017, in the form of the public code of *Training Stronger
     Baselines for Learning to Optimize*, Chen et al., NeurIPS 2020.
 
-    **Arguments:** `hidden_size`, units in each layer; `decay`, of both moment averages; `key`,
-    of the initial weights.
+    **Arguments:** `hidden_size`, units in each layer; `decay`, of both moment averages;
+    `max_step`, the largest update of a parameter in one step; `key`, of the initial weights.
     """
 
     network: Layer
     hidden_size: int = eqx.field(static=True)
     decay: float = eqx.field(static=True)
+    max_step: float = eqx.field(static=True)
 
-    def __init__(self, hidden_size: int = 20, decay: float = 0.95, *, key: PRNGKeyArray) -> None:
+    def __init__(
+        self,
+        hidden_size: int = 20,
+        decay: float = 0.95,
+        max_step: float = 0.01,
+        *,
+        key: PRNGKeyArray,
+    ) -> None:
         dense, first, second, readout = jax.random.split(key, 4)
         self.network = Chain(
             (
@@ -42,15 +46,21 @@ class RNNProp(RecurrentOptimizer):
                 LSTM(hidden_size, hidden_size, key=first),
                 LSTM(hidden_size, hidden_size, key=second),
                 Linear(hidden_size, 1, key=readout),
-                Elementwise(_bounded_step),
+                Elementwise(jnp.tanh),
+                Scale(max_step),
             )
         )
         self.hidden_size = hidden_size
         self.decay = decay
+        self.max_step = max_step
 
     def config(self) -> dict[str, Any]:
         """The constructor's keywords, without the key."""
-        return {"hidden_size": self.hidden_size, "decay": self.decay}
+        return {
+            "hidden_size": self.hidden_size,
+            "decay": self.decay,
+            "max_step": self.max_step,
+        }
 
     def init_accumulators(self, count: int) -> Moments:
         """Zeros."""

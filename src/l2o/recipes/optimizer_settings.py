@@ -58,6 +58,8 @@ class RNNProp(OptimizerSettings):
     """Units in each layer."""
     decay: float = 0.95
     """Decay rate of both moment averages."""
+    max_step: float = 0.01
+    """Largest update of a parameter in one step."""
 
     @property
     def title(self) -> str:
