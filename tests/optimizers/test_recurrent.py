@@ -72,7 +72,7 @@ def dm_updates(optimizer, gradients):
 
 
 def rnnprop_updates(optimizer, gradients):
-    dense, _, first, second, readout, _ = optimizer.network.layers
+    dense, _, first, second, readout, _, _ = optimizer.network.layers
     states = zeros(first, gradients.shape[1]), zeros(second, gradients.shape[1])
     m = v = 0
     for t, g in enumerate(gradients, start=1):

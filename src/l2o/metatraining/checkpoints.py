@@ -1,5 +1,9 @@
 """Checkpoints of a meta-training run, so that a killed one goes on exactly where it was."""
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +30,8 @@ class Checkpoints:
 
     def save(self, step: int, state: PyTree) -> None:
         """Writes `state` as the checkpoint of `step`."""
-        self._manager.save(step, args=ocp.args.StandardSave(_numbered(state)))
+        with _interrupts_held_back():
+            self._manager.save(step, args=ocp.args.StandardSave(_numbered(state)))
 
     def restore(self, step: int, like: PyTree) -> PyTree:
         """Reads the checkpoint of `step` into the structure of `like`.
@@ -72,3 +77,19 @@ def _numbered(state: PyTree) -> dict[str, Any]:
 
 def _shapes(leaves: dict[str, Any]) -> dict[str, tuple[tuple[int, ...], Any]]:
     return {name: (tuple(leaf.shape), leaf.dtype) for name, leaf in leaves.items()}
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Lets Ctrl-C wait until the block is done, since Orbax's threads do not stop half-way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received = []
+    previous = signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if received and callable(previous):
+        previous(*received[-1])
