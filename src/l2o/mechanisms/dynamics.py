@@ -28,6 +28,10 @@ from l2o.optimizers import LearnedOptimizer, OptState, flatten, unflatten
 _PROBED_TIMES = (1, 10, 1000)
 _PROBES = 4
 
+# How far beside a gradient to look where the derivative there is 0 / 0.
+_CLOSE = 1e-8
+_CLOSE_TO_ZERO = 1e-20
+
 
 class StateLens(eqx.Module):
     """Which part of an optimizer's state makes up h."""
@@ -151,8 +155,12 @@ class Dynamics(eqx.Module):
         gradient: Float[Array, ""],
         time: Int[Array, ""] | int = 0,
     ) -> Float[Array, ""]:
-        """Minus the slope of the update function, -du/dg; not a number where it has none."""
-        return -jax.grad(self.update, argnums=1)(state, gradient, time)
+        """Minus the slope of the update function, -du/dg; not a number where it has none.
+
+        Where rules of differentiation end in 0 / 0, as they do for a clip by the norm at g = 0, it
+        is the limit from both sides.
+        """
+        return limit_in(lambda g: -jax.grad(self.update, argnums=1)(state, g, time), gradient)
 
     def run(
         self, gradients: Float[Array, " steps"], start: Float[Array, " state"] | None = None
@@ -172,6 +180,36 @@ class Dynamics(eqx.Module):
 
         start = self.initial_state if start is None else start
         return jax.lax.scan(step, start, (gradients, jnp.arange(gradients.shape[0])))[1]
+
+
+def limit_in(
+    function: Callable[[Float[Array, ""]], PyTree[Array]], gradient: Float[Array, ""]
+) -> PyTree[Array]:
+    """The values of a function of the gradient; where not finite, the mean of both sides' limits.
+
+    **Arguments:** `function`, of one gradient; `gradient`, where to evaluate it.
+    """
+    distance = jnp.maximum(_CLOSE * jnp.abs(gradient), _CLOSE_TO_ZERO)
+    below, above = function(gradient - distance), function(gradient + distance)
+
+    def choose(value: Array, below: Array, above: Array) -> Array:
+        return jnp.where(jnp.isfinite(value), value, (below + above) / 2)
+
+    return jax.tree.map(choose, function(gradient), below, above)
+
+
+def checked_time(dynamics: Dynamics, time: int | None) -> int:
+    """The time at which to hold the counters, for analyses of one map rather than a sequence.
+
+    **Raises:** `ValueError` if no time is given although it matters.
+    """
+    if time is None and dynamics.depends_on_time:
+        raise ValueError(
+            "The optimizer counts its steps and does something else at each of them (a bias "
+            "correction or a schedule), so it has no fixed point; pass time= to hold the counter "
+            "there, such as time=1_000_000 for what it does late."
+        )
+    return 0 if time is None else time
 
 
 def _as_vector(parts: list[Array]) -> Float[Array, " state"]:

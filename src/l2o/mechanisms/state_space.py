@@ -1,0 +1,165 @@
+"""The states that an optimizer visits at work, and the few directions that they lie along."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+from numpy.typing import ArrayLike
+
+from l2o.evaluation.draw import draw_tasks
+from l2o.mechanisms.dynamics import Dynamics
+from l2o.mechanisms.precision import in_double_precision
+from l2o.optimizers import LearnedOptimizer, flatten, per_task
+from l2o.tasks import TaskFamily
+from l2o.tasks.checks import check_at_least
+from l2o.unroll import InnerState, Step, unroll
+
+# Updates replayed in double precision may differ by this much from those made, relative to their
+# root mean square, before parameters are said not to be treated alone.
+_DISAGREEMENT = 1e-2
+
+
+class GradientRecord(eqx.Module):
+    """Gradients that parameters met on tasks, and the updates that the optimizer made."""
+
+    gradients: Float[np.ndarray, "steps coordinates"]
+    updates: Float[np.ndarray, "steps coordinates"]
+    tasks: Int[np.ndarray, " coordinates"]
+    """Which task each parameter belongs to."""
+
+    def draw(self, axes: Any) -> None:
+        """Draws the density of the sizes of the gradients.
+
+        **Arguments:** `axes`, of matplotlib.
+        """
+        sizes = np.abs(self.gradients[np.isfinite(self.gradients) & (self.gradients != 0)])
+        if sizes.size:
+            axes.hist(np.log10(sizes), bins=60, density=True)
+        axes.set_xlabel("log10 of the size of the gradient")
+        axes.set_ylabel("density")
+
+
+class PrincipalComponents(eqx.Module):
+    """The directions along which states vary most, the largest variance first."""
+
+    mean: Float[np.ndarray, " state"]
+    directions: Float[np.ndarray, "components state"]
+    """Of length 1 and orthogonal."""
+    variance_explained: Float[np.ndarray, " components"]
+    """Each direction's share of the variance."""
+
+    def project(
+        self, states: Float[ArrayLike, "... state"], num_components: int = 2
+    ) -> Float[np.ndarray, "... components"]:
+        """The coordinates of states along the first directions."""
+        return (np.asarray(states, np.float64) - self.mean) @ self.directions[:num_components].T
+
+    def draw(self, axes: Any) -> None:
+        """Draws how much of the variance the first components explain together.
+
+        **Arguments:** `axes`, of matplotlib.
+        """
+        total = np.cumsum(self.variance_explained)[:20]
+        axes.plot(np.arange(1, total.size + 1), total, "o-")
+        axes.set_xlabel("number of principal components")
+        axes.set_ylabel("share of the variance")
+
+
+def record_gradients(
+    optimizer: LearnedOptimizer,
+    family: TaskFamily,
+    *,
+    key: PRNGKeyArray,
+    num_tasks: int,
+    num_steps: int,
+    max_coordinates: int = 1024,
+) -> GradientRecord:
+    """Runs an optimizer on fresh tasks and notes down gradients and updates.
+
+    **Arguments:** `optimizer`; `family`, where the tasks come from; `key`, decides tasks,
+    initialisations, minibatches and which parameters are looked at; `num_tasks` and `num_steps`, at
+    least 1; `max_coordinates`, how many parameters of all tasks to look at, at most.
+
+    **Returns:** the gradients and updates of a random choice of parameters.
+
+    **Raises:** `ValueError` for a number below 1.
+    """
+    check_at_least("num_steps", num_steps, 1)
+    check_at_least("max_coordinates", max_coordinates, 1)
+    draw_key, pick_key = jax.random.split(key)
+    draw = draw_tasks(family, draw_key, num_tasks)
+    labels = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(
+            jnp.arange(num_tasks).reshape(-1, *[1] * (leaf.ndim - 1)), leaf.shape
+        ),
+        draw.params,
+    )
+    tasks = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(labels)])
+    picked = jax.random.permutation(pick_key, tasks.size)[:max_coordinates]
+
+    @eqx.filter_jit
+    def run(optimizer: LearnedOptimizer, draw: Any, picked: Array) -> Any:
+        def probe(step: Step) -> tuple[Array, Array]:
+            return flatten(step.grads)[picked], flatten(step.updates)[picked]
+
+        batched = per_task(optimizer)
+        start = InnerState(draw.params, batched.init(draw.params))
+        return unroll(batched, draw.tasks, draw.key, num_steps, state=start, probe=probe).probes
+
+    gradients, updates = run(optimizer, draw, picked)
+    return GradientRecord(
+        np.asarray(gradients, np.float64),
+        np.asarray(updates, np.float64),
+        tasks[np.asarray(picked)],
+    )
+
+
+@in_double_precision
+def visited_states(
+    dynamics: Dynamics, record: GradientRecord
+) -> Float[np.ndarray, "steps coordinates state"]:
+    """The states that the recorded parameters went through, before each step.
+
+    They are found by feeding the recorded gradients to the dynamics of a single parameter.
+
+    **Arguments:** `dynamics`, of the optimizer that the record is of; `record`.
+
+    **Raises:** `ValueError` if the updates are not those that were made: then the optimizer looks at
+    more than each parameter's own gradients.
+    """
+    updates, states = map(np.asarray, _replay(dynamics, jnp.asarray(record.gradients)))
+    finite = np.all(np.isfinite(record.updates), axis=0)
+    made, again = record.updates[:, finite], updates[:, finite]
+    error = np.sqrt(np.mean((again - made) ** 2)) if made.size else 0.0
+    if not error <= _DISAGREEMENT * np.sqrt(np.mean(made**2)):
+        raise ValueError(
+            "The optimizer's updates do not follow from each parameter's own gradients, so it has "
+            "no dynamics of a single parameter; use dynamics_among_others to look at one of them."
+        )
+    return states
+
+
+@eqx.filter_jit
+def _replay(dynamics: Dynamics, gradients: Array) -> tuple[Array, Array]:
+    return jax.vmap(dynamics.run, in_axes=1, out_axes=1)(gradients)
+
+
+def principal_components(states: Float[ArrayLike, "... state"]) -> PrincipalComponents:
+    """Principal component analysis of states.
+
+    **Arguments:** `states`, with the state on the last axis; those that are not finite are left out.
+
+    **Returns:** all components, as many as the state has entries.
+    """
+    flat = np.asarray(states, np.float64)
+    flat = flat.reshape(-1, flat.shape[-1])
+    flat = flat[np.all(np.isfinite(flat), axis=1)]
+    mean = np.mean(flat, axis=0)
+    variances, directions = np.linalg.eigh((flat - mean).T @ (flat - mean) / len(flat))
+    variances = np.maximum(variances[::-1], 0.0)
+    total = np.sum(variances)
+    explained = variances / total if total > 0 else np.zeros_like(variances)
+    return PrincipalComponents(mean, directions[:, ::-1].T, explained)
