@@ -19,6 +19,7 @@ from l2o.recipes import (
     compare,
     find_hand_designed,
     find_recipe,
+    find_reproduction,
     set_up_jax,
     train,
     tune_baseline,
@@ -248,6 +249,34 @@ class Demo(Command):
         recipe = find_recipe(self.recipe)
         Train(recipe, self.out, resume=True).run()
         _compare_and_report(recipe, RunFolder(self.out), None)
+
+
+@dataclass(frozen=True)
+class Reproduce(Command):
+    """Repeat a paper's experiments, from meta-training to its figures.
+
+    A command that was interrupted goes on where it stopped.
+    """
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """What to repeat (see `l2o list`)."""
+    out: Path
+    """Folder for results.json, the figures and the page."""
+    profile: str = "quick"
+    """Size: quick, cpu or full."""
+
+    @property
+    def interruption_hint(self) -> str:
+        """How to go on."""
+        return " The same command goes on where it stopped."
+
+    def run(self) -> None:
+        """Does all of it and says where the results are."""
+        reproduction = find_reproduction(self.name)
+        with LiveProgress(f"reproducing {self.name}") as progress:
+            set_up_jax()
+            page = reproduction.run(self.profile, self.out, progress.on_comparison)
+        print(f"Results: {self.out / 'results.json'}\nReport: {page}")
 
 
 def _given(value: _Value | None, otherwise: _Value) -> _Value:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from rich.console import Console
 from rich.table import Table
 
-from l2o.recipes import RECIPES, AnyOptimizer, AnyTask, Recipe, RunFolder
+from l2o.recipes import RECIPES, REPRODUCTIONS, AnyOptimizer, AnyTask, Recipe, RunFolder
 
 if TYPE_CHECKING:
     from l2o.evaluation import Tuned
@@ -63,7 +63,7 @@ def print_tuned(tuned: "Tuned", recipe: Recipe) -> None:
 
 
 def print_lists() -> None:
-    """Recipes, tasks and optimizers."""
+    """Recipes, tasks, optimizers and papers."""
     from l2o.optimizers import ALL_HAND_DESIGNED
 
     console = Console(highlight=False)
@@ -80,7 +80,10 @@ def print_lists() -> None:
     for each in ALL_HAND_DESIGNED:
         space = "\n".join(f"{name}: {_range(values)}" for name, values in each.space.items())
         hand_designed.add_row(each.name, space)
-    for table in (recipes, tasks, learned, hand_designed):
+    papers = _table("Papers (l2o reproduce NAME)", "name", "description", "profiles")
+    for paper in REPRODUCTIONS:
+        papers.add_row(paper.name, paper.description, ", ".join(paper.profiles))
+    for table in (recipes, tasks, learned, hand_designed, papers):
         console.print(table)
 
 

@@ -16,6 +16,11 @@ from l2o.recipes.evaluation_settings import (
 from l2o.recipes.named import RECIPES as RECIPES, find_recipe as find_recipe
 from l2o.recipes.optimizer_settings import AnyOptimizer as AnyOptimizer
 from l2o.recipes.recipe import Recipe as Recipe
+from l2o.recipes.reproduction import Reproduction as Reproduction
+from l2o.recipes.reproductions import (
+    REPRODUCTIONS as REPRODUCTIONS,
+    find_reproduction as find_reproduction,
+)
 from l2o.recipes.run_folder import RunFolder as RunFolder
 from l2o.recipes.runtime import set_up_jax as set_up_jax
 from l2o.recipes.task_settings import AnyTask as AnyTask

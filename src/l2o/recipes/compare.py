@@ -59,7 +59,7 @@ def tune_baseline(
     return tune(
         hand_designed,
         recipe.task.family(judge_on="validation"),
-        key=_evaluation_key(recipe),
+        key=evaluation_key(recipe),
         num_steps=settings.num_steps,
         objective=recipe.training.build_objective(),
         num_configurations=settings.num_configurations,
@@ -133,7 +133,7 @@ def _run(
     evaluation = evaluate(
         optimizers,
         task.family(judge_on="test"),
-        key=_evaluation_key(recipe),
+        key=evaluation_key(recipe),
         num_tasks=recipe.evaluation.num_tasks,
         num_steps=num_steps,
         objective=recipe.training.build_objective(),
@@ -141,8 +141,8 @@ def _run(
     return Setting(f"{task.title}, {num_steps} steps", evaluation)
 
 
-def _evaluation_key(recipe: Recipe) -> "PRNGKeyArray":
-    """Randomness that meta-training with the same seed does not use."""
+def evaluation_key(recipe: Recipe) -> "PRNGKeyArray":
+    """Randomness for tuning and comparing that meta-training with the same seed does not use."""
     import jax
 
     return jax.random.split(jax.random.key(recipe.seed), 3)[2]

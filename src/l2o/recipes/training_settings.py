@@ -125,14 +125,15 @@ class TrainingSettings:
         """Builds Adam with its schedule, the penalty's gradient and clipping."""
         import optax
 
-        clips = []
+        before = []
         if self.l2_penalty:
-            clips.append(_norm_penalty(self.l2_penalty))
+            before.append(_norm_penalty(self.l2_penalty))
         if self.clip_value is not None:
-            clips.append(optax.clip(self.clip_value))
+            before.append(optax.clip(self.clip_value))
         if self.clip_norm is not None:
-            clips.append(optax.clip_by_global_norm(self.clip_norm))
-        return optax.chain(*clips, optax.adam(self.build_schedule(), self.b1, self.b2, self.epsilon))
+            before.append(optax.clip_by_global_norm(self.clip_norm))
+        adam = optax.adam(self.build_schedule(), self.b1, self.b2, self.epsilon)
+        return optax.chain(*before, adam)
 
     def build_schedule(self) -> "optax.Schedule":
         """Builds the learning rate as a function of the meta-step."""

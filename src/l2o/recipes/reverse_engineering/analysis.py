@@ -1,12 +1,13 @@
 """How one meta-trained optimizer works: all analyses of the paper, as numbers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
+from l2o.recipes.reverse_engineering.fitted_momentum import fit_momentum
 from l2o.recipes.reverse_engineering.plain import plain
 from l2o.recipes.reverse_engineering.profiles import Ranges, Study
 
@@ -28,11 +29,10 @@ _MAX_COORDINATES = 160
 _POINTS = 101
 _BINS = 60
 _ARROWS = (-1.0, -0.5, 0.0, 0.5, 1.0)
-"""Where along the momentum mode the update function is shown, as shares of how far states go."""
+"""Where on the line of late states the update function is shown, as shares of how far they go."""
 
 _PLOTTED_STATES = 300
-_SHARE_OF_RATE = 0.5
-_REMEMBERED = 0.5
+_IMPULSE_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,6 @@ def analyse(optimizer: "LearnedOptimizer", study: Study, key: "PRNGKeyArray") ->
         coordinate_dynamics,
         find_fixed_points,
         linearize,
-        momentum_modes,
         principal_components,
         record_gradients,
         visited_states,
@@ -78,19 +77,16 @@ def analyse(optimizer: "LearnedOptimizer", study: Study, key: "PRNGKeyArray") ->
     fixed_points = find_fixed_points(dynamics)
     resting_state = _resting_state(subject, fixed_points)
     linearization = linearize(dynamics, resting_state)
-    modes = momentum_modes(linearization)
     return {
         "state_space": _state_space(subject),
-        "momentum": _momentum(subject, fixed_points, linearization, modes, study.ranges),
+        "momentum": _momentum(subject, fixed_points, linearization, study.ranges),
         "clipping": _clipping(subject, study.ranges),
         "schedule": _schedule(subject, study.recipe.evaluation.num_steps),
         "adaptation": _adaptation(subject, resting_state, study.ranges),
     }
 
 
-def _resting_state(
-    subject: _Subject, fixed_points: "FixedPoints"
-) -> Float[np.ndarray, " state"]:
+def _resting_state(subject: _Subject, fixed_points: "FixedPoints") -> Float[np.ndarray, " state"]:
     """The fixed point at zero gradient that attracts most starts.
 
     Where none attracts, the state that the optimizer gets to by itself.
@@ -124,73 +120,63 @@ def _momentum(
     subject: _Subject,
     fixed_points: "FixedPoints",
     linearization: "Linearization",
-    modes: "tuple[Mode, ...]",
     ranges: Ranges,
 ) -> dict[str, Any]:
-    """The modes at the resting state, and the update function along the one that matters most."""
-    from l2o.mechanisms import update_function
+    """The modes at the resting state, and the update function along a line through it."""
+    from l2o.mechanisms import momentum_modes, update_function
 
-    rate = linearization.effective_learning_rate
-    dominant = max(
-        (mode for mode in modes if mode.remembers),
-        key=lambda mode: mode.alpha.real,
-        default=None,
-    )
-    slowest = max(
-        (mode for mode in modes if mode.remembers),
-        key=lambda mode: abs(mode.beta),
-        default=None,
-    )
-    found: dict[str, Any] = {
-        "num_fixed_points": len(fixed_points.states),
-        "num_attracting": int(np.sum(fixed_points.attracting)),
-        "fixed_point_residual": linearization.residual,
-        "update_at_rest": linearization.update,
-        "effective_learning_rate": rate,
-        "eigenvalues": _complex(linearization.eigenvalues),
-        "modes": [_mode(mode) for mode in modes],
-        "dominant": None if dominant is None else _mode(dominant),
-        "slowest": None if slowest is None else _mode(slowest),
-        "present": False,
-        "arrows": [],
-    }
-    if dominant is not None:
-        found["present"] = bool(
-            abs(dominant.beta) >= _REMEMBERED and dominant.alpha.real >= _SHARE_OF_RATE * rate
+    modes = momentum_modes(linearization)
+    remembering = [mode for mode in modes if mode.remembers]
+    fitted = fit_momentum(linearization.impulse_response(_IMPULSE_STEPS))
+    direction, extent = _line_of_late_states(subject, linearization.state)
+    gradients = np.linspace(-ranges.near, ranges.near, _POINTS)
+    arrows = []
+    for share in _ARROWS:
+        state = linearization.state + share * extent * direction
+        function = update_function(subject.dynamics, state, gradients)
+        arrows.append(
+            {
+                "projected_state": subject.components.project(state),
+                "offset": function.offset,
+                "effective_learning_rate": function.effective_learning_rate,
+                "gradients": gradients,
+                "updates": function.updates,
+            }
         )
-        direction, extent = _along(subject, linearization, dominant)
-        gradients = np.linspace(-ranges.near, ranges.near, _POINTS)
-        for share in _ARROWS:
-            state = linearization.state + share * extent * direction
-            function = update_function(subject.dynamics, state, gradients)
-            found["arrows"].append(
-                {
-                    "projected_state": subject.components.project(state),
-                    "offset": function.offset,
-                    "effective_learning_rate": function.effective_learning_rate,
-                    "gradients": gradients,
-                    "updates": function.updates,
-                }
-            )
-    found["projected_resting_state"] = subject.components.project(linearization.state)
-    return plain(found)
+    return plain(
+        {
+            "num_fixed_points": len(fixed_points.states),
+            "num_attracting": int(np.sum(fixed_points.attracting)),
+            "fixed_point_residual": linearization.residual,
+            "update_at_rest": linearization.update,
+            "effective_learning_rate": linearization.effective_learning_rate,
+            "eigenvalues": _complex(linearization.eigenvalues),
+            "modes": [_mode(mode) for mode in modes],
+            "largest_alpha": max(
+                map(_mode, remembering), key=lambda mode: mode["alpha"][0], default=None
+            ),
+            "slowest": max(
+                map(_mode, remembering), key=lambda mode: mode["time_constant"], default=None
+            ),
+            "fitted": asdict(fitted),
+            "present": fitted.is_momentum,
+            "arrows": arrows,
+            "projected_resting_state": subject.components.project(linearization.state),
+        }
+    )
 
 
-def _along(
-    subject: _Subject, linearization: "Linearization", mode: "Mode"
+def _line_of_late_states(
+    subject: _Subject, resting_state: Float[np.ndarray, " state"]
 ) -> tuple[Float[np.ndarray, " state"], float]:
-    """The direction of a mode in state space, and how far visited states go along it."""
-    values, right = np.linalg.eig(linearization.state_jacobian)
-    nearest = int(np.argmin(np.abs(values - mode.beta)))
-    left = np.linalg.pinv(right)[nearest]
-    deviations = (subject.states - linearization.state) @ left
-    # The second half of a run is near the fixed point, where the mode means something.
-    late = np.abs(deviations[len(deviations) // 2 :])
-    extent = float(np.nanquantile(late, 0.98))
-    direction = right[:, nearest]
-    # An eigenvector's phase is arbitrary: the largest entry is made real.
-    largest = direction[np.argmax(np.abs(direction))]
-    return np.real(direction * np.conj(largest) / abs(largest)), extent
+    """The direction along which states lie around the resting state, and how far they go.
+
+    Taken from the second half of all runs, when states are near convergence.
+    """
+    late = subject.states[len(subject.states) // 2 :].reshape(-1, resting_state.size)
+    deviations = late[np.all(np.isfinite(late), axis=1)] - resting_state
+    direction = np.linalg.eigh(deviations.T @ deviations)[1][:, -1]
+    return direction, float(np.quantile(np.abs(deviations @ direction), 0.98))
 
 
 def _mode(mode: "Mode") -> dict[str, Any]:
