@@ -48,7 +48,9 @@ def _draw_task(axes: Axes, study: Study) -> None:
     """A picture of the task, as the paper has it."""
     task = study.recipe.task
     if isinstance(task, Quadratic):
-        family = task.family(judge_on="test")
+        from l2o.tasks import QuadraticFamily
+
+        family = QuadraticFamily(task.dimension, task.log10_eigenvalues)
         keys = jax.random.split(jax.random.key(0), _NUM_QUADRATICS)
         eigenvalues = np.linalg.eigvalsh(np.asarray(jax.vmap(family.sample)(keys).hessian, float))
         condition = np.log10(eigenvalues[:, -1] / np.maximum(eigenvalues[:, 0], 1e-12))
