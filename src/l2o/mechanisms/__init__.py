@@ -4,6 +4,11 @@ from l2o.mechanisms.adaptation import (
     AdaptationCurve as AdaptationCurve,
     adaptation_curve as adaptation_curve,
 )
+from l2o.mechanisms.distillation import (
+    Distilled as Distilled,
+    DistilledOptimizer as DistilledOptimizer,
+    distill as distill,
+)
 from l2o.mechanisms.dynamics import (
     Dynamics as Dynamics,
     coordinate_dynamics as coordinate_dynamics,
