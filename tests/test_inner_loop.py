@@ -135,9 +135,18 @@ def test_not_compiled(assert_trees_close):
     assert_trees_close(unroll(ADAM, NOISY, KEY, 3), unroll_3(ADAM, NOISY, KEY), rtol=1e-5)
 
 
-@pytest.mark.parametrize("rule", ["adam", "dm"])
-def test_several_tasks_are_each_of_them_alone(rule, dm, assert_trees_close):
-    optimizer = ADAM if rule == "adam" else dm
+# The line searches ask for the loss, the gradient and the loss function, and need those of each
+# task: on all tasks together they would take other steps.
+RULES = {
+    "adam": optax.adam(0.1),
+    "backtracking": optax.chain(optax.sgd(1.0), optax.scale_by_backtracking_linesearch(20)),
+    "lbfgs": optax.lbfgs(),
+}
+
+
+@pytest.mark.parametrize("rule", ["dm", *RULES])
+def test_several_tasks_are_each_of_them_alone(rule, dm):
+    optimizer = dm if rule == "dm" else from_optax(RULES[rule])
     batch = TaskBatch.draw(QuadraticFamily(2), KEY, 3)
     together = unroll_4(per_task(optimizer), batch, KEY)
     assert together.losses.shape == (5, 3)
