@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from l2o.inner_loop import unroll
 from l2o.metatraining.devices import AXES, TASKS, on_devices
 from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer, per_task
 from l2o.tasks import TaskBatch, TaskFamily
-from l2o.unroll import unroll
 
 
 class Validation(eqx.Module):
