@@ -17,13 +17,13 @@ from torch_reference import (
 )
 
 from l2o import tasks
+from l2o.inner_loop import unroll
 from l2o.metatraining import Exact, FirstOrder
 from l2o.metatraining.devices import device_mesh
 from l2o.metatraining.meta_step import MetaStep
 from l2o.objectives import MeanLoss
 from l2o.optimizers import GRU, RNNProp
 from l2o.tasks.datasets import digits
-from l2o.unroll import unroll
 
 _KEY = jax.random.key(0)
 _STEPS = 20

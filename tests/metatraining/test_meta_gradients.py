@@ -4,12 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from l2o.inner_loop import InnerState, unroll
 from l2o.metatraining import Exact, FirstOrder, Window
 from l2o.metatraining.through_unroll import gradient_through_unroll
 from l2o.objectives import MeanLoss, NormalizedMeanLoss
 from l2o.optimizers import GRU, per_task
 from l2o.tasks import Task, TaskBatch, TaskFamily
-from l2o.unroll import InnerState, unroll
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

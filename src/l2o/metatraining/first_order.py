@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from l2o.inner_loop import Step, unroll
 from l2o.metatraining.coordinate_gradient import coordinate_gradient
 from l2o.metatraining.meta_gradient import (
     MetaGradient,
@@ -14,7 +15,6 @@ from l2o.metatraining.meta_gradient import (
 from l2o.metatraining.through_unroll import gradient_through_unroll
 from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer, RecurrentOptimizer, SplitCoordinates, flatten
-from l2o.unroll import Step, unroll
 
 
 class FirstOrder(MetaGradientEstimator):
