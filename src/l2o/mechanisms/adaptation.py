@@ -1,4 +1,4 @@
-"""Learning-rate adaptation: how the gradients met set the learning rate."""
+"""Learning-rate adaptation: how the gradients that are met set the learning rate."""
 
 from typing import Any
 
@@ -11,25 +11,32 @@ from numpy.typing import ArrayLike
 
 from l2o.mechanisms.anderson import iterate_to_rest
 from l2o.mechanisms.dynamics import Dynamics, checked_time
-from l2o.mechanisms.fixed_points import _SETTLED, _within
+from l2o.mechanisms.fixed_points import TOLERANCE
+from l2o.mechanisms.held_map import HeldMap, newton
+from l2o.mechanisms.points import are_zero
 from l2o.mechanisms.precision import in_double_precision
 from l2o.mechanisms.schedule import changes
+from l2o.tasks.checks import check_at_least
 
+# These carry the state into the basin of the attractor that it belongs to.
 _PLAIN_STEPS = 64
-_MAX_STEPS = 1000
-_DEFAULT_GRADIENTS = np.logspace(-3, 3, 25)
+_MAX_STEPS = 500
+_ARM = np.logspace(-3, 3, 25)
+_DEFAULT_GRADIENTS = np.concatenate([-_ARM[::-1], _ARM])
 
 
 class AdaptationCurve(eqx.Module):
-    """Fixed points h*(g) of the state under constant gradients, and the learning rate there."""
+    """States that constant gradients lead to, and the effective learning rate there."""
 
     gradients: Float[np.ndarray, " gradients"]
     """In rising order."""
     states: Float[np.ndarray, "gradients state"]
     residuals: Float[np.ndarray, " gradients"]
-    """The sum of squares of F(h, g) - h: not near zero where the state did not come to rest."""
+    """The sum of squares of F(h, g) - h: not near zero where the state has not come to rest."""
     effective_learning_rate: Float[np.ndarray, " gradients"]
-    """Minus the slope of g' -> u(h*(g), g') at g' = 0; not a number where there is no h*(g)."""
+    """Minus the slope of g' -> u(h, g') at g' = 0; not a number where there is no fixed point."""
+    num_steps: int | None
+    """How many steps each gradient was met for; `None` for fixed points."""
     present: bool
     """Whether the learning rates differ by more than `RELATIVE_CHANGE` of the largest."""
 
@@ -52,52 +59,80 @@ def adaptation_curve(
     *,
     start: Float[ArrayLike, " state"] | None = None,
     time: int | None = None,
+    num_steps: int | None = None,
 ) -> AdaptationCurve:
     """Follows the fixed point h*(g) over constant gradients g, and the learning rate there.
 
-    Each sign's arm begins at its smallest gradient and goes on from neighbour to neighbour. Source:
-    Maheswaranathan et al. 2021, the section on learning-rate adaptation.
+    Each sign's arm begins at its smallest gradient, and every other one goes on from its
+    neighbour's fixed point. Source: Maheswaranathan et al. 2021, on learning-rate adaptation.
 
     **Arguments:**
 
     - `dynamics`: from `coordinate_dynamics`.
     - `gradients`: the constant gradients, by default 25 of each sign from 1e-3 to 1e3.
     - `start`: where both arms begin, by default the initial state.
-    - `time`: the number of steps to hold the counters at, for optimizers that count them.
+    - `time`: the number of steps at which to hold counters, for optimizers that depend on them.
+    - `num_steps`: meet each gradient for so many steps, with counters running, instead of coming
+      to rest: for optimizers without fixed points, such as AdaGrad.
 
-    **Returns:** the fixed points and learning rates, in the order of rising gradients.
+    **Returns:** states and learning rates, in the order of rising gradients.
 
-    **Raises:** `ValueError` for an optimizer that depends on time, without `time`.
+    **Raises:** `ValueError` for no gradients, `num_steps` below 1, and an optimizer that depends on
+    time with neither `time` nor `num_steps`.
     """
-    held = jnp.asarray(checked_time(dynamics, time))
-    if gradients is None:
-        gradients = np.concatenate([-_DEFAULT_GRADIENTS[::-1], _DEFAULT_GRADIENTS])
-    values = np.sort(np.asarray(gradients, np.float64))
+    values = np.sort(np.asarray(_DEFAULT_GRADIENTS if gradients is None else gradients, float))
+    if values.ndim != 1 or not values.size:
+        raise ValueError(f"gradients must be a list of numbers, got shape {values.shape}.")
     begin = dynamics.initial_state if start is None else jnp.asarray(start, jnp.float64)
-    arms = []
-    for arm in (values[values < 0][::-1], values[values >= 0]):
-        if arm.size:
-            arms.append(tuple(map(np.asarray, _follow(dynamics, begin, jnp.asarray(arm), held))))
-    if np.any(values < 0):
-        arms[0] = tuple(part[::-1] for part in arms[0])
-    states, residuals, rates = (np.concatenate(parts) for parts in zip(*arms, strict=True))
-    rates = np.where(_within(residuals, states, _SETTLED), rates, np.nan)
-    return AdaptationCurve(values, states, residuals, rates, changes(rates))
+    if num_steps is not None:
+        check_at_least("num_steps", num_steps, 1)
+        curve = _meet(dynamics, begin, jnp.asarray(values), jnp.asarray(num_steps))
+        states, residuals, rates = map(np.asarray, curve)
+        return AdaptationCurve(values, states, residuals, rates, num_steps, changes(rates))
+    held = jnp.asarray(checked_time(dynamics, time))
+    outwards = [values[values < 0][::-1], values[values >= 0]]
+    curves = [
+        [np.asarray(part) for part in _follow(dynamics, begin, jnp.asarray(arm), held)]
+        for arm in outwards
+    ]
+    below, above = curves
+    states, residuals, rates = (
+        np.concatenate([low[::-1], high]) for low, high in zip(below, above, strict=True)
+    )
+    rates = np.where(are_zero(residuals, states, TOLERANCE), rates, np.nan)
+    return AdaptationCurve(values, states, residuals, rates, None, changes(rates))
 
 
 @eqx.filter_jit
 def _follow(
     dynamics: Dynamics, start: Array, gradients: Array, time: Array
 ) -> tuple[Array, Array, Array]:
+    """The fixed points from gradient to gradient: states, sums of squares, learning rates."""
+
     def step(state: Array, gradient: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-        end = iterate_to_rest(
-            lambda state: dynamics.next_state(state, gradient, time),
-            state,
-            tolerance=1e-26,
-            plain_steps=_PLAIN_STEPS,
-            max_steps=_MAX_STEPS,
-        )
-        rate = dynamics.effective_learning_rate(end.state, jnp.zeros(()), time)
-        return end.state, (end.state, end.residual, rate)
+        held = HeldMap(dynamics, gradient, time)
+        state = jax.lax.fori_loop(0, _PLAIN_STEPS, lambda _, state: held(state), state)
+        end = iterate_to_rest(held, state, tolerance=TOLERANCE, max_steps=_MAX_STEPS)
+        fixed = newton(held, end.state)
+        rate = dynamics.effective_learning_rate(fixed, jnp.zeros(()), time)
+        return fixed, (fixed, held.error(fixed), rate)
 
     return jax.lax.scan(step, start, gradients)[1]
+
+
+@eqx.filter_jit
+def _meet(
+    dynamics: Dynamics, start: Array, gradients: Array, num_steps: Array
+) -> tuple[Array, Array, Array]:
+    """The states after some steps of every gradient: states, sums of squares, learning rates."""
+
+    def meet(gradient: Array) -> tuple[Array, Array, Array]:
+        def step(time: Array, state: Array) -> Array:
+            return dynamics.next_state(state, gradient, time)
+
+        state = jax.lax.fori_loop(0, num_steps, step, start)
+        error = jnp.sum((step(num_steps, state) - state) ** 2)
+        rate = dynamics.effective_learning_rate(state, jnp.zeros(()), num_steps)
+        return state, error, rate
+
+    return jax.vmap(meet)(gradients)

@@ -9,33 +9,34 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 _MEMORY = 5
-_REGULARIZATION = 1e-14
+# A difference that lies in the span of newer ones up to this share of its length is not used.
+_DEPENDENT = 1e-12
 # An accelerated step that makes the residual larger by more than this is taken back.
 _GROWTH = 2.0
 
 
-class Settled(eqx.Module):
-    """Where an iteration ended."""
+class Iterate(eqx.Module):
+    """Where an iteration of h <- F(h) stands."""
 
-    state: Float[Array, " state"]
-    residual: Float[Array, ""]
-    """The sum of squares of F(h) - h there."""
     num_steps: Int[Array, ""]
-
-
-class _History(eqx.Module):
-    step: Int[Array, ""]
     state: Float[Array, " state"]
+    """h."""
     image: Float[Array, " state"]
-    residual: Float[Array, " state"]
+    """F(h)."""
     images: Float[Array, "memory state"]
-    """Differences of successive images F(h), the newest first."""
+    """Differences of successive images, the newest first."""
     residuals: Float[Array, "memory state"]
+    """Differences of successive residuals F(h) - h."""
 
+    @property
+    def residual(self) -> Float[Array, " state"]:
+        """F(h) - h."""
+        return self.image - self.state
 
-def tolerance_at(state: Float[Array, " state"], tolerance: float) -> Float[Array, ""]:
-    """The largest sum of squares that passes for zero: relative where states are large."""
-    return tolerance * jnp.maximum(1.0, jnp.sum(state**2))
+    @property
+    def error(self) -> Float[Array, ""]:
+        """The sum of squares of F(h) - h."""
+        return jnp.sum(self.residual**2)
 
 
 def iterate_to_rest(
@@ -43,51 +44,63 @@ def iterate_to_rest(
     start: Float[Array, " state"],
     *,
     tolerance: float,
-    plain_steps: int,
     max_steps: int,
-) -> Settled:
-    """Iterates h <- F(h), at first as it is, then with Anderson acceleration of depth 5.
+) -> Iterate:
+    """Iterates h <- F(h) with Anderson acceleration of depth 5.
 
-    The plain steps carry the state into the basin of the attractor that it belongs to. Source:
-    Walker and Ni, *Anderson acceleration for fixed-point iterations*, 2011 (type II).
+    Source: Walker and Ni, *Anderson acceleration for fixed-point iterations*, 2011, with steps that
+    make the residual much larger taken back. The small least-squares problems are solved by
+    Gram-Schmidt orthogonalisation, since that maps over many starts as element-wise work.
 
     **Arguments:** `function`, F; `start`; `tolerance`, of the sum of squares of F(h) - h, relative
-    to that of h where states are large; `plain_steps`, before acceleration begins; `max_steps`, of
-    the accelerated iteration.
+    to that of h where it is above 1; `max_steps`.
 
-    **Returns:** where it ended: at rest, or after all the steps.
+    **Returns:** where it ended: at rest, after all the steps, or where F is not finite.
     """
-    start = jax.lax.fori_loop(0, plain_steps, lambda _, state: function(state), start)
-    image = function(start)
-    none = jnp.zeros((_MEMORY, *start.shape))
-    history = _History(jnp.asarray(0), start, image, image - start, none, none)
 
-    def moving(history: _History) -> Any:
-        size = jnp.sum(history.residual**2)
-        rest = size <= tolerance_at(history.state, tolerance)
-        return ~rest & jnp.isfinite(size) & (history.step < max_steps)
+    def begin(state: Array, num_steps: Array) -> Iterate:
+        none = jnp.zeros((_MEMORY, *start.shape))
+        return Iterate(num_steps, state, function(state), none, none)
 
-    def accelerate(history: _History) -> _History:
-        gram = history.residuals @ history.residuals.T
-        ridge = _REGULARIZATION * jnp.trace(gram) + jnp.finfo(gram.dtype).tiny
-        weights = jnp.linalg.solve(
-            gram + ridge * jnp.eye(_MEMORY), history.residuals @ history.residual
-        )
-        state = history.image - weights @ history.images
+    def moving(at: Iterate) -> Any:
+        rest = at.error <= tolerance * jnp.maximum(1.0, jnp.sum(at.state**2))
+        return ~rest & jnp.isfinite(at.error) & (at.num_steps < max_steps)
+
+    def step(at: Iterate) -> Iterate:
+        state = _accelerated(at)
         image = function(state)
-        residual = image - state
-        worse = ~(jnp.sum(residual**2) <= _GROWTH**2 * jnp.sum(history.residual**2))
-        return jax.lax.cond(worse, restart, advance, history, state, image, residual)
+        worse = ~(jnp.sum((image - state) ** 2) <= _GROWTH**2 * at.error)
+        # Where it is worse, go on from the plain image without a memory.
+        state = jnp.where(worse, at.image, state)
+        image = jnp.where(worse, function(at.image), image)
+        images = _pushed(at.images, image - at.image, worse)
+        residuals = _pushed(at.residuals, image - state - at.residual, worse)
+        return Iterate(at.num_steps + 1, state, image, images, residuals)
 
-    def advance(history: _History, state: Array, image: Array, residual: Array) -> _History:
-        images = jnp.roll(history.images, 1, axis=0).at[0].set(image - history.image)
-        residuals = jnp.roll(history.residuals, 1, axis=0).at[0].set(residual - history.residual)
-        return _History(history.step + 1, state, image, residual, images, residuals)
+    return jax.lax.while_loop(moving, step, begin(start, jnp.asarray(0)))
 
-    def restart(history: _History, *_: Array) -> _History:
-        image = function(history.image)
-        step = history.step + 1
-        return _History(step, history.image, image, image - history.image, none, none)
 
-    last = jax.lax.while_loop(moving, accelerate, history)
-    return Settled(last.state, jnp.sum(last.residual**2), plain_steps + last.step)
+def _accelerated(at: Iterate) -> Float[Array, " state"]:
+    """The image, less the combination of differences that makes the residual smallest."""
+    residual, image = at.residual, at.image
+    directions, images = list(at.residuals), list(at.images)
+    for i in range(_MEMORY):
+        square = jnp.sum(directions[i] ** 2)
+        used = square > _DEPENDENT**2 * jnp.sum(at.residuals[i] ** 2)
+        inverse = jnp.where(used, 1 / jnp.where(used, square, 1.0), 0.0)
+        weight = inverse * jnp.sum(directions[i] * residual)
+        residual = residual - weight * directions[i]
+        image = image - weight * images[i]
+        for j in range(i + 1, _MEMORY):
+            share = inverse * jnp.sum(directions[i] * directions[j])
+            directions[j] = directions[j] - share * directions[i]
+            images[j] = images[j] - share * images[i]
+    return image
+
+
+def _pushed(
+    memory: Float[Array, "memory state"], newest: Float[Array, " state"], forget: Array
+) -> Float[Array, "memory state"]:
+    """The memory with a new difference in front, and the oldest, or all, forgotten."""
+    pushed = jnp.concatenate([newest[None], memory[:-1]])
+    return jnp.where(forget, 0.0, pushed)

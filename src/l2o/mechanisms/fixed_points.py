@@ -6,73 +6,86 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optimistix
-from jaxtyping import Array, Bool, Complex, Float, Int, PRNGKeyArray
+from jaxtyping import Bool, Complex, Float, Int, PRNGKeyArray
 from numpy.typing import ArrayLike
 
-from l2o.mechanisms.anderson import iterate_to_rest
 from l2o.mechanisms.dynamics import Dynamics, checked_time
+from l2o.mechanisms.held_map import HeldMap
+from l2o.mechanisms.points import are_finite, are_zero, distinct, nearest, spread_out, typical_size
 from l2o.mechanisms.precision import in_double_precision
+from l2o.mechanisms.starts import default_starts
 
 TOLERANCE = 1e-24
 """The largest sum of squares of F(h) - h at a fixed point, relative to that of h above 1."""
 
-_SETTLED = 1e-20
-_PLAIN_STEPS = 64
-_MAX_STEPS = 500
-_WATCHED_STEPS = 256
-_SEARCHES = 32
-_SEARCH_STEPS = 256
-# Fixed points closer than this, relative to the size of the states, are one.
-_SAME = 1e-5
-# A slow point moves at most this fraction of the typical distance that starts do.
+# Starts are iterated for so many steps at a time, until each is this near to an attractor, relative
+# to the size of states. Attractors are found by accelerating a few starts that are not.
+_STRETCHES = (32, 32, 64, 128)
+_NEAR = 1e-2
+_NUM_ACCELERATED = 16
+_NUM_SEARCHES = 16
+# A start that has not come near is watched for twice so many steps. It approaches an attractor if
+# the largest distance falls to this share from one half to the other, and runs away if the distance
+# from where it was rises to this multiple.
+_WATCHED_STEPS = 512
+_APPROACH = 0.97
+_FLIGHT = 1.5
+# Newton's method may carry a minimiser of the error to a fixed point this far off, relative to the
+# size of states; else it is another point. It is slow if it is flat, the root of the error
+# being this steep at most, if the state moves at most this share of the distance that the typical
+# start does, and if it is not farther out than this many times the size of states.
+_SAME_MINIMISER = 0.1
+_FLAT = 1e-4
 _SLOW = 0.1
-# No slow point is looked for farther out than this many times the size of the starts.
 _FAR = 1e3
-
-_NUM_RANDOM_STARTS = 64
-_NUM_SEQUENCES = 32
-_SEQUENCE_LENGTH = 32
+# Eigenvalues that lie this little within the unit circle lie on it.
+_ROUNDING = 1e-9
 
 
 class FixedPoints(eqx.Module):
-    """States with F(h, g) = h, at one gradient g, and other places where the state is slow.
+    """States with F(h, g) = h at one gradient g, and where else the state moves slowly.
 
-    The points that most starts came to rest at stand first.
+    The points at which most starts come to rest stand first.
     """
 
     gradient: float
     time: int
-    """The counters' value, for optimizers that count their steps."""
+    """The number of steps at which counters are held."""
     states: Float[np.ndarray, "points state"]
     residuals: Float[np.ndarray, " points"]
     """The sum of squares of F(h) - h."""
     eigenvalues: Complex[np.ndarray, "points state"]
-    """Those of dF/dh, the largest first."""
+    """Those of dF/dh, the largest first; not numbers where F has no derivative."""
     attracting: Bool[np.ndarray, " points"]
     """Whether all eigenvalues lie inside the unit circle."""
     num_starts: Int[np.ndarray, " points"]
-    """How many of the starts came to rest there."""
+    """How many of the starts come to rest there."""
     slow_points: Float[np.ndarray, "slow state"]
-    """Minimisers of |F(h) - h|^2 that are no fixed points."""
+    """Minimisers of |F(h) - h|^2 that are no fixed points, and slow compared with the starts."""
     slow_residuals: Float[np.ndarray, " slow"]
     num_wandering: int
-    """How many starts never came to rest but stayed where they were: a limit cycle, say."""
+    """How many starts neither come to rest nor run away: they end on a cycle, or are too slow."""
     num_growing: int
-    """How many starts ran away: a sum that grows for ever, say, or an instability."""
+    """How many starts run away, such as a sum of squares that grows for ever."""
 
     def draw(self, axes: Any) -> None:
-        """Draws the first two coordinates of all points: attracting ones filled, slow ones gray.
+        """Draws the first two coordinates: attractors filled, other fixed points not, slow gray.
 
         **Arguments:** `axes`, of matplotlib.
         """
         for states, style in (
-            (self.slow_points, {"color": "#999999", "marker": "."}),
-            (self.states[~self.attracting], {"facecolors": "none", "edgecolors": "#D55E00"}),
-            (self.states[self.attracting], {"color": "#D55E00"}),
+            (self.slow_points, {"color": "#999999", "label": "slow"}),
+            (
+                self.states[~self.attracting],
+                {"facecolors": "none", "edgecolors": "#0072B2", "label": "not attracting"},
+            ),
+            (self.states[self.attracting], {"color": "#0072B2", "label": "attracting"}),
         ):
-            padded = np.pad(states, ((0, 0), (0, max(0, 2 - states.shape[1]))))
-            axes.scatter(padded[:, 0], padded[:, 1], **style)
+            if len(states):
+                plane = np.pad(states, ((0, 0), (0, max(0, 2 - states.shape[1]))))
+                axes.scatter(plane[:, 0], plane[:, 1], **style)
+        axes.set_xlabel("first coordinate of the state")
+        axes.set_ylabel("second coordinate of the state")
 
 
 @in_double_precision
@@ -86,318 +99,166 @@ def find_fixed_points(
 ) -> FixedPoints:
     """Finds where the state comes to rest at a constant gradient.
 
-    Attractors are found by iterating the map from all starts, with Anderson acceleration, then
-    Newton's method at the distinct ones. Unstable fixed points, and slow points, are found by
-    minimising |F(h) - h|^2 (Sussillo and Barak 2013) with the Levenberg-Marquardt method from a
-    spread-out subset of the starts.
+    All starts are iterated until they are near an attractor. Attractors are found from a few of
+    them by Anderson acceleration, then Newton's method. Other fixed points, and slow points, are
+    found by minimising |F(h) - h|^2 from a spread-out subset of the starts (Sussillo and Barak,
+    *Opening the black box*, 2013), with the Levenberg-Marquardt method.
 
     **Arguments:**
 
     - `dynamics`: from `coordinate_dynamics`.
     - `gradient`: g.
-    - `starts`: where to start from. By default the initial state, states visited when random
-      gradients of many sizes are met, and random states around those.
-    - `time`: the number of steps to hold the counters at, for optimizers that count them.
+    - `starts`: by default the initial state, states visited when random gradients are met, and
+      random ones around those (`l2o.mechanisms.starts`).
+    - `time`: the number of steps at which to hold counters, for optimizers that depend on them.
     - `key`: of the default starts.
 
     **Returns:** the distinct points, their stability, and how many starts went where.
 
-    **Raises:** `ValueError` for an optimizer that depends on time, without `time`.
+    **Raises:** `ValueError` for an optimizer that depends on time, without `time`, and for starts
+    of another shape.
     """
     time = checked_time(dynamics, time)
     if starts is None:
         starts = default_starts(dynamics, jax.random.key(0) if key is None else key, time=time)
-    first = jnp.asarray(starts, jnp.float64)
-    if first.shape[1:] != dynamics.initial_state.shape:
+    first = np.asarray(starts, np.float64)
+    size = dynamics.initial_state.size
+    if first.ndim != 2 or first.shape[1] != size or not len(first):
         raise ValueError(
-            f"starts must have a row for each start and {dynamics.initial_state.size} columns, "
+            f"starts must have one row for each start, at least one, and {size} columns; "
             f"got shape {first.shape}."
         )
-    constants = (jnp.asarray(gradient, jnp.float64), jnp.asarray(time))
-    if first.shape[1] == 0:
-        return _stateless(gradient, time, first.shape[0])
-
-    ends, residuals, speeds = map(np.asarray, _settle(dynamics, first, *constants))
-    finite = np.all(np.isfinite(first), axis=1) & np.isfinite(speeds)
-    scale = _size_of(np.asarray(first)[finite])
-    settled = finite & _within(residuals, ends, _SETTLED)
-    searched = _spread_out(np.asarray(first)[finite], scale)
-    minima, slopes = (np.zeros((0, first.shape[1])), np.zeros(0))
-    if searched.size:
-        minima = np.asarray(_minimise(dynamics, jnp.asarray(searched), *constants))
-    found = _polish_all(
-        dynamics, np.concatenate([_distinct(ends[settled], scale), minima]), constants
-    )
-    points, errors = found
-    exact = _within(errors, points, TOLERANCE)
-    order = np.argsort(errors[exact], kind="stable")
-    states = _distinct(points[exact][order], scale)
-    states, errors, eigenvalues = _judge(dynamics, states, constants)
-    owners = _nearest(ends[settled], states, scale)
-    counts = np.bincount(owners[owners >= 0], minlength=len(states))
+    held = HeldMap(dynamics, jnp.asarray(gradient, jnp.float64), jnp.asarray(time))
+    search = _Search(held, first)
+    search.follow_starts()
+    slow_points, slow_residuals = search.minimise()
+    counts, num_wandering, num_growing = search.count()
     order = np.argsort(-counts, kind="stable")
-    slow, slow_errors = _slow_points(dynamics, minima, states, speeds[finite], scale, constants)
-    lost = jnp.asarray(ends[finite & ~settled])
-    growing = np.asarray(_runs_away(dynamics, lost, *constants)) if len(lost) else np.zeros(0, bool)
-    del slopes
     return FixedPoints(
         gradient=float(gradient),
         time=time,
-        states=states[order],
-        residuals=errors[order],
-        eigenvalues=eigenvalues[order],
-        attracting=np.all(np.abs(eigenvalues[order]) < 1 - 1e-9, axis=1),
+        states=search.points[order],
+        residuals=search.errors[order],
+        eigenvalues=search.eigenvalues[order],
+        attracting=search.attracting[order],
         num_starts=counts[order],
-        slow_points=slow,
-        slow_residuals=slow_errors,
-        num_wandering=int(np.sum(~growing)),
-        num_growing=int(np.sum(growing) + np.sum(~finite)),
+        slow_points=slow_points,
+        slow_residuals=slow_residuals,
+        num_wandering=num_wandering,
+        num_growing=num_growing,
     )
 
 
-def _stateless(gradient: float, time: int, num_starts: int) -> FixedPoints:
-    """The one fixed point of an optimizer without a state."""
-    return FixedPoints(
-        gradient=float(gradient),
-        time=time,
-        states=np.zeros((1, 0)),
-        residuals=np.zeros(1),
-        eigenvalues=np.zeros((1, 0), complex),
-        attracting=np.ones(1, bool),
-        num_starts=np.array([num_starts]),
-        slow_points=np.zeros((0, 0)),
-        slow_residuals=np.zeros(0),
-        num_wandering=0,
-        num_growing=0,
-    )
+class _Search:
+    """One search: a map, its starts, and the fixed points found so far."""
 
+    def __init__(self, held: HeldMap, starts: Float[np.ndarray, "starts state"]) -> None:
+        self.held, self.starts, self.states = held, starts, starts.copy()
+        self.size = typical_size(starts)
+        # The index of the attractor that each start has come near to.
+        self.homes = np.full(len(starts), -1)
+        self.points, self.errors = starts[:0], np.zeros(0)
+        self.eigenvalues = np.zeros(self.points.shape, complex)
 
-@in_double_precision
-def default_starts(
-    dynamics: Dynamics, key: PRNGKeyArray, *, time: int = 0
-) -> Float[Array, "starts state"]:
-    """The initial state, states visited when random gradients are met, and random ones around.
+    @property
+    def attracting(self) -> Bool[np.ndarray, " points"]:
+        return np.all(np.abs(self.eigenvalues) < 1 - _ROUNDING, axis=1)
 
-    **Arguments:** `dynamics`; `key`; `time`, at which counters are held.
-    """
-    return _draw_starts(dynamics, key, jnp.asarray(time))
+    def follow_starts(self) -> None:
+        """Iterates all starts, stretch by stretch, until each is near an attractor."""
+        for num_steps in _STRETCHES:
+            moving = self._at_large()
+            if not moving.size:
+                break
+            self.states[moving] = self.held.iterate(self.states[moving], num_steps)
+            moving = self._at_large()
+            self._add(self.held.accelerate(self._some_of(self.states[moving])))
+            attractors = np.flatnonzero(self.attracting)
+            near = nearest(self.states[moving], self.points[attractors], self.size, _NEAR)
+            self.homes[moving] = np.where(near < 0, -1, np.append(attractors, -1)[near])
+        # What stands still, though not at an attractor, is at a fixed point of its own.
+        moving = self._at_large()
+        still = are_zero(self.held.errors(self.states[moving]), self.states[moving], TOLERANCE)
+        self._add(self.states[moving[still]])
 
+    def minimise(self) -> tuple[Float[np.ndarray, "slow state"], Float[np.ndarray, " slow"]]:
+        """Minimises the error from some starts.
 
-@eqx.filter_jit
-def _draw_starts(
-    dynamics: Dynamics, key: PRNGKeyArray, time: Array
-) -> Float[Array, "starts state"]:
-    size_key, gradient_key, pick_key, noise_key = jax.random.split(key, 4)
-    sizes = 10 ** jax.random.uniform(size_key, (_NUM_SEQUENCES, 1), minval=-2.0, maxval=1.0)
-    gradients = sizes * jax.random.normal(gradient_key, (_NUM_SEQUENCES, _SEQUENCE_LENGTH))
-
-    def visit(gradients: Array) -> Array:
-        def step(state: Array, gradient: Array) -> tuple[Array, Array]:
-            following = dynamics.next_state(state, gradient, time)
-            return following, following
-
-        return jax.lax.scan(step, dynamics.initial_state, gradients)[1]
-
-    visited = jax.vmap(visit)(gradients)
-    typical = jnp.std(visited, axis=(0, 1))
-    # What no gradient changes, such as a hyperparameter kept in the state, is left as it is; in a
-    # state that gradients do not reach at all, everything is tried.
-    typical = jnp.where(jnp.any(typical > 0), typical, 1.0)
-    last = visited[:, -1]
-    picked = jax.random.choice(pick_key, last, (_NUM_RANDOM_STARTS,))
-    noise = jax.random.normal(noise_key, picked.shape) * typical
-    return jnp.concatenate([dynamics.initial_state[None], last, picked + noise])
-
-
-@eqx.filter_jit
-def _settle(
-    dynamics: Dynamics, starts: Array, gradient: Array, time: Array
-) -> tuple[Array, Array, Array]:
-    """Iterates from every start.
-
-    **Returns:** the states at the end, the sums of squares of F(h) - h there and at the starts.
-    """
-
-    def settle(start: Array) -> tuple[Array, Array, Array]:
-        def function(state: Array) -> Array:
-            return dynamics.next_state(state, gradient, time)
-
-        end = iterate_to_rest(
-            function,
-            start,
-            tolerance=_SETTLED,
-            plain_steps=_PLAIN_STEPS,
-            max_steps=_MAX_STEPS,
+        **Returns:** the slow points and their errors. Fixed points are added to those found.
+        """
+        speeds = self.held.errors(self.starts)
+        able = np.isfinite(speeds)
+        minima, steepness = self.held.minimise(
+            self.starts[able][spread_out(self.starts[able], _NUM_SEARCHES)]
         )
-        return end.state, end.residual, jnp.sum((function(start) - start) ** 2)
+        finite = are_finite(minima)
+        minima, steepness = minima[finite], steepness[finite]
+        index = distinct(minima, self.size, _SAME_MINIMISER * _NEAR)
+        minima, steepness = minima[index], steepness[index]
+        exact, polished = self._add(minima)
+        moved = np.linalg.norm(polished - minima, axis=1)
+        fixed = exact & (moved <= _SAME_MINIMISER * self.size)
+        errors = self.held.errors(minima)
+        slow = ~fixed & (steepness <= _FLAT) & (np.linalg.norm(minima, axis=1) <= _FAR * self.size)
+        if np.any(able):
+            slow &= errors <= _SLOW**2 * np.median(speeds[able])
+        order = np.argsort(errors[slow], kind="stable")
+        return minima[slow][order], errors[slow][order]
 
-    return jax.vmap(settle)(starts)
-
-
-@eqx.filter_jit
-def _minimise(dynamics: Dynamics, starts: Array, gradient: Array, time: Array) -> Array:
-    """Minimises |F(h) - h|^2 from every start."""
-
-    def displacement(state: Array, _: Any) -> Array:
-        return dynamics.next_state(state, gradient, time) - state
-
-    def minimise(start: Array) -> Array:
-        solver = optimistix.LevenbergMarquardt(rtol=1e-12, atol=1e-14)
-        solution = optimistix.least_squares(
-            displacement, solver, start, max_steps=_SEARCH_STEPS, throw=False
+    def count(self) -> tuple[Int[np.ndarray, " points"], int, int]:
+        """How many starts come to rest at each point, wander for ever, and run away."""
+        left = self._at_large()
+        states = self.states[left]
+        own = nearest(states, self.points, self.size)
+        own[~are_zero(self.held.errors(states), states, TOLERANCE)] = -1
+        attractors = np.flatnonzero(self.attracting)
+        closest = nearest(states, self.points[attractors], self.size, np.inf)
+        targets = np.append(attractors, -1)[closest]
+        aims = np.where(
+            targets[:, None] < 0, np.nan, np.append(self.points, states[:1], 0)[targets]
         )
-        return solution.value
+        early, late, early_distance, late_distance = self.held.watch(states, aims, _WATCHED_STEPS)
+        approaching = (targets >= 0) & (late_distance <= _APPROACH * early_distance)
+        growing = ~(late <= _FLIGHT * early)
+        self.homes[left] = np.where(own >= 0, own, np.where(approaching, targets, -1))
+        lost = self.homes[left] < 0
+        counts = np.bincount(self.homes[self.homes >= 0], minlength=len(self.points))
+        broken = int(np.sum(~are_finite(self.states)))
+        return counts, int(np.sum(lost & ~growing)), int(np.sum(lost & growing)) + broken
 
-    return jax.vmap(minimise)(starts)
+    def _at_large(self) -> Int[np.ndarray, " moving"]:
+        """The starts that are not near an attractor yet."""
+        return np.flatnonzero((self.homes < 0) & are_finite(self.states))
 
+    def _some_of(
+        self, states: Float[np.ndarray, "states state"]
+    ) -> Float[np.ndarray, "some state"]:
+        return states[spread_out(states, _NUM_ACCELERATED)]
 
-@eqx.filter_jit
-def _polish(dynamics: Dynamics, states: Array, gradient: Array, time: Array) -> tuple[Array, Array]:
-    """A few of Newton's steps, as long as they help."""
+    def _add(
+        self, states: Float[np.ndarray, "states state"]
+    ) -> tuple[Bool[np.ndarray, " states"], Float[np.ndarray, "states state"]]:
+        """Takes in the fixed points near some states.
 
-    def displacement(state: Array) -> Array:
-        return dynamics.next_state(state, gradient, time) - state
-
-    def polish(state: Array) -> tuple[Array, Array]:
-        def step(_: int, best: tuple[Array, Array]) -> tuple[Array, Array]:
-            state, error = best
-            jacobian = jax.jacfwd(displacement)(state)
-            move = jnp.linalg.lstsq(jacobian, displacement(state))[0]
-            new = state - move
-            new_error = jnp.sum(displacement(new) ** 2)
-            better = new_error < error
-            return jnp.where(better, new, state), jnp.where(better, new_error, error)
-
-        return jax.lax.fori_loop(0, 8, step, (state, jnp.sum(displacement(state) ** 2)))
-
-    return jax.vmap(polish)(states)
-
-
-def _polish_all(
-    dynamics: Dynamics, states: Float[np.ndarray, "points state"], constants: Any
-) -> tuple[Float[np.ndarray, "points state"], Float[np.ndarray, " points"]]:
-    """Newton's method at every state, in batches of sizes that have been compiled before."""
-    states = states[np.all(np.isfinite(states), axis=1)]
-    if not len(states):
-        return states, np.zeros(0)
-    polished = _polish(dynamics, jnp.asarray(_padded(states)), *constants)
-    return tuple(np.asarray(array)[: len(states)] for array in polished)  # type: ignore[return-value]
-
-
-def _padded(states: Float[np.ndarray, "points state"]) -> Float[np.ndarray, "more state"]:
-    """The states, the last of them repeated up to a power of two."""
-    size = 8
-    while size < len(states):
-        size *= 2
-    return np.concatenate([states, np.repeat(states[-1:], size - len(states), axis=0)])
+        **Returns:** for each state, whether Newton's method found a fixed point, and where it ended.
+        """
+        points, errors, jacobians = self.held.polish(states)
+        exact = are_finite(points)
+        exact[exact] = are_zero(errors[exact], points[exact], TOLERANCE)
+        self.points = np.concatenate([self.points, points[exact]])
+        self.errors = np.concatenate([self.errors, errors[exact]])
+        self.eigenvalues = np.concatenate([self.eigenvalues, _eigenvalues(jacobians[exact])])
+        index = distinct(self.points, self.size)
+        self.points, self.errors = self.points[index], self.errors[index]
+        self.eigenvalues = self.eigenvalues[index]
+        return exact, points
 
 
-@eqx.filter_jit
-def _jacobians(
-    dynamics: Dynamics, states: Array, gradient: Array, time: Array
-) -> tuple[Array, Array]:
-    def judge(state: Array) -> tuple[Array, Array]:
-        following = dynamics.next_state(state, gradient, time)
-        jacobian = jax.jacfwd(dynamics.next_state)(state, gradient, time)
-        return jnp.sum((following - state) ** 2), jacobian
-
-    return jax.vmap(judge)(states)
-
-
-def _judge(
-    dynamics: Dynamics, states: Float[np.ndarray, "points state"], constants: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Residuals and eigenvalues at the points."""
-    if not len(states):
-        return states, np.zeros(0), np.zeros(states.shape, complex)
-    errors, jacobians = _jacobians(dynamics, jnp.asarray(_padded(states)), *constants)
-    values = np.linalg.eigvals(np.asarray(jacobians)[: len(states)]).astype(complex)
-    order = np.argsort(-np.abs(values), axis=1, kind="stable")
-    return states, np.asarray(errors)[: len(states)], np.take_along_axis(values, order, axis=1)
-
-
-@eqx.filter_jit
-def _runs_away(dynamics: Dynamics, states: Array, gradient: Array, time: Array) -> Array:
-    """Whether states that do not come to rest move farther and farther off."""
-
-    def runs_away(start: Array) -> Array:
-        def step(state: Array, _: None) -> tuple[Array, Array]:
-            following = dynamics.next_state(state, gradient, time)
-            return following, jnp.sum((following - start) ** 2)
-
-        distances = jax.lax.scan(step, start, None, _WATCHED_STEPS)[1]
-        early, late = jnp.split(distances, 2)
-        return ~(jnp.max(late) <= 2.25 * jnp.max(early))
-
-    return jax.vmap(runs_away)(states)
-
-
-def _slow_points(
-    dynamics: Dynamics,
-    minima: Float[np.ndarray, "searches state"],
-    fixed: Float[np.ndarray, "points state"],
-    speeds: Float[np.ndarray, " starts"],
-    scale: float,
-    constants: Any,
-) -> tuple[Float[np.ndarray, "slow state"], Float[np.ndarray, " slow"]]:
-    """The minimisers that are no fixed points, slow for what the starts are, and not far out."""
-    near = np.all(np.isfinite(minima), axis=1) & (np.linalg.norm(minima, axis=1) <= _FAR * scale)
-    minima = minima[near]
-    minima = _distinct(minima[_nearest(minima, fixed, 100 * scale) < 0], 100 * scale)
-    minima, errors, _ = _judge(dynamics, minima, constants)
-    slow = (errors <= _SLOW**2 * np.median(speeds)) & ~_within(errors, minima, TOLERANCE)
-    order = np.argsort(errors[slow], kind="stable")
-    return minima[slow][order], errors[slow][order]
-
-
-def _within(
-    errors: Float[np.ndarray, " points"],
-    states: Float[np.ndarray, "points state"],
-    tolerance: float,
-) -> Bool[np.ndarray, " points"]:
-    """Whether sums of squares pass for zero: relative to the state's where it is large."""
-    return errors <= tolerance * np.maximum(1.0, np.sum(states**2, axis=1))
-
-
-def _size_of(states: Float[np.ndarray, "starts state"]) -> float:
-    """The typical size of states, for telling whether two of them are the same."""
-    return float(np.sqrt(np.median(np.sum(states**2, axis=1)))) if len(states) else 1.0
-
-
-def _distinct(
-    states: Float[np.ndarray, "points state"], scale: float
-) -> Float[np.ndarray, "distinct state"]:
-    """The states without those that repeat an earlier one."""
-    kept = np.zeros((0, states.shape[1]))
-    for state in states:
-        if _nearest(state[None], kept, scale)[0] < 0:
-            kept = np.concatenate([kept, state[None]])
-    return kept
-
-
-def _nearest(
-    states: Float[np.ndarray, "states state"],
-    points: Float[np.ndarray, "points state"],
-    scale: float,
-) -> Int[np.ndarray, " states"]:
-    """For each state, the index of the point that it is the same as; -1 for none."""
-    if not len(points):
-        return np.full(len(states), -1)
-    distances = np.linalg.norm(states[:, None] - points[None], axis=2)
-    nearest = np.argmin(distances, axis=1)
-    size = np.maximum(scale, np.linalg.norm(points[nearest], axis=1))
-    return np.where(np.min(distances, axis=1) <= _SAME * size, nearest, -1)
-
-
-def _spread_out(
-    states: Float[np.ndarray, "starts state"], scale: float
-) -> Float[np.ndarray, "chosen state"]:
-    """Some of the states, each the farthest from those chosen before it; the first one included."""
-    if not len(states):
-        return states
-    chosen = [0]
-    distances = np.linalg.norm(states - states[0], axis=1)
-    while len(chosen) < _SEARCHES and np.max(distances) > _SAME * scale:
-        chosen.append(int(np.argmax(distances)))
-        distances = np.minimum(distances, np.linalg.norm(states - states[chosen[-1]], axis=1))
-    return _padded(states[chosen])
+def _eigenvalues(
+    matrices: Float[np.ndarray, "matrices state state"],
+) -> Complex[np.ndarray, "matrices state"]:
+    """The eigenvalues of each matrix, the largest first; not numbers for one that is not finite."""
+    values = np.full(matrices.shape[:2], np.nan, complex)
+    finite = np.all(np.isfinite(matrices), axis=(1, 2))
+    values[finite] = np.linalg.eigvals(matrices[finite])
+    return np.take_along_axis(values, np.argsort(-np.abs(values), axis=1, kind="stable"), axis=1)

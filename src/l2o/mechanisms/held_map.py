@@ -1,0 +1,179 @@
+"""The state's map at a constant gradient, iterated, minimised and differentiated in batches."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix
+from jaxtyping import Array, Float
+
+from l2o.mechanisms.anderson import iterate_to_rest
+from l2o.mechanisms.dynamics import Dynamics
+
+_SETTLED = 1e-18
+_ACCELERATED_STEPS = 500
+_NEWTON_STEPS = 12
+_MINIMISER_STEPS = 256
+# Batches are padded up to powers of two from this one, so that few sizes are compiled.
+_SMALLEST_BATCH = 16
+
+State = Float[Array, " state"]
+States = Float[np.ndarray, "states state"]
+Numbers = Float[np.ndarray, " states"]
+
+
+class HeldMap(eqx.Module):
+    """F(h) = F(h, g) at one gradient g, with counters held at one time.
+
+    Methods take and give states as rows of NumPy arrays; *errors* are sums of squares of F(h) - h.
+    """
+
+    dynamics: Dynamics
+    gradient: Float[Array, ""]
+    time: Array
+
+    def __call__(self, state: State) -> State:
+        """F(h) of a single state."""
+        return self.dynamics.next_state(state, self.gradient, self.time)
+
+    def error(self, state: State) -> Float[Array, ""]:
+        """The sum of squares of F(h) - h of a single state."""
+        return jnp.sum((self(state) - state) ** 2)
+
+    def errors(self, states: States) -> Numbers:
+        """The errors of states."""
+        return _batched(_errors, self, states)[0]
+
+    def iterate(self, states: States, num_steps: int) -> States:
+        """The states after some steps."""
+        return _batched(_iterate, self, states, jnp.asarray(num_steps))[0]
+
+    def accelerate(self, states: States) -> States:
+        """Where accelerated iteration carries the states."""
+        return _batched(_accelerate, self, states)[0]
+
+    def minimise(self, states: States) -> tuple[States, Numbers]:
+        """Minimisers of the error, by the Levenberg-Marquardt method.
+
+        **Returns:** the minimisers, and how steep the root of the error is there.
+        """
+        return _batched(_minimise, self, states)
+
+    def polish(
+        self, states: States
+    ) -> tuple[States, Numbers, Float[np.ndarray, "states state state"]]:
+        """Newton's method from the states.
+
+        **Returns:** the best states met, their errors, and the Jacobians dF/dh there.
+        """
+        return _batched(_polish, self, states)
+
+    def watch(
+        self, states: States, targets: States, num_steps: int
+    ) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+        """How far the states move from where they are and from one target each.
+
+        **Returns:** the largest distance from the start within the first `num_steps`, and in the
+        same number after those; the same two for the distance from the target.
+        """
+        return _batched(_watch, self, states, jnp.asarray(num_steps), also=targets)
+
+
+def newton(function: Callable[[State], State], state: State) -> State:
+    """Newton's method for F(h) = h: the best state met.
+
+    **Arguments:** `function`, F; `state`, near a fixed point.
+    """
+    solver = optimistix.BestSoFarRootFinder(optimistix.Newton(rtol=1e-14, atol=1e-15))
+    best = optimistix.root_find(
+        lambda state, _: function(state) - state,
+        solver,
+        state,
+        max_steps=_NEWTON_STEPS,
+        throw=False,
+    ).value
+    # Where the derivative is singular, nothing is finite.
+    return jnp.where(jnp.all(jnp.isfinite(best)), best, state)
+
+
+def _batched(
+    function: Any, held: HeldMap, states: States, *rest: Any, also: States | None = None
+) -> Any:
+    """Calls a compiled function on a batch, padded with its last row."""
+    count = len(states)
+    size = max(_SMALLEST_BATCH, 1 << max(0, count - 1).bit_length())
+    rows = np.minimum(np.arange(size), max(0, count - 1))
+
+    def padded(states: States) -> Array:
+        return jnp.asarray(states[rows] if count else np.zeros((size, states.shape[1])))
+
+    more = () if also is None else (padded(also),)
+    return tuple(np.asarray(r)[:count] for r in function(held, padded(states), *more, *rest))
+
+
+@eqx.filter_jit
+def _errors(held: HeldMap, states: Array) -> tuple[Array]:
+    return (jax.vmap(held.error)(states),)
+
+
+@eqx.filter_jit
+def _iterate(held: HeldMap, states: Array, num_steps: Array) -> tuple[Array]:
+    return (jax.lax.fori_loop(0, num_steps, lambda _, states: jax.vmap(held)(states), states),)
+
+
+@eqx.filter_jit
+def _accelerate(held: HeldMap, states: Array) -> tuple[Array]:
+    def accelerate(state: State) -> State:
+        return iterate_to_rest(held, state, tolerance=_SETTLED, max_steps=_ACCELERATED_STEPS).state
+
+    return (jax.vmap(accelerate)(states),)
+
+
+@eqx.filter_jit
+def _minimise(held: HeldMap, states: Array) -> tuple[Array, Array]:
+    def displacement(state: State, _: Any = None) -> State:
+        return held(state) - state
+
+    def minimise(state: State) -> tuple[Array, Array]:
+        # Newton's method sharpens those that are fixed points.
+        solver = optimistix.LevenbergMarquardt(rtol=1e-5, atol=1e-7)
+        found = optimistix.least_squares(
+            displacement, solver, state, max_steps=_MINIMISER_STEPS, throw=False
+        ).value
+        residual, pull = jax.vjp(displacement, found)
+        length = jnp.linalg.norm(residual)
+        steepness = jnp.linalg.norm(pull(residual)[0]) / jnp.where(length > 0, length, 1.0)
+        return found, steepness
+
+    return jax.vmap(minimise)(states)
+
+
+@eqx.filter_jit
+def _polish(held: HeldMap, states: Array) -> tuple[Array, Array, Array]:
+    def polish(state: State) -> tuple[Array, Array, Array]:
+        best = newton(held, state)
+        return best, held.error(best), jax.jacfwd(held)(best)
+
+    return jax.vmap(polish)(states)
+
+
+@eqx.filter_jit
+def _watch(
+    held: HeldMap, states: Array, targets: Array, num_steps: Array
+) -> tuple[Array, Array, Array, Array]:
+    def watch(start: State, target: State) -> tuple[Array, Array, Array, Array]:
+        def step(_: Any, carry: Any) -> Any:
+            state, from_start, from_target = carry
+            state = held(state)
+            from_start = jnp.maximum(from_start, jnp.linalg.norm(state - start))
+            return state, from_start, jnp.maximum(from_target, jnp.linalg.norm(state - target))
+
+        zero = jnp.zeros(())
+        middle = jax.lax.fori_loop(0, num_steps, step, (start, zero, zero))
+        last = jax.lax.fori_loop(0, num_steps, step, (middle[0], zero, zero))
+        return middle[1], last[1], middle[2], last[2]
+
+    return jax.vmap(watch)(states, targets)
