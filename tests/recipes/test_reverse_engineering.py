@@ -108,6 +108,8 @@ def test_results_are_complete_and_valid(finished):
     assert [each["name"] for each in study["presence"]] == list(MECHANISMS)
     assert all(each["of"] == 2 for each in study["presence"])
     assert study["published"]["tuned_learning_rate"] == 3.765
+    scores = [each["name"] for each in study["distillation"]["scores"]]
+    assert scores[:2] == ["the learned optimizer", "all mechanisms"]
     figures = sorted(path.name for path in (out / "figures").iterdir())
     assert [name[:8] for name in figures] == [f"figure-{number}" for number in range(1, 6)]
     text = page.read_text()

@@ -112,6 +112,7 @@ def _cost(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "tuning": total(study["baselines"]),
             "comparison": total([study["performance"]]),
             "analyses": total(study["mechanisms"]),
+            "distillation": total([study["distillation"]]),
         }
         for study in done
     }

@@ -70,6 +70,7 @@ def write_page(results: dict[str, Any], images: "Mapping[str, Markup]", path: Pa
     page = environment.get_template("page.html.jinja").render(
         results=results,
         columns=columns,
+        sentences=sentences,
         images=images,
         verdicts=[(column["title"], sentences.performance_sentences(column)) for column in columns],
         figures=[

@@ -79,6 +79,17 @@ def adaptation_sentence(column: Column) -> str:
     )
 
 
+def distillation_sentence(column: Column) -> str:
+    """How well a closed-form optimizer stands for a learned one."""
+    distilled = column["distillation"]
+    share = distilled["variance_explained"]
+    explained = "an unknown share" if share is None else f"{100 * share:.1f} %"
+    return (
+        f"A closed-form optimizer fitted to the updates of seed {distilled['seed']} explains "
+        f"{explained} of the variance of updates on held-out problems."
+    )
+
+
 def _count(column: Column, mechanism: str) -> str:
     entry = next(each for each in column["presence"] if each["name"] == mechanism)
     return f"{len(entry['seeds'])} of {entry['of']} optimizers"

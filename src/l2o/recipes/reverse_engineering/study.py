@@ -51,6 +51,8 @@ class StudyRunner:
         mechanisms = [
             self._part(f"mechanisms-{seed}", self._analyse, seed) for seed in study.meta_seeds
         ]
+        shown_seed = _middle_seed(performance)
+        distillation = self._part(f"distillation-{shown_seed}", self._distill, shown_seed)
         return {
             "name": study.name,
             "title": study.recipe.task.title,
@@ -61,7 +63,8 @@ class StudyRunner:
             "performance": performance,
             "mechanisms": mechanisms,
             "presence": presence(mechanisms),
-            "shown_seed": _middle_seed(performance),
+            "shown_seed": shown_seed,
+            "distillation": distillation,
             "published": None if study.published is None else study.published.as_dict(),
         }
 
@@ -166,9 +169,18 @@ class StudyRunner:
         from l2o.recipes.reverse_engineering.analysis import analyse
 
         self.on_progress(ComparisonProgress(f"{self.study.name}: analysing seed {seed}", 0, None))
-        # Neither the tasks of the comparison nor those of tuning.
         key = jax.random.fold_in(evaluation_key(self.study.recipe), seed)
         return {"seed": seed, **analyse(self._optimizer(seed), self.study, key)}
+
+    def _distill(self, seed: int) -> dict[str, Any]:
+        """Makes a closed-form optimizer out of one."""
+        import jax
+
+        from l2o.recipes.reverse_engineering.distillation import distill_and_judge
+
+        self.on_progress(ComparisonProgress(f"{self.study.name}: distilling seed {seed}", 0, None))
+        key = jax.random.fold_in(evaluation_key(self.study.recipe), seed)
+        return {"seed": seed, **distill_and_judge(self._optimizer(seed), self.study, key)}
 
 
 def learned_name(seed: int) -> str:

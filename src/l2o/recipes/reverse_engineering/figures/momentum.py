@@ -34,8 +34,8 @@ def momentum(columns: Sequence[Column]) -> Figure:
     note(
         figure,
         f"{shown_note(columns)}\nTop and middle: five states on the line along which states lie in "
-        "the second half of runs. Bottom: eigenvalues at the fixed point (small), and the momentum "
-        "nearest to the whole response, for every meta-seed (large).",
+        "the second half of runs.\nBottom: eigenvalues at the fixed point (small), and the "
+        "momentum nearest to the whole response, for every meta-seed (large).",
     )
     return figure
 

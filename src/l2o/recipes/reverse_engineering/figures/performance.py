@@ -107,6 +107,8 @@ def _draw_losses(axes: Axes, column: Column) -> None:
             colour = _BASELINES.get(name, VERMILION)
             paper_points(axes, [[step, 10**log] for step, log in points], colour)
     axes.set_yscale("log", nonpositive="clip")
-    axes.set_ylim(bottom=max(_LOWEST_LOSS, 0.5 * smallest))
+    # Runs that diverge must not squeeze the others into a line.
+    start = column["performance"]["optimizers"][0]["mean_loss"][0]
+    axes.set_ylim(max(_LOWEST_LOSS, 0.5 * smallest), 3 * start)
     axes.set_xlabel("iteration")
     axes.set_ylabel("training loss")
