@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from l2o.recipes import RECIPES, REPRODUCTIONS, AnyOptimizer, AnyTask, Recipe, RunFolder
 
 if TYPE_CHECKING:
     from l2o.evaluation import Tuned
     from l2o.optimizers import SearchRange
-    from l2o.report import Comparison
+    from l2o.report import Comparison, Subject
 
 
 def print_comparison(comparison: "Comparison") -> None:
@@ -66,6 +67,18 @@ def print_tuned(tuned: "Tuned", recipe: Recipe) -> None:
         f"configurations, {tuned.num_diverged} of which diverged.",
         markup=False,
     )
+
+
+def print_findings(subjects: "dict[str, Subject]") -> None:
+    """What was found about each optimizer, a line for each mechanism."""
+    console = Console(highlight=False)
+    for name, subject in subjects.items():
+        table = _table(name, "mechanism", "what was found")
+        for mechanism, sentence in subject.explanation.findings.items():
+            table.add_row(mechanism, Text(sentence))
+        console.print(table)
+        for condition in subject.explanation.conditions:
+            console.print(condition, markup=False)
 
 
 def print_lists() -> None:

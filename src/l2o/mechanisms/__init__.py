@@ -14,6 +14,13 @@ from l2o.mechanisms.dynamics import (
     coordinate_dynamics as coordinate_dynamics,
     dynamics_among_others as dynamics_among_others,
 )
+from l2o.mechanisms.explain import explain as explain
+from l2o.mechanisms.explanation import (
+    Explanation as Explanation,
+    Inapplicable as Inapplicable,
+    LinearResponse as LinearResponse,
+    StateSpace as StateSpace,
+)
 from l2o.mechanisms.fixed_points import (
     FixedPoints as FixedPoints,
     find_fixed_points as find_fixed_points,

@@ -13,6 +13,7 @@ from l2o.recipes.evaluation_settings import (
     EvaluationSettings as EvaluationSettings,
     find_hand_designed as find_hand_designed,
 )
+from l2o.recipes.explanations import explain_all as explain_all, read_settings as read_settings
 from l2o.recipes.named import RECIPES as RECIPES, find_recipe as find_recipe
 from l2o.recipes.optimizer_settings import AnyOptimizer as AnyOptimizer
 from l2o.recipes.recipe import Recipe as Recipe
