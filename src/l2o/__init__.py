@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         deploy as deploy,
         evaluation as evaluation,
         inner_loop as inner_loop,
+        mechanisms as mechanisms,
         metatraining as metatraining,
         objectives as objectives,
         optimizers as optimizers,

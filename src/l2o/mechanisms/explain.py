@@ -18,7 +18,7 @@ from l2o.mechanisms.momentum import momentum_modes
 from l2o.mechanisms.precision import in_double_precision
 from l2o.mechanisms.schedule import autonomous_schedule
 from l2o.mechanisms.state_space import GradientRecord, principal_components, visited_states
-from l2o.mechanisms.update_function import update_function
+from l2o.mechanisms.update_function import UpdateFunction, update_function
 from l2o.optimizers import LearnedOptimizer
 from l2o.tasks.checks import check_at_least
 
@@ -33,6 +33,8 @@ SINGULAR_RATIO = 1e3
 _CLOSE = 1e-10
 _STEPS_WITHOUT_REST = 100
 _SHOWN_COORDINATES = 48
+_SHOWN_GRADIENTS = 401
+_SHOWN_HALF_HEIGHTS = 8
 
 
 class _OperatingPoint(NamedTuple):
@@ -96,9 +98,9 @@ def explain(
         fixed_points=point.fixed_points,
         momentum=_linear_response(dynamics, point, held),
         # What holds at the initial state, as in the paper, unless that is singular.
-        update_function=update_function(dynamics, state, time=held)
+        update_function=_update_function(dynamics, state, held)
         if singular
-        else update_function(dynamics),
+        else _update_function(dynamics, np.asarray(dynamics.initial_state), 0),
         schedule=autonomous_schedule(dynamics, num_steps, gradient=point.gradient),
         adaptation=adaptation,
         state_space=_state_space(dynamics, point, adaptation, record),
@@ -156,6 +158,15 @@ def _secants(
     close = _CLOSE * reference
     at_zero = dynamics.update(state, close, time) - dynamics.update(state, -close, time)
     return at_zero / (2 * close), dynamics.update(referred_state, reference, time) / reference
+
+
+def _update_function(
+    dynamics: Dynamics, state: Float[np.ndarray, " state"], time: int
+) -> UpdateFunction:
+    """The update function where it bends, if it does."""
+    saturation = update_function(dynamics, state, time=time).saturation
+    end = _SHOWN_HALF_HEIGHTS * saturation.half_height if saturation.saturates else 1.0
+    return update_function(dynamics, state, np.linspace(-end, end, _SHOWN_GRADIENTS), time=time)
 
 
 def _conditions(dynamics: Dynamics, point: _OperatingPoint, time: int) -> tuple[str, ...]:

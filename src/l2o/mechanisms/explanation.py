@@ -258,7 +258,7 @@ class Explanation:
         if not curve.present:
             return (
                 f"No adaptation: whatever constant gradient was met{when}, its learning rate is "
-                f"{rates[0]:.4g}."
+                f"{rates[0] + 0.0:.4g}."
             )
         small, large = int(np.argmin(sizes)), int(np.argmax(sizes))
         return (
