@@ -1,0 +1,271 @@
+"""An optimizer as a dynamical system: what it does to one parameter.
+
+Seen from a single parameter x, an optimizer with the state h that meets the gradient g is
+
+    h' = F(h, g),    x' = x + u(h, g).
+
+Every analysis in this room looks at F and u, in double precision, and so works for any optimizer
+with a state, learned or hand-designed (Maheswaranathan et al. 2021, section 4). Floating-point
+leaves of the optimizer's state make up h, laid out as one vector. Integer leaves are counters of
+steps: they follow from the time and are no part of h.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int, PyTree
+
+from l2o.mechanisms.precision import in_double_precision, to_double
+from l2o.optimizers import LearnedOptimizer, OptState, flatten, unflatten
+
+_PROBED_TIMES = (1, 10, 1000)
+_PROBES = 4
+
+
+class StateLens(eqx.Module):
+    """Which part of an optimizer's state makes up h."""
+
+    @abc.abstractmethod
+    def read(self, opt_state: OptState) -> list[Array]:
+        """The arrays that h is made of."""
+
+    @abc.abstractmethod
+    def write(self, opt_state: OptState, parts: list[Array]) -> OptState:
+        """The state with other values for these arrays."""
+
+
+class WholeState(StateLens):
+    """All floating-point leaves, for an optimizer of a single parameter."""
+
+    def read(self, opt_state: OptState) -> list[Array]:
+        """The leaves."""
+        return jax.tree.leaves(eqx.filter(opt_state, eqx.is_inexact_array))
+
+    def write(self, opt_state: OptState, parts: list[Array]) -> OptState:
+        """Puts the leaves back."""
+        floats, rest = eqx.partition(opt_state, eqx.is_inexact_array)
+        return eqx.combine(jax.tree.unflatten(jax.tree.structure(floats), parts), rest)
+
+
+class OwnPart(StateLens):
+    """One coordinate's column of the leaves that have one for each coordinate.
+
+    The rest of the state, such as what an optimizer keeps for whole tensors, is held.
+
+    **Arguments:** `where`, picks the leaves, whose last axis counts coordinates; `index`, of the
+    coordinate.
+    """
+
+    where: Callable[[OptState], Sequence[Array]] = eqx.field(static=True)
+    index: int = eqx.field(static=True)
+
+    def read(self, opt_state: OptState) -> list[Array]:
+        """The coordinate's columns."""
+        return [leaf[..., self.index] for leaf in self.where(opt_state)]
+
+    def write(self, opt_state: OptState, parts: list[Array]) -> OptState:
+        """Puts the columns back."""
+        leaves = [
+            leaf.at[..., self.index].set(part)
+            for leaf, part in zip(self.where(opt_state), parts, strict=True)
+        ]
+        return eqx.tree_at(self.where, opt_state, leaves)
+
+
+class Dynamics(eqx.Module):
+    """One parameter's view of an optimizer; made by `coordinate_dynamics`.
+
+    It is to be called in double precision (`l2o.mechanisms.double_precision`).
+    """
+
+    optimizer: LearnedOptimizer
+    params: PyTree
+    grads: PyTree
+    """Of all parameters; those of other parameters than this one are held."""
+    opt_state: OptState
+    """Of all parameters; what the lens does not pick is held."""
+    increments: PyTree
+    """By how much each counter grows in a step; `None` for leaves that are no counters."""
+    lens: StateLens
+    index: int = eqx.field(static=True)
+    """Which of all parameters this one is."""
+    depends_on_time: bool = eqx.field(static=True)
+    """Whether counters change what the optimizer does, as bias corrections and schedules do."""
+
+    @property
+    def initial_state(self) -> Float[Array, " state"]:
+        """The state h before the first step."""
+        return _as_vector(self.lens.read(self.opt_state))
+
+    def __call__(
+        self,
+        state: Float[Array, " state"],
+        gradient: Float[Array, ""],
+        time: Int[Array, ""] | int = 0,
+    ) -> tuple[Float[Array, ""], Float[Array, " state"]]:
+        """One step.
+
+        **Arguments:** `state`, h; `gradient`, g; `time`, the number of steps that came before.
+
+        **Returns:** u(h, g) and F(h, g).
+        """
+        grads = unflatten(flatten(self.grads).at[self.index].set(gradient), self.grads)
+        counted = jax.tree.map(
+            lambda leaf, increment: leaf if increment is None else leaf + increment * time,
+            self.opt_state,
+            self.increments,
+        )
+        _, unravel = ravel_pytree(self.lens.read(counted))
+        before = self.lens.write(counted, unravel(state))
+        updates, after = self.optimizer.update(grads, before, self.params)
+        return flatten(updates)[self.index], _as_vector(self.lens.read(after))
+
+    def update(
+        self,
+        state: Float[Array, " state"],
+        gradient: Float[Array, ""],
+        time: Int[Array, ""] | int = 0,
+    ) -> Float[Array, ""]:
+        """u(h, g): what is added to the parameter."""
+        return self(state, gradient, time)[0]
+
+    def next_state(
+        self,
+        state: Float[Array, " state"],
+        gradient: Float[Array, ""],
+        time: Int[Array, ""] | int = 0,
+    ) -> Float[Array, " state"]:
+        """F(h, g)."""
+        return self(state, gradient, time)[1]
+
+    def effective_learning_rate(
+        self,
+        state: Float[Array, " state"],
+        gradient: Float[Array, ""],
+        time: Int[Array, ""] | int = 0,
+    ) -> Float[Array, ""]:
+        """Minus the slope of the update function, -du/dg; not a number where it has none."""
+        return -jax.grad(self.update, argnums=1)(state, gradient, time)
+
+    def run(
+        self, gradients: Float[Array, " steps"], start: Float[Array, " state"] | None = None
+    ) -> tuple[Float[Array, " steps"], Float[Array, "steps state"]]:
+        """Feeds a sequence of gradients, with counters running from 0.
+
+        **Arguments:** `gradients`, one a step; `start`, h before the first one, by default the
+        initial state.
+
+        **Returns:** the updates, and the state *before* each of them.
+        """
+
+        def step(state: Any, inputs: Any) -> Any:
+            gradient, time = inputs
+            update, new = self(state, gradient, time)
+            return new, (update, state)
+
+        start = self.initial_state if start is None else start
+        return jax.lax.scan(step, start, (gradients, jnp.arange(gradients.shape[0])))[1]
+
+
+def _as_vector(parts: list[Array]) -> Float[Array, " state"]:
+    """All parts in one vector; an optimizer without a state has an empty one."""
+    return ravel_pytree(parts)[0].astype(jnp.float64)
+
+
+@in_double_precision
+def coordinate_dynamics(optimizer: LearnedOptimizer) -> Dynamics:
+    """The dynamics of an optimizer that has a single parameter, at zero, to optimize.
+
+    For an optimizer that treats parameters alone, those are the dynamics of every parameter.
+
+    **Arguments:** `optimizer`, a learned one or a hand-designed one through `l2o.from_optax`.
+
+    **Raises:** `ValueError` if the optimizer's state has integers that do not count steps.
+    """
+    optimizer = to_double(optimizer)
+    params = jnp.zeros(1)
+    opt_state = optimizer.init(params)
+    return _with_counters(optimizer, params, opt_state, params, WholeState(), 0)
+
+
+@in_double_precision
+def dynamics_among_others(
+    optimizer: LearnedOptimizer,
+    params: PyTree,
+    opt_state: OptState,
+    grads: PyTree,
+    *,
+    where: Callable[[OptState], Sequence[Array]],
+    index: int,
+) -> Dynamics:
+    """The dynamics of one parameter among many, with all that the others do held fixed.
+
+    For optimizers in which parameters meet, such as hierarchical ones.
+
+    **Arguments:** `optimizer`; `params`, `opt_state` and `grads`, of all parameters, at the moment
+    to look at; `where`, picks the leaves of the state whose last axis counts coordinates; `index`,
+    of the parameter in the flattened parameters.
+
+    **Raises:** `ValueError` if the optimizer's state has integers that do not count steps.
+    """
+    optimizer, params, opt_state, grads = to_double((optimizer, params, opt_state, grads))
+    lens = OwnPart(where, index)
+    return _with_counters(optimizer, params, opt_state, grads, lens, index)
+
+
+def _with_counters(
+    optimizer: LearnedOptimizer,
+    params: PyTree,
+    opt_state: OptState,
+    grads: PyTree,
+    lens: StateLens,
+    index: int,
+) -> Dynamics:
+    """Finds out what counts steps, and whether it matters."""
+    update = eqx.filter_jit(lambda state: optimizer.update(grads, state, params)[1])
+    first = update(opt_state)
+    second = update(first)
+    growth = [_growth(*pair) for pair in ((opt_state, first), (first, second))]
+    if not eqx.tree_equal(*growth) or any(leaf not in (0, 1) for leaf in jax.tree.leaves(growth)):
+        raise ValueError(
+            "The optimizer's state holds integers that do not count steps, so it cannot be seen as "
+            "a dynamical system of its floating-point state."
+        )
+    dynamics = Dynamics(optimizer, params, grads, opt_state, growth[0], lens, index, True)
+    return dataclasses.replace(dynamics, depends_on_time=_time_matters(dynamics))
+
+
+def _growth(before: OptState, after: OptState) -> PyTree:
+    """By how much each integer leaf grew; `None` in place of other leaves."""
+
+    def grown(old: Any, new: Any) -> Any:
+        is_counter = eqx.is_array(old) and jnp.issubdtype(old.dtype, jnp.integer)
+        return np.asarray(new - old) if is_counter else None
+
+    return jax.tree.map(grown, before, after)
+
+
+def _time_matters(dynamics: Dynamics) -> bool:
+    """Whether a step comes out differently at another time, for the same state and gradient."""
+    start = dynamics.initial_state
+    state_key, gradient_key = jax.random.split(jax.random.key(0))
+    states = start + jnp.abs(jax.random.normal(state_key, (_PROBES, *start.shape)))
+    gradients = jax.random.normal(gradient_key, (_PROBES,))
+
+    @eqx.filter_jit
+    def step(states: Array, gradients: Array, time: Array) -> tuple[Array, Array]:
+        return jax.vmap(dynamics, in_axes=(0, 0, None))(states, gradients, time)
+
+    at_start = step(states, gradients, jnp.asarray(0))
+    return any(
+        not np.array_equal(a, b, equal_nan=True)
+        for time in _PROBED_TIMES
+        for a, b in zip(at_start, step(states, gradients, jnp.asarray(time)), strict=True)
+    )
