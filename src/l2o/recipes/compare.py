@@ -76,6 +76,7 @@ def _tune(
         objective=recipe.training.build_objective(),
         num_configurations=settings.num_configurations,
         num_tasks=settings.tuning_tasks,
+        configurations_at_once=settings.configurations_at_once,
         on_progress=report,
     )
 

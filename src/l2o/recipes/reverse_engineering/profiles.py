@@ -70,8 +70,8 @@ _EVALUATION = EvaluationSettings(
     num_tasks=128,
     num_steps=200,
 )
-_FEW_TASKS = replace(_EVALUATION, tuning_tasks=4)
-_QUICK_EVALUATION = replace(_EVALUATION, num_configurations=64, tuning_tasks=8, num_tasks=32)
+# All of 1,024 points are in every loss: more at once would not fit into a processor's cache.
+_FULL_BATCH_EVALUATION = replace(_EVALUATION, tuning_tasks=4, configurations_at_once=8)
 
 # The settings that come with the paper's published optimizer for quadratics.
 _PUBLISHED_TRAINING = TrainingSettings(
@@ -101,7 +101,7 @@ def _named(name: str, recipe: str, evaluation: EvaluationSettings) -> Recipe:
 
 _QUADRATIC = _named("linear-regression", "quadratic-gru", _EVALUATION)
 _ROSENBROCK = _named("rosenbrock", "rosenbrock-gru", _EVALUATION)
-_MOONS = _named("two-moons", "moons-gru", _FEW_TASKS)
+_MOONS = _named("two-moons", "moons-gru", _FULL_BATCH_EVALUATION)
 
 
 def _shortened(recipe: Recipe, meta_steps: int, num_tasks: int) -> Recipe:
@@ -110,7 +110,7 @@ def _shortened(recipe: Recipe, meta_steps: int, num_tasks: int) -> Recipe:
         recipe,
         optimizer=replace(recipe.optimizer, hidden_size=16),
         training=replace(recipe.training, meta_steps=meta_steps, num_tasks=num_tasks),
-        evaluation=replace(_QUICK_EVALUATION, tuning_tasks=min(8, recipe.evaluation.tuning_tasks)),
+        evaluation=replace(recipe.evaluation, num_configurations=64, tuning_tasks=4, num_tasks=32),
     )
 
 
