@@ -171,6 +171,39 @@ def test_evaluating(run, tmp_path, capsys):
     assert "optimizer.hidden_size" in shown
 
 
+def test_tuned_baselines_are_kept(run, capsys):
+    def evaluate(*more):
+        """What was tuned, what was said and the numbers."""
+        baselines = ["--baselines", "sgd", "momentum"]
+        assert main(["eval", str(run), "--seed", "4", *baselines, *more]) == 0
+        captured = capsys.readouterr()
+        tuned = [name for name in ("sgd", "momentum") if f"tuning {name}" in captured.err]
+        numbers = json.loads((run / "evaluation.json").read_text())
+        return tuned, captured.out, numbers
+
+    tuned, out, first = evaluate()
+    assert tuned == ["sgd", "momentum"]
+    assert "Reused" not in out
+    tuned, out, second = evaluate()
+    assert tuned == []
+    assert "Reused" in out
+    assert "the hyperparameters of sgd, momentum." in out
+    assert second == first
+    # How many tasks the comparison is made on does not matter for tuning.
+    assert evaluate("--tasks", "4")[0] == []
+    # A damaged file, and one of other content.
+    kept = run / "tuned" / "sgd.json"
+    kept.write_bytes(kept.read_bytes()[:-40])
+    assert evaluate()[0] == ["sgd"]
+    kept.write_text('{"conditions": []}')
+    tuned, out, third = evaluate()
+    assert tuned == ["sgd"]
+    assert "the hyperparameters of momentum." in out
+    assert third == first
+    for flag in ("--steps", "--seed"):
+        assert evaluate(flag, "5")[0] == ["sgd", "momentum"]
+
+
 def test_images_have_test_metrics(tmp_path):
     path = tmp_path / "images.json"
     recipe = replace(RECIPE, task=ImageMLP(hidden=(2,), batch_size=4))

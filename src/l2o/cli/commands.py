@@ -125,7 +125,8 @@ class Eval(Command):
     """Compare a run's optimizer with tuned baselines, and write a report.
 
     What is not given is taken from the run's own settings. The report, its figures and
-    evaluation.json are written into the run's folder.
+    evaluation.json are written into the run's folder. So are the tuned baselines, which are reused
+    as long as nothing changes that decides them.
     """
 
     run_folder: _Run

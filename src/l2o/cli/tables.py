@@ -34,6 +34,12 @@ def print_comparison(comparison: "Comparison") -> None:
     for setting in (comparison.main, *comparison.others):
         verdict = judge(setting, comparison.learned, "objective")
         console.print(f"{setting.title}: {verdict.sentence}", markup=False)
+    if comparison.reused:
+        console.print(
+            f"Reused from an earlier comparison under the same conditions: the hyperparameters of "
+            f"{', '.join(comparison.reused)}.",
+            markup=False,
+        )
     for tuned in comparison.tuned:
         if tuned.edges:
             console.print(
