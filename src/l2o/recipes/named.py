@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from l2o.recipes.evaluation_settings import EvaluationSettings
-from l2o.recipes.optimizer_settings import DM, GRU, RNNProp
+from l2o.recipes.optimizer_settings import DM, GRU, Hierarchical, RNNProp
 from l2o.recipes.recipe import Recipe
 from l2o.recipes.task_settings import ImageMLP, Quadratic, Rosenbrock, TwoMoons
 from l2o.recipes.training_settings import TrainingSettings
@@ -96,6 +96,14 @@ RECIPES: tuple[Recipe, ...] = (
         description="L2O-DM on small MLPs on scikit-learn's digits.",
         task=ImageMLP(),
         optimizer=DM(),
+        training=_TRUNCATED,
+        evaluation=EvaluationSettings(baselines=_ALL_BASELINES, longer_steps=1000),
+    ),
+    Recipe(
+        name="digits-scale",
+        description="L2O-Scale, the hierarchical optimizer, on small MLPs on digits.",
+        task=ImageMLP(),
+        optimizer=Hierarchical(),
         training=_TRUNCATED,
         evaluation=EvaluationSettings(baselines=_ALL_BASELINES, longer_steps=1000),
     ),
