@@ -11,9 +11,7 @@ from numpy.typing import ArrayLike
 
 from l2o.mechanisms.anderson import iterate_to_rest
 from l2o.mechanisms.dynamics import Dynamics, checked_time
-from l2o.mechanisms.fixed_points import TOLERANCE
-from l2o.mechanisms.held_map import HeldMap, newton
-from l2o.mechanisms.points import are_zero
+from l2o.mechanisms.held_map import TOLERANCE, HeldMap, newton
 from l2o.mechanisms.precision import in_double_precision
 from l2o.mechanisms.schedule import changes
 from l2o.tasks.checks import check_at_least
@@ -99,7 +97,6 @@ def adaptation_curve(
     states, residuals, rates = (
         np.concatenate([low[::-1], high]) for low, high in zip(below, above, strict=True)
     )
-    rates = np.where(are_zero(residuals, states, TOLERANCE), rates, np.nan)
     return AdaptationCurve(values, states, residuals, rates, None, changes(rates))
 
 
@@ -115,6 +112,7 @@ def _follow(
         end = iterate_to_rest(held, state, tolerance=TOLERANCE, max_steps=_MAX_STEPS)
         fixed = newton(held, end.state)
         rate = dynamics.effective_learning_rate(fixed, jnp.zeros(()), time)
+        rate = jnp.where(held.is_fixed(fixed), rate, jnp.nan)
         return fixed, (fixed, held.error(fixed), rate)
 
     return jax.lax.scan(step, start, gradients)[1]

@@ -11,12 +11,9 @@ from numpy.typing import ArrayLike
 
 from l2o.mechanisms.dynamics import Dynamics, checked_time
 from l2o.mechanisms.held_map import HeldMap
-from l2o.mechanisms.points import are_finite, are_zero, distinct, nearest, spread_out, typical_size
+from l2o.mechanisms.points import are_finite, distinct, nearest, spread_out, typical_size
 from l2o.mechanisms.precision import in_double_precision
 from l2o.mechanisms.starts import default_starts
-
-TOLERANCE = 1e-24
-"""The largest sum of squares of F(h) - h at a fixed point, relative to that of h above 1."""
 
 # Starts are iterated for so many steps at a time, until each is this near to an attractor, relative
 # to the size of states. Attractors are found by accelerating a few starts that are not.
@@ -31,13 +28,14 @@ _WATCHED_STEPS = 512
 _APPROACH = 0.97
 _FLIGHT = 1.5
 # Newton's method may carry a minimiser of the error to a fixed point this far off, relative to the
-# size of states; else it is another point. It is slow if it is flat, the root of the error
-# being this steep at most, if the state moves at most this share of the distance that the typical
-# start does, and if it is not farther out than this many times the size of states.
+# size of states; else it is another point, and slow if the root of the error is this steep at most
+# and the state moves at most this share of the distance that the typical start does. Those farther
+# out than a multiple of the size of states have run away; those nearer than a share of it are one.
 _SAME_MINIMISER = 0.1
 _FLAT = 1e-4
 _SLOW = 0.1
 _FAR = 1e3
+_SAME_SLOW_POINT = 1e-3
 # Eigenvalues that lie this little within the unit circle lie on it.
 _ROUNDING = 1e-9
 
@@ -172,14 +170,14 @@ class _Search:
                 break
             self.states[moving] = self.held.iterate(self.states[moving], num_steps)
             moving = self._at_large()
-            self._add(self.held.accelerate(self._some_of(self.states[moving])))
+            some = spread_out(self.states[moving], _NUM_ACCELERATED)
+            self._add(self.held.accelerate(self.states[moving][some]))
             attractors = np.flatnonzero(self.attracting)
             near = nearest(self.states[moving], self.points[attractors], self.size, _NEAR)
             self.homes[moving] = np.where(near < 0, -1, np.append(attractors, -1)[near])
         # What stands still, though not at an attractor, is at a fixed point of its own.
         moving = self._at_large()
-        still = are_zero(self.held.errors(self.states[moving]), self.states[moving], TOLERANCE)
-        self._add(self.states[moving[still]])
+        self._add(self.states[moving[self.held.are_fixed(self.states[moving])]])
 
     def minimise(self) -> tuple[Float[np.ndarray, "slow state"], Float[np.ndarray, " slow"]]:
         """Minimises the error from some starts.
@@ -188,29 +186,27 @@ class _Search:
         """
         speeds = self.held.errors(self.starts)
         able = np.isfinite(speeds)
-        minima, steepness = self.held.minimise(
-            self.starts[able][spread_out(self.starts[able], _NUM_SEARCHES)]
-        )
-        finite = are_finite(minima)
-        minima, steepness = minima[finite], steepness[finite]
-        index = distinct(minima, self.size, _SAME_MINIMISER * _NEAR)
-        minima, steepness = minima[index], steepness[index]
-        exact, polished = self._add(minima)
-        moved = np.linalg.norm(polished - minima, axis=1)
-        fixed = exact & (moved <= _SAME_MINIMISER * self.size)
+        minima = self.held.minimise(self.starts[able][spread_out(self.starts[able], _NUM_SEARCHES)])
+        minima = self._some_distinct(minima)
+        exact, ends = self._add(minima)
+        moved = np.linalg.norm(ends - minima, axis=1)
+        minima = minima[~exact | (moved > _SAME_MINIMISER * self.size)]
+        if not len(minima):
+            return minima, np.zeros(0)
+        minima, steepness = self.held.refine(minima)
         errors = self.held.errors(minima)
-        slow = ~fixed & (steepness <= _FLAT) & (np.linalg.norm(minima, axis=1) <= _FAR * self.size)
-        if np.any(able):
-            slow &= errors <= _SLOW**2 * np.median(speeds[able])
-        order = np.argsort(errors[slow], kind="stable")
-        return minima[slow][order], errors[slow][order]
+        slow = (steepness <= _FLAT) & (errors <= _SLOW**2 * np.median(speeds[able]))
+        minima = self._some_distinct(minima[slow & ~self.held.are_fixed(minima)])
+        errors = self.held.errors(minima)
+        order = np.argsort(errors, kind="stable")
+        return minima[order], errors[order]
 
     def count(self) -> tuple[Int[np.ndarray, " points"], int, int]:
         """How many starts come to rest at each point, wander for ever, and run away."""
         left = self._at_large()
         states = self.states[left]
         own = nearest(states, self.points, self.size)
-        own[~are_zero(self.held.errors(states), states, TOLERANCE)] = -1
+        own[~self.held.are_fixed(states)] = -1
         attractors = np.flatnonzero(self.attracting)
         closest = nearest(states, self.points[attractors], self.size, np.inf)
         targets = np.append(attractors, -1)[closest]
@@ -219,7 +215,7 @@ class _Search:
         )
         early, late, early_distance, late_distance = self.held.watch(states, aims, _WATCHED_STEPS)
         approaching = (targets >= 0) & (late_distance <= _APPROACH * early_distance)
-        growing = ~(late <= _FLIGHT * early)
+        growing = ~(np.isfinite(late) & (late <= _FLIGHT * early))
         self.homes[left] = np.where(own >= 0, own, np.where(approaching, targets, -1))
         lost = self.homes[left] < 0
         counts = np.bincount(self.homes[self.homes >= 0], minlength=len(self.points))
@@ -230,10 +226,13 @@ class _Search:
         """The starts that are not near an attractor yet."""
         return np.flatnonzero((self.homes < 0) & are_finite(self.states))
 
-    def _some_of(
-        self, states: Float[np.ndarray, "states state"]
-    ) -> Float[np.ndarray, "some state"]:
-        return states[spread_out(states, _NUM_ACCELERATED)]
+    def _some_distinct(
+        self, minima: Float[np.ndarray, "minima state"]
+    ) -> Float[np.ndarray, "distinct state"]:
+        """The minimisers that are neither far out nor repeat another."""
+        minima = minima[are_finite(minima)]
+        minima = minima[np.linalg.norm(minima, axis=1) <= _FAR * self.size]
+        return minima[distinct(minima, self.size, _SAME_SLOW_POINT)]
 
     def _add(
         self, states: Float[np.ndarray, "states state"]
@@ -242,9 +241,7 @@ class _Search:
 
         **Returns:** for each state, whether Newton's method found a fixed point, and where it ended.
         """
-        points, errors, jacobians = self.held.polish(states)
-        exact = are_finite(points)
-        exact[exact] = are_zero(errors[exact], points[exact], TOLERANCE)
+        points, errors, exact, jacobians = self.held.polish(states)
         self.points = np.concatenate([self.points, points[exact]])
         self.errors = np.concatenate([self.errors, errors[exact]])
         self.eigenvalues = np.concatenate([self.eigenvalues, _eigenvalues(jacobians[exact])])

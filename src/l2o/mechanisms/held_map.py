@@ -8,15 +8,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optimistix
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from l2o.mechanisms.anderson import iterate_to_rest
 from l2o.mechanisms.dynamics import Dynamics
 
+TOLERANCE = 1e-24
+"""The largest sum of squares of F(h) - h at a fixed point, relative to that of h above 1."""
+
+# Where h is large, F(h) - h must also be smaller by this than the terms that balance in it, or the
+# sum 1 + 1e15 would be at rest.
+_BALANCED = 1e-6
 _SETTLED = 1e-18
 _ACCELERATED_STEPS = 500
 _NEWTON_STEPS = 12
 _MINIMISER_STEPS = 256
+_REFINING_STEPS = 512
 # Batches are padded up to powers of two from this one, so that few sizes are compiled.
 _SMALLEST_BATCH = 16
 
@@ -28,7 +35,8 @@ Numbers = Float[np.ndarray, " states"]
 class HeldMap(eqx.Module):
     """F(h) = F(h, g) at one gradient g, with counters held at one time.
 
-    Methods take and give states as rows of NumPy arrays; *errors* are sums of squares of F(h) - h.
+    Plural methods take and give states as rows of NumPy arrays. *Errors* are sums of squares of
+    F(h) - h.
     """
 
     dynamics: Dynamics
@@ -43,9 +51,20 @@ class HeldMap(eqx.Module):
         """The sum of squares of F(h) - h of a single state."""
         return jnp.sum((self(state) - state) ** 2)
 
+    def is_fixed(self, state: State) -> Bool[Array, ""]:
+        """Whether a single state is a fixed point, within rounding."""
+        image, derivative = jax.jvp(self, (state,), (state,))
+        error, size = jnp.sum((image - state) ** 2), jnp.sum(state**2)
+        balance = _BALANCED**2 * jnp.sum((derivative - state) ** 2)
+        return (error <= TOLERANCE) | (error <= jnp.minimum(TOLERANCE * size, balance))
+
     def errors(self, states: States) -> Numbers:
         """The errors of states."""
         return _batched(_errors, self, states)[0]
+
+    def are_fixed(self, states: States) -> Bool[np.ndarray, " states"]:
+        """Whether states are fixed points, within rounding."""
+        return _batched(_are_fixed, self, states)[0]
 
     def iterate(self, states: States, num_steps: int) -> States:
         """The states after some steps."""
@@ -55,12 +74,16 @@ class HeldMap(eqx.Module):
         """Where accelerated iteration carries the states."""
         return _batched(_accelerate, self, states)[0]
 
-    def minimise(self, states: States) -> tuple[States, Numbers]:
-        """Minimisers of the error, by the Levenberg-Marquardt method.
+    def minimise(self, states: States) -> States:
+        """Minimisers of the error, roughly, by the Levenberg-Marquardt method."""
+        return _batched(_minimise, self, states)[0]
+
+    def refine(self, states: States) -> tuple[States, Numbers]:
+        """Minimisers of the error near states at which it is not zero, by the BFGS method.
 
         **Returns:** the minimisers, and how steep the root of the error is there.
         """
-        return _batched(_minimise, self, states)
+        return _batched(_refine, self, states)
 
     def polish(
         self, states: States
@@ -120,6 +143,11 @@ def _errors(held: HeldMap, states: Array) -> tuple[Array]:
 
 
 @eqx.filter_jit
+def _are_fixed(held: HeldMap, states: Array) -> tuple[Array]:
+    return (jax.vmap(held.is_fixed)(states),)
+
+
+@eqx.filter_jit
 def _iterate(held: HeldMap, states: Array, num_steps: Array) -> tuple[Array]:
     return (jax.lax.fori_loop(0, num_steps, lambda _, states: jax.vmap(held)(states), states),)
 
@@ -133,29 +161,46 @@ def _accelerate(held: HeldMap, states: Array) -> tuple[Array]:
 
 
 @eqx.filter_jit
-def _minimise(held: HeldMap, states: Array) -> tuple[Array, Array]:
-    def displacement(state: State, _: Any = None) -> State:
-        return held(state) - state
-
-    def minimise(state: State) -> tuple[Array, Array]:
-        # Newton's method sharpens those that are fixed points.
+def _minimise(held: HeldMap, states: Array) -> tuple[Array]:
+    def minimise(state: State) -> State:
+        # Others sharpen what this finds.
         solver = optimistix.LevenbergMarquardt(rtol=1e-5, atol=1e-7)
-        found = optimistix.least_squares(
-            displacement, solver, state, max_steps=_MINIMISER_STEPS, throw=False
+        return optimistix.least_squares(
+            lambda state, _: held(state) - state,
+            solver,
+            state,
+            max_steps=_MINIMISER_STEPS,
+            throw=False,
         ).value
-        residual, pull = jax.vjp(displacement, found)
-        length = jnp.linalg.norm(residual)
-        steepness = jnp.linalg.norm(pull(residual)[0]) / jnp.where(length > 0, length, 1.0)
-        return found, steepness
 
-    return jax.vmap(minimise)(states)
+    return (jax.vmap(minimise)(states),)
 
 
 @eqx.filter_jit
-def _polish(held: HeldMap, states: Array) -> tuple[Array, Array, Array]:
-    def polish(state: State) -> tuple[Array, Array, Array]:
+def _refine(held: HeldMap, states: Array) -> tuple[Array, Array]:
+    def refine(state: State) -> tuple[Array, Array]:
+        scale = held.error(state)
+        scale = jnp.where(scale > 0, scale, 1.0)
+        solver = optimistix.BFGS(rtol=1e-9, atol=1e-12)
+        found = optimistix.minimise(
+            lambda state, _: held.error(state) / scale,
+            solver,
+            state,
+            max_steps=_REFINING_STEPS,
+            throw=False,
+        ).value
+        error, slope = jax.value_and_grad(held.error)(found)
+        length = jnp.sqrt(jnp.where(error > 0, error, 1.0))
+        return found, jnp.linalg.norm(slope) / (2 * length)
+
+    return jax.vmap(refine)(states)
+
+
+@eqx.filter_jit
+def _polish(held: HeldMap, states: Array) -> tuple[Array, ...]:
+    def polish(state: State) -> tuple[Array, ...]:
         best = newton(held, state)
-        return best, held.error(best), jax.jacfwd(held)(best)
+        return best, held.error(best), held.is_fixed(best), jax.jacfwd(held)(best)
 
     return jax.vmap(polish)(states)
 

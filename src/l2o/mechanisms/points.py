@@ -12,15 +12,6 @@ def are_finite(points: Float[np.ndarray, "points state"]) -> Bool[np.ndarray, " 
     return np.all(np.isfinite(points), axis=1)
 
 
-def are_zero(
-    errors: Float[np.ndarray, " points"],
-    points: Float[np.ndarray, "points state"],
-    tolerance: float,
-) -> Bool[np.ndarray, " points"]:
-    """Whether sums of squares pass for zero: relative to the point's own where that is above 1."""
-    return errors <= tolerance * np.maximum(1.0, np.sum(points**2, axis=1))
-
-
 def typical_size(points: Float[np.ndarray, "points state"]) -> float:
     """The median length of the points that are finite; 1 where there are none, or it is zero."""
     finite = points[are_finite(points)]
