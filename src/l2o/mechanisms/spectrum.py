@@ -6,7 +6,7 @@ import scipy.linalg
 from jaxtyping import Complex, Float
 from scipy.linalg import lapack
 
-# Eigenvalues that a relative perturbation of the matrix by this much could exchange belong together.
+# Eigenvalues belong together that a relative perturbation of the matrix by this much exchanges.
 PERTURBATION = 1e-3
 _ROUNDING = 1e-10
 
@@ -76,7 +76,7 @@ class _Splitter:
         self.eigenvalues = np.diag(triangular)
 
     def split(self, indices: list[int]) -> InvariantSubspace:
-        """The subspace of some eigenvalues, by ordering the Schur form and one Sylvester equation."""
+        """The subspace of some eigenvalues, by an ordered Schur form and a Sylvester equation."""
         size, count = self.eigenvalues.size, len(indices)
         chosen = np.zeros(size, np.int32)
         chosen[indices] = 1

@@ -127,8 +127,8 @@ def visited_states(
 
     **Arguments:** `dynamics`, of the optimizer that the record is of; `record`.
 
-    **Raises:** `ValueError` if the updates are not those that were made: then the optimizer looks at
-    more than each parameter's own gradients.
+    **Raises:** `ValueError` if the updates are not those that were made: then the optimizer looks
+    at more than each parameter's own gradients.
     """
     updates, states = map(np.asarray, _replay(dynamics, jnp.asarray(record.gradients)))
     finite = np.all(np.isfinite(record.updates), axis=0)
@@ -150,7 +150,8 @@ def _replay(dynamics: Dynamics, gradients: Array) -> tuple[Array, Array]:
 def principal_components(states: Float[ArrayLike, "... state"]) -> PrincipalComponents:
     """Principal component analysis of states.
 
-    **Arguments:** `states`, with the state on the last axis; those that are not finite are left out.
+    **Arguments:** `states`, with the state on the last axis; those that are not finite are left
+    out.
 
     **Returns:** all components, as many as the state has entries.
     """
