@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from test_metatraining import Bowls
+from bowls import Bowls
 
 from l2o.inner_loop import InnerState
 from l2o.metatraining import FirstOrder, Window
