@@ -1,5 +1,6 @@
 """What the five figures share."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ POSITIVE, NEGATIVE = GREEN, VERMILION
 """The colours of the paper for constant gradients of either sign."""
 _SEEDS = ("#D55E00", "#E69F00", "#8C3B00", "#F0A875", "#B8860B")
 _WIDTH = 4.1
+_LETTERS_AN_INCH = 13
 
 
 def grid(columns: Sequence[Column], heights: Sequence[float]) -> tuple[Figure, list[list[Axes]]]:
@@ -90,8 +92,10 @@ def paper_points(
 
 
 def note(figure: Figure, text: str) -> None:
-    """A line below the figure."""
-    figure.supxlabel(text, fontsize=8.5, color="#555555")
+    """Lines below the figure, as wide as it is."""
+    width = int(_LETTERS_AN_INCH * figure.get_figwidth())
+    lines = [textwrap.fill(line, width) for line in text.splitlines()]
+    figure.supxlabel("\n".join(lines), fontsize=8.5, color="#555555")
 
 
 def legend(axes: Axes, **options: Any) -> None:
