@@ -76,10 +76,17 @@ def _machine():
 
 
 def pytest_sessionfinish(session):
+    """Writes the table; if anything failed, says so above it."""
     rows = session.config.stash[_ROWS]
-    if not rows or session.exitstatus:
+    if not rows:
         return
     head = ["what", "ours", "against", "theirs", "theirs / ours", "wanted"]
     lines = ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]
-    before = _TABLE.read_text().split(_MARK)[0] if _TABLE.exists() else ""
-    _TABLE.write_text(f"{before}{_MARK}\n\nMachine: {_machine()}.\n\n" + "\n".join(lines) + "\n")
+    before = _TABLE.read_text().split(_MARK)[0]
+    parts = [f"{before}{_MARK}", f"Machine: {_machine()}.", "\n".join(lines)]
+    if session.exitstatus:
+        failed = f"**Incomplete: {session.testsfailed} of {session.testscollected} failed.**"
+        if not session.testsfailed:
+            failed = "**Incomplete: the run was stopped before its end.**"
+        parts.insert(1, failed)
+    _TABLE.write_text("\n\n".join(parts) + "\n")

@@ -3,14 +3,14 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from test_metatraining import Bowls
+from bowls import Bowls
 
+from l2o.inner_loop import InnerState
 from l2o.metatraining import FirstOrder, Window
 from l2o.metatraining.through_unroll import gradient_through_unroll
 from l2o.objectives import MeanLoss
 from l2o.optimizers import RNNProp
 from l2o.tasks import TaskBatch
-from l2o.unroll import InnerState
 
 _KEY = jax.random.key(0)
 _STEPS = 20

@@ -22,6 +22,12 @@ def test_lower_rooms_never_import_upper_ones():
     assert "1 kept" in output
 
 
+def test_what_shows_a_run_leaves_tensorboard_alone():
+    # It would import all of PyTorch where that is installed.
+    program = "import sys, l2o.metatraining; print('tensorboardX' in sys.modules)"
+    assert output_of(program).strip() == "False"
+
+
 def test_the_package_is_quick_to_import():
     program = "import sys, l2o; print(*sorted({'jax', 'numpy', 'equinox'} & set(sys.modules)))"
     assert output_of(program).strip() == ""

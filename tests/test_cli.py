@@ -171,6 +171,84 @@ def test_evaluating(run, tmp_path, capsys):
     assert "optimizer.hidden_size" in shown
 
 
+def test_explaining_a_hand_designed_optimizer(tmp_path, capsys):
+    out = tmp_path / "out.json"
+    settings = ["--set", "learning_rate=0.1", "momentum=0.9"]
+    assert main(["explain", "momentum", *settings, "--out", str(tmp_path), "--json", str(out)]) == 0
+    numbers = json.loads(out.read_text())
+    (mode,) = numbers["momentum"]["modes"]
+    assert mode["beta"] == pytest.approx([0.9, 0.0], rel=1e-6)
+    assert mode["alpha"] == pytest.approx([0.1, 0.0], rel=1e-6)
+    assert numbers["momentum"]["effective_learning_rate"] == pytest.approx(0.1, rel=1e-6)
+    assert numbers["momentum"]["fixed_point_residual"] <= 1e-24
+    assert numbers["clipping"] == numbers["clipping"] | {"saturates": False, "threshold": None}
+    assert not numbers["schedule"]["present"]
+    assert not numbers["adaptation"]["present"]
+    assert len(numbers["schedule"]["effective_learning_rate"]) == 200
+    assert len(numbers["adaptation"]["gradients"]) == len(
+        numbers["adaptation"]["effective_learning_rate"]
+    )
+    page = (tmp_path / "explanation.html").read_text()
+    assert "How momentum works" in page
+    assert "beta = 0.9, alpha = 0.1" in page
+    assert (tmp_path / "figures" / "momentum.png").exists()
+    assert "beta = 0.9" in capsys.readouterr().out
+
+
+def test_explaining_a_run_beside_another_optimizer(run, capsys):
+    assert main(["explain", str(run), "--against", "sgd", "--steps", "5"]) == 0
+    numbers = json.loads((run / "explain" / "explanation.json").read_text())
+    assert numbers["state_size"] == 3
+    assert numbers["against"]["sgd"]["state_size"] == 0
+    page = (run / "explain" / "explanation.html").read_text()
+    assert "State space" in page
+    assert "Side by side with sgd" in page
+    assert "Report:" in capsys.readouterr().out
+
+
+def test_what_cannot_be_explained(run, refused):
+    assert "did you mean 'adam'" in refused("explain", "adm").lower()
+    assert "no folder of a run" in refused("explain", "nowhere/at/all")
+    assert "--set takes name=value" in refused("explain", "adam", "--set", "b1")
+    assert "A hyperparameter of adam" in refused("explain", "adam", "--set", "beta=0.9")
+    assert "is a run" in refused("explain", run, "--set", "b1=0.5")
+    assert "num_steps" in refused("explain", "sgd", "--steps", "0")
+    assert "reference_gradient" in refused("explain", "sgd", "--reference-gradient", "-1")
+
+
+def test_tuned_baselines_are_kept(run, capsys):
+    def evaluate(*more):
+        """What was tuned, what was said and the numbers."""
+        baselines = ["--baselines", "sgd", "momentum"]
+        assert main(["eval", str(run), "--seed", "4", *baselines, *more]) == 0
+        captured = capsys.readouterr()
+        tuned = [name for name in ("sgd", "momentum") if f"tuning {name}" in captured.err]
+        numbers = json.loads((run / "evaluation.json").read_text())
+        return tuned, captured.out, numbers
+
+    tuned, out, first = evaluate()
+    assert tuned == ["sgd", "momentum"]
+    assert "Reused" not in out
+    tuned, out, second = evaluate()
+    assert tuned == []
+    assert "Reused" in out
+    assert "the hyperparameters of sgd, momentum." in out
+    assert second == first
+    # How many tasks the comparison is made on does not matter for tuning.
+    assert evaluate("--tasks", "4")[0] == []
+    # A damaged file, and one of other content.
+    kept = run / "tuned" / "sgd.json"
+    kept.write_bytes(kept.read_bytes()[:-40])
+    assert evaluate()[0] == ["sgd"]
+    kept.write_text('{"conditions": []}')
+    tuned, out, third = evaluate()
+    assert tuned == ["sgd"]
+    assert "the hyperparameters of momentum." in out
+    assert third == first
+    for flag in ("--steps", "--seed"):
+        assert evaluate(flag, "5")[0] == ["sgd", "momentum"]
+
+
 def test_images_have_test_metrics(tmp_path):
     path = tmp_path / "images.json"
     recipe = replace(RECIPE, task=ImageMLP(hidden=(2,), batch_size=4))

@@ -5,15 +5,15 @@ until it is needed.
 """
 
 import importlib
-import sys
 from importlib import metadata
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from l2o import (
         deploy as deploy,
         evaluation as evaluation,
+        inner_loop as inner_loop,
+        mechanisms as mechanisms,
         metatraining as metatraining,
         objectives as objectives,
         optimizers as optimizers,
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from l2o.deploy import load as load, save as save
     from l2o.evaluation import evaluate as evaluate, tune as tune
+    from l2o.inner_loop import unroll as unroll
     from l2o.metatraining import metatrain as metatrain
     from l2o.optimizers import (
         LearnedOptimizer as LearnedOptimizer,
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
         from_optax as from_optax,
     )
     from l2o.tasks import Task as Task, TaskBatch as TaskBatch, TaskFamily as TaskFamily
-    from l2o.unroll import unroll as unroll
 
     __version__: str
 
 _SUBMODULES = frozenset(
-    {"deploy", "evaluation", "metatraining", "objectives", "optimizers", "tasks"}
+    {"deploy", "evaluation", "inner_loop", "metatraining", "objectives", "optimizers", "tasks"}
 )
 
 _HOMES = {
@@ -48,6 +48,7 @@ _HOMES = {
     "metatrain": "l2o.metatraining",
     "save": "l2o.deploy",
     "tune": "l2o.evaluation",
+    "unroll": "l2o.inner_loop",
 }
 
 
@@ -67,20 +68,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """All public names, imported or not."""
-    return sorted({*_HOMES, *_SUBMODULES, "__version__", "unroll"})
-
-
-class _Package(ModuleType):
-    """The package, on which `unroll` is the function, not the module that defines it."""
-
-    @property
-    def unroll(self) -> Any:
-        return importlib.import_module("l2o.unroll").unroll
-
-    @unroll.setter
-    def unroll(self, module: ModuleType) -> None:
-        # Python puts every imported submodule on its package; this name is taken.
-        del module
-
-
-sys.modules[__name__].__class__ = _Package
+    return sorted({*_HOMES, *_SUBMODULES, "__version__"})

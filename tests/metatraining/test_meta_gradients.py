@@ -1,15 +1,18 @@
+import importlib
+from unittest import mock
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from l2o.inner_loop import InnerState, unroll
 from l2o.metatraining import Exact, FirstOrder, Window
 from l2o.metatraining.through_unroll import gradient_through_unroll
 from l2o.objectives import MeanLoss, NormalizedMeanLoss
 from l2o.optimizers import GRU, per_task
 from l2o.tasks import Task, TaskBatch, TaskFamily
-from l2o.unroll import InnerState, unroll
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -72,14 +75,32 @@ def make_gru():
 
 
 # With all rules, and in single precision: test_coordinate_gradient.py.
-def test_first_order_is_the_derivative_through_the_unroll(random_like, assert_trees_close, x64):
+@pytest.mark.parametrize("kept_bytes", [0, 2**20], ids=["by coordinates", "states kept"])
+def test_first_order_is_the_derivative_through_the_unroll(
+    kept_bytes, random_like, assert_trees_close, x64
+):
     optimizer = random_like(eqx.filter_eval_shape(make_gru), scale=0.5)
+    estimator = FirstOrder(kept_bytes)
     window = begin(optimizer, NUM_TASKS, 6)
     for _ in ("fresh", "carried"):
-        first_order = differentiate(FirstOrder(), optimizer, NormalizedMeanLoss(), window)
+        first_order = differentiate(estimator, optimizer, NormalizedMeanLoss(), window)
         through = through_unroll(optimizer, NormalizedMeanLoss(), window)
         assert_trees_close(first_order, through, rtol=1e-9, atol=1e-13)
         window = go_on(window, through)
+
+
+def test_states_are_kept_of_small_windows_alone(random_like, monkeypatch):
+    optimizer = random_like(eqx.filter_eval_shape(make_gru))
+    window = begin(optimizer, NUM_TASKS, 6)
+    module = importlib.import_module("l2o.metatraining.first_order")
+    for name in ("_by_coordinates", "gradient_through_unroll"):
+        monkeypatch.setattr(module, name, mock.Mock(side_effect=RuntimeError(name)))
+    # Fifty coordinates a task: a parameter and three units, of four bytes each. A step counter.
+    num_bytes = 6 * (NUM_TASKS * 50 * 4 * 4 + 4)
+    with pytest.raises(RuntimeError, match="gradient_through_unroll"):
+        FirstOrder(num_bytes)(optimizer, MeanLoss(), window)
+    with pytest.raises(RuntimeError, match="_by_coordinates"):
+        FirstOrder(num_bytes - 1)(optimizer, MeanLoss(), window)
 
 
 @pytest.fixture(scope="module")

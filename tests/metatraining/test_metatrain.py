@@ -12,7 +12,7 @@ import pytest
 from l2o.metatraining import Exact, FirstOrder, metatrain, read_metrics
 from l2o.metatraining.devices import device_mesh
 from l2o.objectives import FinalLoss
-from l2o.optimizers import GRU
+from l2o.optimizers import GRU, from_optax
 from l2o.tasks import QuadraticFamily, SingleTask
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -99,7 +99,8 @@ def test_what_a_run_tells(rising):
     assert [row["meta_step"] for row in result.history] == list(range(1, 11))
     for row in result.history:
         names = {"meta_step", "meta_loss", "gradient_norm", "num_skipped"}
-        assert set(row) == names | {"validation_score", "distance"}
+        assert set(row) == names | {"validation_score", "distance", "score"}
+        assert row["score"] == -7.0
     written = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert written == result.history == read_metrics(folder)
     events = list((folder / "tensorboard").iterdir())
@@ -226,6 +227,11 @@ def test_sizes_below_one(name, learnable_rate, parabolas):
     settings = {"meta_steps": 1, name: 0}
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         metatrain(learnable_rate(jnp.asarray(0.1)), parabolas(), key=KEY, **settings)
+
+
+def test_an_optimizer_without_meta_parameters(parabolas):
+    with pytest.raises(ValueError, match=r"^Only .* meta-trained, and OptaxOptimizer has none\.$"):
+        metatrain(from_optax(optax.adam(0.1)), parabolas(), key=KEY, meta_steps=1)
 
 
 @pytest.mark.parametrize(("horizon", "truncation"), [(10, 3), (10, 20)])

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from l2o.optimizers import DM, GRU, PerTask, RNNProp, as_optax, from_optax
+from l2o.optimizers import DM, GRU, Hierarchical, PerTask, RNNProp, as_optax, from_optax
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -29,13 +29,14 @@ def gradients(seed, scale=1.0, like=PARAMS):
     )
 
 
-@pytest.fixture(scope="module", params=["dm", "rnnprop", "gru"])
+@pytest.fixture(scope="module", params=["dm", "rnnprop", "gru", "hierarchical"])
 def optimizer(request, random_like):
     return random_like(
         {
             "dm": lambda: DM(3, key=KEY),
             "rnnprop": lambda: RNNProp(3, key=KEY),
             "gru": lambda: GRU(3, key=KEY),
+            "hierarchical": lambda: Hierarchical(3, 4, 5, key=KEY),
         }[request.param]()
     )
 

@@ -31,11 +31,12 @@ def test_every_task_survives_json(task):
 
 @pytest.mark.parametrize("optimizer", get_args(AnyOptimizer))
 def test_every_optimizer_survives_json_and_is_built_as_asked(optimizer):
-    recipe = replace(RECIPES[0], optimizer=optimizer(hidden_size=7))
+    size = next(name for name in optimizer.__dataclass_fields__ if name.endswith("size"))
+    recipe = replace(RECIPES[0], optimizer=optimizer(**{size: 7}))
     assert Recipe.from_json(recipe.to_json(), SOURCE) == recipe
     built = recipe.optimizer.build(jax.random.key(0))
     assert isinstance(built, LearnedOptimizer)
-    assert built.config()["hidden_size"] == 7
+    assert built.config()[size] == 7
     assert built.config().keys() == optimizer.__dataclass_fields__.keys()
 
 

@@ -5,14 +5,9 @@ import pytest
 from l2o.tasks.datasets import Classification, Text
 
 
-@pytest.fixture(scope="package", autouse=True)
-def quick_compilation():
-    """These tests run everything once: compiling is most of their time."""
-    name = "jax_disable_most_optimizations"
-    before = jax.config.read(name)
-    jax.config.update(name, True)
-    yield
-    jax.config.update(name, before)
+@pytest.fixture(scope="module", autouse=True)
+def compile_quickly(quick_compilation):
+    """For every module here."""
 
 
 @pytest.fixture

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from l2o.cli.commands import Command, Demo, Eval, List, Show, Train, Tune
+from l2o.cli.commands import Command, Demo, Eval, Explain, List, Reproduce, Show, Train, Tune
 
 _COMMANDS: dict[str, type[Command]] = {
     "train": Train,
     "eval": Eval,
     "tune": Tune,
+    "explain": Explain,
     "list": List,
     "show": Show,
     "demo": Demo,
+    "reproduce": Reproduce,
 }
 
 
@@ -63,7 +65,7 @@ def _parse(arguments: list[str]) -> Command:
 def _overview() -> str:
     """What `l2o --help` says."""
     lines = [
-        f"  {name:<7} {(command.__doc__ or '').splitlines()[0]}"
+        f"  {name:<9} {(command.__doc__ or '').splitlines()[0]}"
         for name, command in _COMMANDS.items()
     ]
     return "\n".join(

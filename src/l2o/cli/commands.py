@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 import tyro
 
 from l2o.cli.progress import LiveProgress
-from l2o.cli.tables import print_comparison, print_lists, print_run, print_tuned
+from l2o.cli.tables import print_comparison, print_findings, print_lists, print_run, print_tuned
 from l2o.recipes import (
     RECIPES,
     EvaluationSettings,
     Recipe,
     RunFolder,
     compare,
+    explain_all,
     find_hand_designed,
     find_recipe,
+    find_reproduction,
+    read_settings,
     set_up_jax,
     train,
     tune_baseline,
 )
 
 if TYPE_CHECKING:
-    from l2o.report import Comparison
+    from l2o.report import Comparison, Subject
 
 _Value = TypeVar("_Value")
 _FLAGS = (tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff)
@@ -125,7 +128,8 @@ class Eval(Command):
     """Compare a run's optimizer with tuned baselines, and write a report.
 
     What is not given is taken from the run's own settings. The report, its figures and
-    evaluation.json are written into the run's folder.
+    evaluation.json are written into the run's folder. So are the tuned baselines, which are reused
+    as long as nothing changes that decides them.
     """
 
     run_folder: _Run
@@ -248,6 +252,102 @@ class Demo(Command):
         recipe = find_recipe(self.recipe)
         Train(recipe, self.out, resume=True).run()
         _compare_and_report(recipe, RunFolder(self.out), None)
+
+
+@dataclass(frozen=True)
+class Explain(Command):
+    """Show how an optimizer works: momentum, clipping, schedule and adaptation.
+
+    NAME_OR_RUN is a hand-designed optimizer (see `l2o list`) or the folder of a finished run.
+    """
+
+    subject: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME_OR_RUN")]
+    """Name of a hand-designed optimizer, or folder of a finished run."""
+    set: tuple[str, ...] = ()
+    """Hyperparameters of a hand-designed optimizer, as in --set learning_rate=0.1 momentum=0.9."""
+    against: tuple[str, ...] = ()
+    """Names or runs to show side by side."""
+    out: Path | None = None
+    """Folder for the page and its figures; by default runs/explain-NAME, or explain in the run."""
+    steps: int = 200
+    """Steps to follow the learning-rate schedule for."""
+    time: int | None = None
+    """Steps at which to hold the counters of optimizers that count; late, by default."""
+    reference_gradient: float | None = None
+    """Gradient to look at optimizers at that are singular at zero; by default 1, or the median of
+    those met on the run's task."""
+    json: Path | None = None
+    """Also write the numbers to this file."""
+
+    def run(self) -> None:
+        """Explains, writes the page and prints what was found."""
+        settings = read_settings(self.set)
+        with LiveProgress(f"explaining {self.subject}") as progress:
+            set_up_jax()
+            subjects = explain_all(
+                self.subject,
+                settings,
+                self.against,
+                num_steps=self.steps,
+                time=self.time,
+                reference_gradient=self.reference_gradient,
+                on_progress=progress.on_comparison,
+            )
+            page = self._write(subjects)
+        print_findings(subjects)
+        print(f"Report: {page}")
+
+    def _write(self, subjects: "dict[str, Subject]") -> Path:
+        """Writes page and numbers."""
+        from l2o.report import write_explanation
+
+        path = Path(self.subject)
+        is_run = RunFolder(path).config.exists()
+        out = path / "explain" if is_run else Path("runs") / f"explain-{self.subject}"
+        page = _given(self.out, out) / "explanation.html"
+        write_explanation(subjects, page, command=self._command())
+        numbers = [subject.explanation.as_dict() for subject in subjects.values()]
+        others = dict(zip(list(subjects)[1:], numbers[1:], strict=True))
+        main = numbers[0] | ({"against": others} if others else {})
+        for target in (page.parent / "explanation.json", self.json):
+            if target is not None:
+                _write_numbers(main, target)
+        return page
+
+    def _command(self) -> str:
+        """The command line that makes the page again."""
+        words = ["l2o", "explain", self.subject]
+        words += ["--set", *self.set] if self.set else []
+        words += ["--against", *self.against] if self.against else []
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Reproduce(Command):
+    """Repeat a paper's experiments, from meta-training to its figures.
+
+    A command that was interrupted goes on where it stopped.
+    """
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """What to repeat (see `l2o list`)."""
+    out: Path
+    """Folder for results.json, the figures and the page."""
+    profile: str = "quick"
+    """Size: quick, cpu or full."""
+
+    @property
+    def interruption_hint(self) -> str:
+        """How to go on."""
+        return " The same command goes on where it stopped."
+
+    def run(self) -> None:
+        """Does all of it and says where the results are."""
+        reproduction = find_reproduction(self.name)
+        with LiveProgress(f"reproducing {self.name}") as progress:
+            set_up_jax()
+            page = reproduction.run(self.profile, self.out, progress.on_comparison)
+        print(f"Results: {self.out / 'results.json'}\nReport: {page}")
 
 
 def _given(value: _Value | None, otherwise: _Value) -> _Value:

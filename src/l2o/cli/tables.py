@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from l2o.recipes import RECIPES, AnyOptimizer, AnyTask, Recipe, RunFolder
+from l2o.recipes import RECIPES, REPRODUCTIONS, AnyOptimizer, AnyTask, Recipe, RunFolder
 
 if TYPE_CHECKING:
     from l2o.evaluation import Tuned
     from l2o.optimizers import SearchRange
-    from l2o.report import Comparison
+    from l2o.report import Comparison, Subject
 
 
 def print_comparison(comparison: "Comparison") -> None:
@@ -34,6 +35,12 @@ def print_comparison(comparison: "Comparison") -> None:
     for setting in (comparison.main, *comparison.others):
         verdict = judge(setting, comparison.learned, "objective")
         console.print(f"{setting.title}: {verdict.sentence}", markup=False)
+    if comparison.reused:
+        console.print(
+            f"Reused from an earlier comparison under the same conditions: the hyperparameters of "
+            f"{', '.join(comparison.reused)}.",
+            markup=False,
+        )
     for tuned in comparison.tuned:
         if tuned.edges:
             console.print(
@@ -62,8 +69,20 @@ def print_tuned(tuned: "Tuned", recipe: Recipe) -> None:
     )
 
 
+def print_findings(subjects: "dict[str, Subject]") -> None:
+    """What was found about each optimizer, a line for each mechanism."""
+    console = Console(highlight=False)
+    for name, subject in subjects.items():
+        table = _table(name, "mechanism", "what was found")
+        for mechanism, sentence in subject.explanation.findings.items():
+            table.add_row(mechanism, Text(sentence))
+        console.print(table)
+        for condition in subject.explanation.conditions:
+            console.print(condition, markup=False)
+
+
 def print_lists() -> None:
-    """Recipes, tasks and optimizers."""
+    """Recipes, tasks, optimizers and papers."""
     from l2o.optimizers import ALL_HAND_DESIGNED
 
     console = Console(highlight=False)
@@ -80,7 +99,10 @@ def print_lists() -> None:
     for each in ALL_HAND_DESIGNED:
         space = "\n".join(f"{name}: {_range(values)}" for name, values in each.space.items())
         hand_designed.add_row(each.name, space)
-    for table in (recipes, tasks, learned, hand_designed):
+    papers = _table("Papers (l2o reproduce NAME)", "name", "description", "profiles")
+    for paper in REPRODUCTIONS:
+        papers.add_row(paper.name, paper.description, ", ".join(paper.profiles))
+    for table in (recipes, tasks, learned, hand_designed, papers):
         console.print(table)
 
 

@@ -4,9 +4,9 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from l2o.inner_loop import InnerState, unroll
 from l2o.optimizers import LearnedOptimizer, per_task
 from l2o.tasks import Params, TaskBatch, TaskFamily
-from l2o.unroll import InnerState, unroll
 
 
 class Draw(eqx.Module):

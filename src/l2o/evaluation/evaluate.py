@@ -36,15 +36,13 @@ class Runs(eqx.Module):
         """What optimizers are compared on.
 
         `mean_train_loss` is over the whole run, `final_train_loss` on a single minibatch; the
-        held-out metrics follow.
+        held-out metrics follow, save those whose names are taken.
         """
         with np.errstate(invalid="ignore", over="ignore"):
             mean = np.asarray(self.losses.mean(axis=1, dtype=np.float64))
-        return {
-            "mean_train_loss": mean,
-            "final_train_loss": self.losses[:, -1],
-            **self.held_out,
-        }
+        own = {"mean_train_loss": mean, "final_train_loss": self.losses[:, -1]}
+        taken = {"objective", *own}
+        return own | {name: each for name, each in self.held_out.items() if name not in taken}
 
     @property
     def diverged(self) -> Bool[np.ndarray, " tasks"]:
@@ -93,7 +91,7 @@ class Evaluation(eqx.Module):
 
     def _values(self, name: str, metric: str) -> Float[np.ndarray, " tasks"]:
         check_choice("The name of an optimizer", name, self.runs)
-        values = {"objective": self.runs[name].objective, **self.runs[name].metrics}
+        values = self.runs[name].metrics | {"objective": self.runs[name].objective}
         check_choice("A metric", metric, values)
         return values[metric]
 

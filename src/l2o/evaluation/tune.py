@@ -45,15 +45,10 @@ class Tuned(eqx.Module):
     score: float
     """The objective of the best configuration, averaged over all the tasks it was tried on, those
     of the finals too; infinite if all configurations diverged."""
-    edges: tuple[str, ...]
-    """The hyperparameters whose best value is on the edge of its range, which then may be too
-    narrow."""
     configurations: dict[str, Float[np.ndarray, " configurations"]]
     """All configurations in the order they were tried, the defaults first."""
     scores: Float[np.ndarray, " configurations"]
     """The objective of each, averaged over the search's tasks; infinite where not finite."""
-    num_diverged: int
-    """The number of configurations whose score in the search is infinite."""
     num_tasks: int
     """The number of tasks of the search; finalists were tried on four times as many."""
     num_steps: int
@@ -62,6 +57,20 @@ class Tuned(eqx.Module):
     def name(self) -> str:
         """The name of the optimizer."""
         return self.hand_designed.name
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """The hyperparameters whose best value is on the edge of its range.
+
+        The range may then be too narrow.
+        """
+        space, best = self.hand_designed.space, self.hyperparameters
+        return tuple(name for name, searched in space.items() if searched.on_edge(best[name]))
+
+    @property
+    def num_diverged(self) -> int:
+        """The number of configurations whose score in the search is infinite."""
+        return int(np.sum(np.isinf(self.scores)))
 
     @property
     def optimizer(self) -> OptaxOptimizer:
@@ -163,15 +172,12 @@ def tune(
         scores_by_draw.append(score(_take(configurations, finalists), fresh))
     final_scores = np.mean(scores_by_draw, axis=0)
     winner = int(np.argmin(final_scores))
-    best = _one(configurations, int(finalists[winner]))
     return Tuned(
         hand_designed=hand_designed,
-        hyperparameters=best,
+        hyperparameters=_one(configurations, int(finalists[winner])),
         score=float(final_scores[winner]),
-        edges=tuple(n for n, searched in hand_designed.space.items() if searched.on_edge(best[n])),
         configurations=configurations,
         scores=scores,
-        num_diverged=int(np.sum(np.isinf(scores))),
         num_tasks=num_tasks,
         num_steps=num_steps,
     )

@@ -4,10 +4,22 @@ from l2o.mechanisms.adaptation import (
     AdaptationCurve as AdaptationCurve,
     adaptation_curve as adaptation_curve,
 )
+from l2o.mechanisms.distillation import (
+    Distilled as Distilled,
+    DistilledOptimizer as DistilledOptimizer,
+    distill as distill,
+)
 from l2o.mechanisms.dynamics import (
     Dynamics as Dynamics,
     coordinate_dynamics as coordinate_dynamics,
     dynamics_among_others as dynamics_among_others,
+)
+from l2o.mechanisms.explain import explain as explain
+from l2o.mechanisms.explanation import (
+    Explanation as Explanation,
+    Inapplicable as Inapplicable,
+    LinearResponse as LinearResponse,
+    StateSpace as StateSpace,
 )
 from l2o.mechanisms.fixed_points import (
     FixedPoints as FixedPoints,

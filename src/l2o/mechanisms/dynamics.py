@@ -22,7 +22,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
-from l2o.mechanisms.precision import in_double_precision, to_double
+from l2o.mechanisms.precision import double_precision, in_double_precision, to_double
 from l2o.optimizers import LearnedOptimizer, OptState, flatten, unflatten
 
 _PROBED_TIMES = (1, 10, 1000)
@@ -106,7 +106,8 @@ class Dynamics(eqx.Module):
     @property
     def initial_state(self) -> Float[Array, " state"]:
         """The state h before the first step."""
-        return _as_vector(self.lens.read(self.opt_state))
+        with double_precision():
+            return _as_vector(self.lens.read(self.opt_state))
 
     def __call__(
         self,

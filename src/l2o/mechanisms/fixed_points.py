@@ -245,7 +245,7 @@ class _Search:
     ) -> tuple[Bool[np.ndarray, " states"], Float[np.ndarray, "states state"]]:
         """Takes in the fixed points near some states.
 
-        **Returns:** for each state, whether Newton's method found a fixed point, and where it ended.
+        **Returns:** for each state, whether Newton's method found a fixed point, and where.
         """
         points, errors, exact, jacobians = self.held.polish(states)
         known = len(self.points)

@@ -89,10 +89,13 @@ class HeldMap(eqx.Module):
 
     def polish(
         self, states: States
-    ) -> tuple[States, Numbers, Float[np.ndarray, "states state state"]]:
+    ) -> tuple[
+        States, Numbers, Bool[np.ndarray, " states"], Float[np.ndarray, "states state state"]
+    ]:
         """Newton's method from the states.
 
-        **Returns:** the best states met, their errors, and the Jacobians dF/dh there.
+        **Returns:** the best states met, their errors, whether they are fixed points, and the
+        Jacobians dF/dh there.
         """
         return _batched(_polish, self, states)
 

@@ -65,7 +65,8 @@ class Linearization(eqx.Module):
         """
         angles = np.linspace(0, 2 * np.pi, 361)
         axes.plot(np.cos(angles), np.sin(angles), color="#999999", linewidth=1)
-        axes.plot(self.eigenvalues.real, self.eigenvalues.imag, "o", markersize=4)
+        values = self.eigenvalues
+        axes.plot(np.real(values), np.imag(values), "o", markersize=4)
         axes.set_aspect("equal")
         axes.set_xlabel("real part")
         axes.set_ylabel("imaginary part")

@@ -31,7 +31,7 @@ class Mode(eqx.Module):
     """The Jacobian within the mode: [[beta]] for a single eigenvalue."""
     row: Complex[np.ndarray, " size"]
     column: Complex[np.ndarray, " size"]
-    """An impulse of the gradient n >= 1 steps ago moves the parameter by row @ block^(n-1) @ column."""
+    """A gradient of 1, n >= 1 steps ago, moves the parameter by row @ block^(n-1) @ column."""
 
     @property
     def remembers(self) -> bool:
@@ -72,9 +72,9 @@ def momentum_modes(linearization: Linearization) -> tuple[Mode, ...]:
 
     **Arguments:** `linearization`, at a fixed point.
 
-    **Returns:** the modes, the largest |alpha| first. Eigenvalues that are too ill-conditioned to be
-    told apart are one mode (`invariant_subspaces`); complex pairs are two. Modes that do not answer
-    to gradients at all are left out.
+    **Returns:** the modes, the largest |alpha| first. Eigenvalues that are too ill-conditioned to
+    be told apart are one mode (`invariant_subspaces`); complex pairs are two. Modes that do not
+    answer to gradients at all are left out.
 
     **Raises:** `ValueError` if a derivative is not finite.
     """
@@ -162,7 +162,7 @@ def polyak_momentum(smallest: float, largest: float) -> Momentum:
     """
     if not 0 < smallest <= largest:
         raise ValueError(
-            f"Curvatures go from a smallest above zero up to a largest, got {smallest} and {largest}."
+            f"Curvatures go from one above zero up to a larger one, got {smallest} and {largest}."
         )
     low, high = math.sqrt(smallest), math.sqrt(largest)
     return Momentum(beta=((high - low) / (high + low)) ** 2, alpha=4 / (low + high) ** 2)

@@ -51,7 +51,7 @@ def distinct(
 
 
 def spread_out(points: Float[np.ndarray, "points state"], count: int) -> Int[np.ndarray, " chosen"]:
-    """The indices of at most `count` points: the first, then each the farthest from those before."""
+    """The indices of at most `count` points: the first, then each the farthest from all before."""
     if not len(points):
         return np.zeros(0, int)
     chosen = [0]

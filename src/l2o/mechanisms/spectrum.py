@@ -4,9 +4,9 @@ import equinox as eqx
 import numpy as np
 import scipy.linalg
 from jaxtyping import Complex, Float
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 
-# Eigenvalues that a relative perturbation of the matrix by this much could exchange belong together.
+# Eigenvalues belong together that a relative perturbation of the matrix by this much exchanges.
 PERTURBATION = 1e-3
 _ROUNDING = 1e-10
 
@@ -49,7 +49,7 @@ def invariant_subspaces(matrix: Float[np.ndarray, "state state"]) -> tuple[Invar
     if size == 0:
         return ()
     balanced, (scale, _) = scipy.linalg.matrix_balance(matrix, permute=False, separate=True)
-    triangular, vectors = scipy.linalg.schur(balanced, output="complex")
+    triangular, vectors = scipy.linalg.schur(balanced, output="complex")[:2]
     splitter = _Splitter(triangular, vectors, scale, float(np.linalg.norm(balanced, 2)))
     groups = {frozenset([i]): splitter.split([i]) for i in range(size)}
     while (pair := _nearest_that_touch(groups, splitter)) is not None:
@@ -76,15 +76,16 @@ class _Splitter:
         self.eigenvalues = np.diag(triangular)
 
     def split(self, indices: list[int]) -> InvariantSubspace:
-        """The subspace of some eigenvalues, by ordering the Schur form and one Sylvester equation."""
+        """The subspace of some eigenvalues, by an ordered Schur form and a Sylvester equation."""
         size, count = self.eigenvalues.size, len(indices)
         chosen = np.zeros(size, np.int32)
         chosen[indices] = 1
-        ordered, vectors, *_ = lapack.ztrsen(chosen, self.triangular, self.vectors, job=b"N")
+        reorder, solve_sylvester = get_lapack_funcs(("trsen", "trsyl"), dtype=complex)
+        ordered, vectors, *_ = reorder(chosen, self.triangular, self.vectors, job=b"N")
         block, rest = ordered[:count, :count], ordered[count:, count:]
         coupling = np.zeros((count, 0), complex)
         if count < size:
-            solution, factor, _ = lapack.ztrsyl(block, rest, ordered[:count, count:], isgn=-1)
+            solution, factor, _ = solve_sylvester(block, rest, ordered[:count, count:], isgn=-1)
             coupling = solution / max(factor, np.finfo(float).tiny)
         dual = np.hstack([np.eye(count), coupling]) @ vectors.conj().T
         angle = float(np.linalg.norm(coupling, 2)) if coupling.size else 0.0
@@ -104,7 +105,7 @@ class _Splitter:
     def mirrored(self, group: frozenset[int]) -> frozenset[int]:
         """The indices of the complex conjugates of a group's eigenvalues."""
         distances = np.abs(self.eigenvalues[None] - self.eigenvalues[list(group)].conj()[:, None])
-        real = np.abs(self.eigenvalues[list(group)].imag) <= _ROUNDING * self.norm
+        real = np.abs(np.imag(self.eigenvalues[list(group)])) <= _ROUNDING * self.norm
         nearest = np.where(real, list(group), np.argmin(distances, axis=1))
         return frozenset(int(index) for index in nearest)
 

@@ -10,12 +10,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from l2o.evaluation.draw import draw_tasks
+from l2o.inner_loop import InnerState, Step, unroll
 from l2o.mechanisms.dynamics import Dynamics
 from l2o.mechanisms.precision import in_double_precision
 from l2o.optimizers import LearnedOptimizer, flatten, per_task
 from l2o.tasks import TaskFamily
 from l2o.tasks.checks import check_at_least
-from l2o.unroll import InnerState, Step, unroll
 
 # Updates replayed in double precision may differ by this much from those made, relative to their
 # root mean square, before parameters are said not to be treated alone.
@@ -127,8 +127,8 @@ def visited_states(
 
     **Arguments:** `dynamics`, of the optimizer that the record is of; `record`.
 
-    **Raises:** `ValueError` if the updates are not those that were made: then the optimizer looks at
-    more than each parameter's own gradients.
+    **Raises:** `ValueError` if the updates are not those that were made: then the optimizer looks
+    at more than each parameter's own gradients.
     """
     updates, states = map(np.asarray, _replay(dynamics, jnp.asarray(record.gradients)))
     finite = np.all(np.isfinite(record.updates), axis=0)
@@ -150,7 +150,8 @@ def _replay(dynamics: Dynamics, gradients: Array) -> tuple[Array, Array]:
 def principal_components(states: Float[ArrayLike, "... state"]) -> PrincipalComponents:
     """Principal component analysis of states.
 
-    **Arguments:** `states`, with the state on the last axis; those that are not finite are left out.
+    **Arguments:** `states`, with the state on the last axis; those that are not finite are left
+    out.
 
     **Returns:** all components, as many as the state has entries.
     """

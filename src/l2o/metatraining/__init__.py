@@ -10,7 +10,7 @@ from l2o.metatraining.meta_gradient import (
 )
 from l2o.metatraining.metatrain import (
     MetaTrainingResult as MetaTrainingResult,
-    Progress as Progress,
     metatrain as metatrain,
 )
 from l2o.metatraining.metrics import read_metrics as read_metrics
+from l2o.metatraining.progress import Progress as Progress

@@ -55,26 +55,34 @@ def coordinate_gradient(
     block = _block_size(optimizer, state, gradients, segment)
     num_blocks = -(-count // block)
 
-    def in_blocks(leaf: Float[Array, "*rows coordinates"]) -> Float[Array, "blocks *rows block"]:
-        padding = [(0, 0)] * (leaf.ndim - 1) + [(0, num_blocks * block - count)]
-        leaf = jnp.pad(leaf, padding).reshape(*leaf.shape[:-1], num_blocks, block)
-        return jnp.moveaxis(leaf, -2, 0)
+    # The last block begins early enough to be full; what it shares with the one before counts once.
+    firsts = jnp.minimum(block * jnp.arange(num_blocks), count - block)
 
-    def in_segments(leaf: Float[Array, "steps coordinates"]) -> Array:
-        blocks = in_blocks(leaf)
-        return blocks.reshape(num_blocks, num_steps // segment, segment, block)
+    def take(tree: PyTree[Float[Array, "... coordinates"]], first: Int[Array, ""]) -> PyTree:
+        def slice_leaf(leaf: Array) -> Array:
+            return jax.lax.dynamic_slice_in_dim(leaf, first, block, axis=leaf.ndim - 1)
 
-    blocks = (jax.tree.map(in_blocks, state), in_segments(gradients), in_segments(cotangents))
-    example = jax.tree.map(lambda leaf: leaf[0], blocks)
-    records = _record_store(optimizer, example[0], example[1][0], segment)
+        return jax.tree.map(slice_leaf, tree)
+
+    def in_segments(leaf: Float[Array, "all_steps block"]) -> Float[Array, "segments steps block"]:
+        return leaf.reshape(num_steps // segment, segment, block)
+
+    first_state, first_gradients = take((state, gradients[:segment]), firsts[0])
+    records = _record_store(optimizer, first_state, first_gradients, segment)
     network = jax.tree.map(jnp.zeros_like, optimizer.network)
     through_start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[:-1]), state.network)
 
-    def add_block(carry: Any, inputs: Any) -> tuple[Any, None]:
+    def add_block(carry: Any, inputs: tuple[Int[Array, ""], Int[Array, ""]]) -> tuple[Any, None]:
         gradient, start_gradient, records = carry
-        state, gradients, cotangents = inputs
+        number, first = inputs
+        new = first + jnp.arange(block) >= block * number
         block_gradient, start, records = _block_gradient(
-            optimizer, step, state, gradients, cotangents, records
+            optimizer,
+            step,
+            take(state, first),
+            in_segments(take(gradients, first)),
+            in_segments(jnp.where(new, take(cotangents, first), 0)),
+            records,
         )
         gradient = jax.tree.map(jnp.add, gradient, block_gradient)
         start_gradient = jax.tree.map(
@@ -83,7 +91,7 @@ def coordinate_gradient(
         return (gradient, start_gradient, records), None
 
     (network, through_start, _), _ = jax.lax.scan(
-        add_block, (network, through_start, records), blocks
+        add_block, (network, through_start, records), (jnp.arange(num_blocks), firsts)
     )
     _, to_network = jax.vjp(lambda network: network.init_state(1), optimizer.network)
     (initial,) = to_network(jax.tree.map(lambda leaf: leaf[..., None] * fresh, through_start))

@@ -1,9 +1,13 @@
 """First-order meta-gradients: the gradients that the optimizer sees are held constant."""
 
+import math
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from l2o.inner_loop import Step, unroll
 from l2o.metatraining.coordinate_gradient import coordinate_gradient
 from l2o.metatraining.meta_gradient import (
     MetaGradient,
@@ -14,7 +18,6 @@ from l2o.metatraining.meta_gradient import (
 from l2o.metatraining.through_unroll import gradient_through_unroll
 from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer, RecurrentOptimizer, SplitCoordinates, flatten
-from l2o.unroll import Step, unroll
 
 
 class FirstOrder(MetaGradientEstimator):
@@ -23,10 +26,15 @@ class FirstOrder(MetaGradientEstimator):
     For an optimizer that looks at gradients alone, the parameters are then the initial ones plus
     the updates so far, so the cotangent of an update is the sum of the later losses' gradients,
     which the inner loop computes anyway. For a recurrent coordinate-wise optimizer nothing has to
-    be differentiated but its own network, block by block of coordinates
-    (`l2o.metatraining.coordinate_gradient`); any other optimizer is differentiated through the
-    unroll. Both give the same numbers.
+    be differentiated but its own network, block by block of coordinates, which keeps no states
+    (`l2o.metatraining.coordinate_gradient`). Any other optimizer is differentiated through the
+    unroll, and so is a window of few coordinates: with the state of every step at hand, no step
+    is run more than twice. Both give the same numbers.
+
+    **Arguments:** `kept_bytes`, what the states of all steps of a window may take to be kept.
     """
+
+    kept_bytes: int = eqx.field(static=True, default=32 * 2**20)
 
     def can_split_coordinates(self, optimizer: LearnedOptimizer) -> bool:
         """Whether several devices can share the coordinates of a task."""
@@ -36,9 +44,18 @@ class FirstOrder(MetaGradientEstimator):
         self, optimizer: LearnedOptimizer, objective: Objective, window: Window
     ) -> MetaGradient:
         """Runs the window and differentiates it."""
-        if not isinstance(optimizer, RecurrentOptimizer | SplitCoordinates):
-            return gradient_through_unroll(optimizer, objective, window, first_order=True)
-        return _by_coordinates(optimizer, objective, window)
+        if isinstance(optimizer, SplitCoordinates) or (
+            isinstance(optimizer, RecurrentOptimizer) and not self._keeps_states(window)
+        ):
+            return _by_coordinates(optimizer, objective, window)
+        return gradient_through_unroll(
+            optimizer, objective, window, first_order=True, checkpoint=True
+        )
+
+    def _keeps_states(self, window: Window) -> bool:
+        leaves = jax.tree.leaves(window.state)
+        one_step = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+        return window.num_steps * one_step <= self.kept_bytes
 
 
 def _by_coordinates(

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from l2o.inner_loop import InnerState
 from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer
 from l2o.tasks import TaskBatch
-from l2o.unroll import InnerState
 
 
 class Window(eqx.Module):

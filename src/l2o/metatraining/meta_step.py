@@ -9,12 +9,12 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from l2o.inner_loop import InnerState
 from l2o.metatraining.devices import AXES, COORDINATES, TASKS, on_devices
 from l2o.metatraining.meta_gradient import MetaGradientEstimator, Window
 from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer, RecurrentOptimizer, SplitCoordinates, per_task
 from l2o.tasks import TaskBatch, TaskFamily
-from l2o.unroll import InnerState
 
 
 class Carried(eqx.Module):

@@ -1,7 +1,7 @@
 """Meta-training: the outer loop."""
 
-import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,32 +12,16 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PRNGKeyArray
 
-from l2o.metatraining.checkpoints import Checkpoints
 from l2o.metatraining.devices import device_mesh, replicate
 from l2o.metatraining.first_order import FirstOrder
 from l2o.metatraining.meta_gradient import MetaGradientEstimator
 from l2o.metatraining.meta_step import MetaStep
-from l2o.metatraining.metrics import MetricsLog
+from l2o.metatraining.progress import Progress, ProgressReports
+from l2o.metatraining.run_record import RunRecord
 from l2o.metatraining.validation import Validation
 from l2o.objectives import MeanLoss, Objective
 from l2o.optimizers import LearnedOptimizer
 from l2o.tasks import TaskFamily
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run has come."""
-
-    meta_step: int
-    meta_steps: int
-    meta_loss: float
-    meta_steps_per_second: float
-    """Since this process began, without compilation."""
-    seconds_left: float
-    num_skipped: int
-    """Meta-gradients that were not finite and so were not applied."""
-    validation_score: float | None
-    """The latest; `None` before the first validation."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +36,7 @@ class MetaTrainingResult:
     num_skipped: int
     history: list[dict[str, Any]]
     """One row a meta-step: `meta_step`, `meta_loss`, `gradient_norm`, `num_skipped`, and, where
-    it was validated, `validation_score` and the tasks' held-out metrics."""
+    it was validated, `validation_score` and the tasks' held-out metrics of other names."""
 
 
 def metatrain(
@@ -108,7 +92,8 @@ def metatrain(
     **Returns:** the best optimizer on validation, the last one, and the history.
 
     **Raises:** `ValueError` for sizes below one, a truncation that does not divide the horizon,
-    a folder that holds another run, or a checkpoint that does not fit the settings.
+    an optimizer without meta-parameters, a folder that holds another run, or a checkpoint that
+    does not fit the settings.
     """
     _check_sizes(
         meta_steps=meta_steps,
@@ -119,6 +104,7 @@ def metatrain(
         validation_tasks=validation_tasks,
         checkpoint_every=checkpoint_every,
     )
+    _check_meta_parameters(optimizer)
     if horizon % truncation:
         raise ValueError(f"truncation must divide horizon, got {truncation} and {horizon}.")
     objective = MeanLoss() if objective is None else objective
@@ -146,25 +132,15 @@ def metatrain(
     )
     meta_step, validation = replicate(meta_step, mesh), replicate(validation, validation.mesh)
     state = eqx.filter_jit(MetaStep.init)(meta_step, *replicate((optimizer, train_key), mesh))
-    checkpoints = None if folder is None else Checkpoints(folder / "checkpoints")
-    log: MetricsLog | None = None
-    try:
-        done = 0
-        if checkpoints is not None and (latest := checkpoints.latest()) is not None:
-            if not resume:
-                raise ValueError(
-                    f"{folder} already holds a run; resume it or choose another folder."
-                )
-            state, done = checkpoints.restore(latest, state), latest
-        if folder is not None:
-            log = MetricsLog(folder, resume_from=done)
-        advance = eqx.filter_jit(MetaStep.__call__, donate="all-except-first")
-        keep_best = eqx.filter_jit(MetaStep.keep_best, donate="all-except-first")
-        judge = eqx.filter_jit(Validation.__call__)
-        history: list[dict[str, Any]] = [] if log is None else log.rows
+    advance = eqx.filter_jit(MetaStep.__call__, donate="all-except-first")
+    keep_best = eqx.filter_jit(MetaStep.keep_best, donate="all-except-first")
+    judge = eqx.filter_jit(Validation.__call__)
+    with closing(RunRecord(folder)) as record:
+        state, done = record.begin(state, resume=resume)
         score: float | None = None
-        clock = _Clock()
+        progress = ProgressReports(meta_steps, on_progress)
         for number in range(done + 1, meta_steps + 1):
+            is_last = number == meta_steps
             state, metrics = advance(meta_step, state)
             row = {
                 "meta_step": number,
@@ -172,35 +148,17 @@ def metatrain(
                 "gradient_norm": float(metrics.gradient_norm),
                 "num_skipped": int(metrics.num_skipped),
             }
-            if number % validation_every == 0 or number == meta_steps:
+            if is_last or number % validation_every == 0:
                 judged = judge(validation, replicate(state.optimizer, validation.mesh))
-                score = float(judged.pop("score"))
+                score = float(judged.score)
                 state = keep_best(meta_step, state, replicate(jnp.asarray(score), mesh))
-                row |= {"validation_score": score, **jax.tree.map(float, judged)}
-            if log is None:
-                history.append(row)
-            else:
-                log.write(row)
-            if checkpoints is not None and (number % checkpoint_every == 0 or number == meta_steps):
-                checkpoints.save(number, state)
-            clock.tick()
-            if on_progress is not None:
-                on_progress(
-                    Progress(
-                        meta_step=number,
-                        meta_steps=meta_steps,
-                        meta_loss=row["meta_loss"],
-                        meta_steps_per_second=clock.rate(),
-                        seconds_left=(meta_steps - number) / clock.rate(),
-                        num_skipped=row["num_skipped"],
-                        validation_score=score,
-                    )
-                )
-    finally:
-        if log is not None:
-            log.close()
-        if checkpoints is not None:
-            checkpoints.close()
+                row["validation_score"] = score
+                # The row's own numbers stay, whatever the task calls its metrics.
+                row |= jax.tree.map(float, judged.held_out) | row
+            record.add(row)
+            if is_last or number % checkpoint_every == 0:
+                record.checkpoint(number, state)
+            progress.report(row, score)
     state = jax.device_put(state, jax.devices()[0])
     return MetaTrainingResult(
         optimizer=state.best_optimizer,
@@ -208,7 +166,7 @@ def metatrain(
         best_score=float(state.best_score),
         best_step=int(state.best_step),
         num_skipped=int(state.num_skipped),
-        history=history,
+        history=record.history,
     )
 
 
@@ -218,21 +176,9 @@ def _check_sizes(**sizes: int) -> None:
             raise ValueError(f"{name} must be at least 1, got {size}.")
 
 
-class _Clock:
-    """Steps a second, leaving out the first step, which is compilation."""
-
-    def __init__(self) -> None:
-        self._began = time.perf_counter()
-        self._first: float | None = None
-        self._ticks = 0
-
-    def tick(self) -> None:
-        self._ticks += 1
-        if self._first is None:
-            self._first = time.perf_counter()
-
-    def rate(self) -> float:
-        now = time.perf_counter()
-        if self._first is None or self._ticks == 1:
-            return 1 / (now - self._began)
-        return (self._ticks - 1) / (now - self._first)
+def _check_meta_parameters(optimizer: LearnedOptimizer) -> None:
+    if not jax.tree.leaves(eqx.filter(optimizer, eqx.is_inexact_array)):
+        raise ValueError(
+            "Only an optimizer with meta-parameters can be meta-trained, and "
+            f"{type(optimizer).__name__} has none."
+        )

@@ -5,8 +5,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
-
 
 class MetricsLog:
     """Writes metrics to `metrics.jsonl` and `tensorboard/` in a folder.
@@ -16,6 +14,9 @@ class MetricsLog:
     """
 
     def __init__(self, folder: Path, resume_from: int) -> None:
+        # Imported where it is needed, since it imports all of PyTorch where that is installed.
+        from tensorboardX import SummaryWriter
+
         self._path = folder / "metrics.jsonl"
         self.rows = [row for row in read_metrics(folder) if row["meta_step"] <= resume_from]
         kept = "".join(json.dumps(row) + "\n" for row in self.rows)

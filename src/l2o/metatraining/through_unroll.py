@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from l2o.inner_loop import InnerState, unroll
 from l2o.metatraining.meta_gradient import MetaGradient, Window, meta_loss
 from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer, per_task
-from l2o.unroll import InnerState, unroll
 
 
 def gradient_through_unroll(

@@ -6,11 +6,20 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from l2o.inner_loop import unroll
 from l2o.metatraining.devices import AXES, TASKS, on_devices
 from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer, per_task
 from l2o.tasks import TaskBatch, TaskFamily
-from l2o.unroll import unroll
+
+
+class Judgement(eqx.Module):
+    """What validation says of an optimizer; means over tasks."""
+
+    score: Float[Array, ""]
+    """The objective."""
+    held_out: dict[str, Float[Array, ""]]
+    """The tasks' own held-out metrics."""
 
 
 class Validation(eqx.Module):
@@ -23,12 +32,12 @@ class Validation(eqx.Module):
     horizon: int = eqx.field(static=True)
     mesh: Mesh = eqx.field(static=True)
 
-    def __call__(self, optimizer: LearnedOptimizer) -> dict[str, Float[Array, ""]]:
-        """The objective as `score`, and the tasks' own held-out metrics; means over tasks."""
+    def __call__(self, optimizer: LearnedOptimizer) -> Judgement:
+        """The objective over the whole horizon, and held-out metrics at its end."""
 
         def judge(
             shared: tuple["Validation", LearnedOptimizer], own: tuple[()]
-        ) -> tuple[dict[str, Float[Array, ""]], tuple[()]]:
+        ) -> tuple[Judgement, tuple[()]]:
             validation, optimizer = shared
             key = jax.random.fold_in(validation.key, jax.lax.axis_index(TASKS))
             task_key, unroll_key = jax.random.split(key)
@@ -36,11 +45,10 @@ class Validation(eqx.Module):
             task = TaskBatch.draw(validation.family, task_key, own_tasks)
             trajectory = unroll(per_task(optimizer), task, unroll_key, validation.horizon)
             losses = trajectory.losses
-            scores = {
-                "score": validation.objective(losses, losses[0]),
-                **task.evaluate(trajectory.state.params),
-            }
-            return jax.lax.pmean(jax.tree.map(jnp.mean, scores), AXES), own
+            scores = validation.objective(losses, losses[0])
+            held_out = task.evaluate(trajectory.state.params)
+            means = jax.tree.map(jnp.mean, (scores, held_out))
+            return Judgement(*jax.lax.pmean(means, AXES)), own
 
-        scores, _ = on_devices(judge, self.mesh)((self, optimizer), ())
-        return scores
+        judgement, _ = on_devices(judge, self.mesh)((self, optimizer), ())
+        return judgement

@@ -26,6 +26,7 @@ from l2o.optimizers.hand_designed import (
     rmsprop as rmsprop,
     sgd as sgd,
 )
+from l2o.optimizers.hierarchical import Hierarchical as Hierarchical
 from l2o.optimizers.learned_optimizer import (
     LearnedOptimizer as LearnedOptimizer,
     OptaxOptimizer as OptaxOptimizer,

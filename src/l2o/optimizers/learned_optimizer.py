@@ -1,12 +1,16 @@
 """The protocol of an optimizer whose behaviour is learned, and how it meets Optax."""
 
 import abc
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import optax
 from jaxtyping import Array, Float, PyTree
+
+from l2o.tasks import ValueFunction
 
 Updates = PyTree[Float[Array, "..."]]
 OptState = PyTree
@@ -39,8 +43,8 @@ class LearnedOptimizer(eqx.Module):
 
         **Arguments:** `grads`, gradients with the structure of the parameters; `state`, from
         `init` or the last `update`; `params`, the current parameters, for optimizers that look at
-        them; `value`, the loss at `params`; further extra arguments as Optax names them
-        (`value_fn`, the loss function).
+        them; `value`, the loss at `params`; further extra arguments as Optax names them (`grad`,
+        the gradient at `params`; `value_fn`, the loss as a function of the parameters).
 
         **Returns:** the updates to add to the parameters, and the new state.
         """
@@ -110,13 +114,29 @@ class PerTask(LearnedOptimizer):
         params: PyTree | None = None,
         *,
         value: Float[Array, "..."] | None = None,
+        grad: PyTree | None = None,
+        value_fn: Callable[..., Any] | None = None,
         **extra: Any,
     ) -> tuple[Updates, OptState]:
-        """One step of every task. Extra arguments that are not arrays are not mapped."""
+        """One step of every task.
+
+        Each has its own `value`, `grad` and, if it is a `ValueFunction`, `value_fn`. Further
+        extra arguments, and any other `value_fn`, are the same for all.
+        """
 
         def step(
-            grads: PyTree, state: OptState, params: PyTree | None, value: Any
+            value_fn: Callable[..., Any] | None,
+            grads: PyTree,
+            state: OptState,
+            params: PyTree | None,
+            value: Any,
+            grad: PyTree | None,
         ) -> tuple[Updates, OptState]:
-            return self.optimizer.update(grads, state, params, value=value, **extra)
+            return self.optimizer.update(
+                grads, state, params, value=value, grad=grad, value_fn=value_fn, **extra
+            )
 
-        return jax.vmap(step)(grads, state, params, value)
+        own = (grads, state, params, value, grad)
+        if isinstance(value_fn, ValueFunction):
+            return value_fn.over_tasks(step, *own)
+        return jax.vmap(partial(step, value_fn))(*own)

@@ -13,9 +13,15 @@ from l2o.recipes.evaluation_settings import (
     EvaluationSettings as EvaluationSettings,
     find_hand_designed as find_hand_designed,
 )
+from l2o.recipes.explanations import explain_all as explain_all, read_settings as read_settings
 from l2o.recipes.named import RECIPES as RECIPES, find_recipe as find_recipe
 from l2o.recipes.optimizer_settings import AnyOptimizer as AnyOptimizer
 from l2o.recipes.recipe import Recipe as Recipe
+from l2o.recipes.reproduction import Reproduction as Reproduction
+from l2o.recipes.reproductions import (
+    REPRODUCTIONS as REPRODUCTIONS,
+    find_reproduction as find_reproduction,
+)
 from l2o.recipes.run_folder import RunFolder as RunFolder
 from l2o.recipes.runtime import set_up_jax as set_up_jax
 from l2o.recipes.task_settings import AnyTask as AnyTask

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from l2o.recipes.evaluation_settings import EvaluationSettings
+from l2o.recipes.kept_tuning import keep_tuned, kept_tuned, tuning_conditions
 from l2o.recipes.recipe import Recipe
 from l2o.recipes.run_folder import RunFolder
 from l2o.recipes.task_settings import TaskSettings
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from l2o.evaluation import Tuned
     from l2o.optimizers import HandDesigned, LearnedOptimizer
     from l2o.report import Comparison, Setting
+    from l2o.tasks import TaskFamily
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,20 @@ def tune_baseline(
 
     **Raises:** `ValueError` for settings out of range and for missing data.
     """
+    recipe.evaluation.check()
+    return _tune(hand_designed, recipe, recipe.task.family(judge_on="validation"), on_progress)
+
+
+def _tune(
+    hand_designed: "HandDesigned",
+    recipe: Recipe,
+    family: "TaskFamily",
+    on_progress: OnProgress | None,
+) -> "Tuned":
+    """Tunes on tasks of the recipe's family."""
     from l2o.evaluation import tune
 
     settings = recipe.evaluation
-    settings.check()
 
     def report(done: int, total: int | None) -> None:
         if on_progress is not None:
@@ -58,12 +70,13 @@ def tune_baseline(
     report(0, None)
     return tune(
         hand_designed,
-        recipe.task.family(judge_on="validation"),
-        key=_evaluation_key(recipe),
+        family,
+        key=evaluation_key(recipe),
         num_steps=settings.num_steps,
         objective=recipe.training.build_objective(),
         num_configurations=settings.num_configurations,
         num_tasks=settings.tuning_tasks,
+        configurations_at_once=settings.configurations_at_once,
         on_progress=report,
     )
 
@@ -72,6 +85,8 @@ def compare(
     recipe: Recipe, folder: RunFolder, *, on_progress: OnProgress | None = None
 ) -> "Comparison":
     """Tunes the baselines and runs them and a run's optimizer on the same fresh tasks.
+
+    Tuned baselines are kept in the folder, and reused where all that decides them is the same.
 
     **Arguments:** `recipe`, for the task, the objective, the settings of the evaluation and the
     seed of its randomness, none of which meta-training ever uses; `folder`, of the run whose
@@ -94,26 +109,38 @@ def compare(
             f"{folder.config} --out {folder.path} --resume`."
         )
     learned = load(folder.optimizer)
-    tuned = tuple(tune_baseline(each, recipe, on_progress=on_progress) for each in baselines)
+    family = recipe.task.family(judge_on="validation")
+    conditions = tuning_conditions(recipe, family)
+    tuned, reused = [], []
+    for each in baselines:
+        path = folder.tuned / f"{each.name}.json"
+        found = kept_tuned(path, each, conditions)
+        if found is None:
+            found = _tune(each, recipe, family, on_progress)
+            keep_tuned(path, found, conditions)
+        else:
+            reused.append(each.name)
+        tuned.append(found)
     name = recipe.optimizer.title
     optimizers = {name: learned, **{each.name: each.optimizer for each in tuned}}
-    conditions = _conditions(recipe.task, settings)
+    runs = _runs(recipe.task, settings)
     results = []
-    for index, (task, num_steps) in enumerate(conditions):
+    for index, (task, num_steps) in enumerate(runs):
         if on_progress is not None:
-            on_progress(ComparisonProgress("running on test tasks", index, len(conditions)))
+            on_progress(ComparisonProgress("running on test tasks", index, len(runs)))
         results.append(_run(optimizers, task, recipe, num_steps))
     return Comparison(
         learned=name,
         objective=recipe.training.objective.replace("-", " "),
-        tuned=tuned,
+        tuned=tuple(tuned),
         main=results[0],
         others=tuple(results[1:]),
         seed=recipe.seed,
+        reused=tuple(reused),
     )
 
 
-def _conditions(task: TaskSettings, settings: EvaluationSettings) -> list[tuple[TaskSettings, int]]:
+def _runs(task: TaskSettings, settings: EvaluationSettings) -> list[tuple[TaskSettings, int]]:
     """The tasks and numbers of steps to compare on, the main ones first."""
     longer = [] if settings.longer_steps is None else [(task, settings.longer_steps)]
     others = [(other, settings.num_steps) for other in settings.other_tasks]
@@ -133,7 +160,7 @@ def _run(
     evaluation = evaluate(
         optimizers,
         task.family(judge_on="test"),
-        key=_evaluation_key(recipe),
+        key=evaluation_key(recipe),
         num_tasks=recipe.evaluation.num_tasks,
         num_steps=num_steps,
         objective=recipe.training.build_objective(),
@@ -141,8 +168,8 @@ def _run(
     return Setting(f"{task.title}, {num_steps} steps", evaluation)
 
 
-def _evaluation_key(recipe: Recipe) -> "PRNGKeyArray":
-    """Randomness that meta-training with the same seed does not use."""
+def evaluation_key(recipe: Recipe) -> "PRNGKeyArray":
+    """Randomness for tuning and comparing that meta-training with the same seed does not use."""
     import jax
 
     return jax.random.split(jax.random.key(recipe.seed), 3)[2]

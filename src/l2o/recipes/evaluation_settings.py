@@ -21,6 +21,8 @@ class EvaluationSettings:
     """Hyperparameter configurations to try for each baseline."""
     tuning_tasks: int = 8
     """Tasks that each configuration is tried on."""
+    configurations_at_once: int | None = None
+    """Configurations to run side by side; by default as many as are fast for most tasks."""
     num_tasks: int = 64
     """Fresh tasks to compare on."""
     num_steps: int = 100
@@ -46,8 +48,10 @@ class EvaluationSettings:
 
         for name in ("num_configurations", "tuning_tasks", "num_tasks", "num_steps"):
             check_at_least(name, getattr(self, name), 1)
-        if self.longer_steps is not None:
-            check_at_least("longer_steps", self.longer_steps, 1)
+        for name in ("configurations_at_once", "longer_steps"):
+            value = getattr(self, name)
+            if value is not None:
+                check_at_least(name, value, 1)
         self.build_baselines()
 
 

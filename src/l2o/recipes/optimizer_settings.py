@@ -98,5 +98,30 @@ class GRU(OptimizerSettings):
         return optimizers.GRU(**asdict(self), key=key)
 
 
-AnyOptimizer = DM | RNNProp | GRU
+@dataclass(frozen=True)
+class Hierarchical(OptimizerSettings):
+    """L2O-Scale: GRUs for every coordinate, every tensor and the whole problem."""
+
+    coordinate_size: int = 10
+    """Units of the cell of each coordinate."""
+    tensor_size: int = 20
+    """Units of the cell of each tensor."""
+    global_size: int = 20
+    """Units of the cell of the whole problem."""
+    last_tensor_only: bool = False
+    """The problem's cell sees the last tensor alone, as in the public code."""
+
+    @property
+    def title(self) -> str:
+        """The optimizer's name."""
+        return "L2O-Scale"
+
+    def build(self, key: "PRNGKeyArray") -> "LearnedOptimizer":
+        """Builds the optimizer before meta-training."""
+        from l2o import optimizers
+
+        return optimizers.Hierarchical(**asdict(self), key=key)
+
+
+AnyOptimizer = DM | RNNProp | GRU | Hierarchical
 """Every learned optimizer that a recipe can have."""

@@ -28,6 +28,11 @@ class RunFolder:
         return self.path / "optimizer"
 
     @property
+    def tuned(self) -> Path:
+        """The baselines as they were tuned last, a file each."""
+        return self.path / "tuned"
+
+    @property
     def evaluation(self) -> Path:
         """The numbers of the latest comparison."""
         return self.path / "evaluation.json"

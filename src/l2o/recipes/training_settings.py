@@ -31,12 +31,22 @@ class TrainingSettings:
     steps stored rather than run again."""
     learning_rate: float = 1e-3
     """Learning rate of Adam on the meta-parameters, at its peak."""
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "exponential"] = "constant"
     """How the learning rate goes on after warm-up; cosine falls to a hundredth of its peak."""
+    decay_rate: float = 0.5
+    """Of the exponential schedule: what is left of the learning rate after decay_steps."""
+    decay_steps: int = 1000
+    """Meta-steps over which the exponential schedule falls by the factor of decay_rate."""
     warmup_steps: int = 0
     """Meta-steps over which the learning rate rises from zero."""
+    b1: float = 0.9
+    """Decay rate of Adam's average of meta-gradients."""
+    b2: float = 0.999
+    """Decay rate of Adam's average of squared meta-gradients."""
     epsilon: float = 1e-8
     """Epsilon of Adam on the meta-parameters."""
+    l2_penalty: float = 0.0
+    """Factor of the 2-norm, not squared, of the meta-parameters, added to the meta-loss."""
     clip_value: float | None = None
     """Largest size of each element of the meta-gradient; unbounded by default."""
     clip_norm: float | None = None
@@ -65,7 +75,18 @@ class TrainingSettings:
             "checkpoint_every",
         ):
             check_at_least(name, getattr(self, name), 1)
-        for name in ("learning_rate", "warmup_steps", "epsilon", "clip_value", "clip_norm"):
+        check_at_least("decay_steps", self.decay_steps, 1)
+        for name in (
+            "learning_rate",
+            "warmup_steps",
+            "decay_rate",
+            "b1",
+            "b2",
+            "epsilon",
+            "l2_penalty",
+            "clip_value",
+            "clip_norm",
+        ):
             value = getattr(self, name)
             if value is not None:
                 check_at_least(name, value, 0)
@@ -101,15 +122,18 @@ class TrainingSettings:
                 return Exact(checkpoint=False)
 
     def build_meta_optimizer(self) -> "optax.GradientTransformation":
-        """Builds Adam with its schedule and clipping."""
+        """Builds Adam with its schedule, the penalty's gradient and clipping."""
         import optax
 
-        clips = []
+        before = []
+        if self.l2_penalty:
+            before.append(_norm_penalty(self.l2_penalty))
         if self.clip_value is not None:
-            clips.append(optax.clip(self.clip_value))
+            before.append(optax.clip(self.clip_value))
         if self.clip_norm is not None:
-            clips.append(optax.clip_by_global_norm(self.clip_norm))
-        return optax.chain(*clips, optax.adam(self.build_schedule(), eps=self.epsilon))
+            before.append(optax.clip_by_global_norm(self.clip_norm))
+        adam = optax.adam(self.build_schedule(), self.b1, self.b2, self.epsilon)
+        return optax.chain(*before, adam)
 
     def build_schedule(self) -> "optax.Schedule":
         """Builds the learning rate as a function of the meta-step."""
@@ -118,9 +142,25 @@ class TrainingSettings:
         remaining = max(1, self.meta_steps - self.warmup_steps)
         if self.schedule == "cosine":
             after = optax.cosine_decay_schedule(self.learning_rate, remaining, alpha=0.01)
+        elif self.schedule == "exponential":
+            after = optax.exponential_decay(self.learning_rate, self.decay_steps, self.decay_rate)
         else:
             after = optax.constant_schedule(self.learning_rate)
         if self.warmup_steps == 0:
             return after
         warmup = optax.linear_schedule(0.0, self.learning_rate, self.warmup_steps)
         return optax.join_schedules([warmup, after], [self.warmup_steps])
+
+
+def _norm_penalty(factor: float) -> "optax.GradientTransformation":
+    """Adds the gradient of `factor` times the 2-norm of the meta-parameters."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    def add(updates: "optax.Updates", params: "optax.Params | None") -> "optax.Updates":
+        # At zero, where the norm has no gradient, the parameters themselves are zero.
+        norm = jnp.maximum(optax.global_norm(params), jnp.finfo(jnp.float32).tiny)
+        return jax.tree.map(lambda update, param: update + factor * param / norm, updates, params)
+
+    return optax.stateless(add)

@@ -5,6 +5,10 @@ from l2o.report.comparison import (
     Setting as Setting,
     tuned_as_dict as tuned_as_dict,
 )
+from l2o.report.explanation import (
+    Subject as Subject,
+    write_explanation as write_explanation,
+)
 from l2o.report.figures import metric_label as metric_label
 from l2o.report.html import (
     results_table as results_table,

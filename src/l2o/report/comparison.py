@@ -33,6 +33,9 @@ class Comparison:
     """Longer horizons and other tasks, for which nothing was trained or tuned again."""
     seed: int
     """Of all tasks, initialisations and minibatches."""
+    reused: tuple[str, ...] = ()
+    """The baselines whose hyperparameters an earlier comparison had found under the same
+    conditions."""
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers of the comparison, for JSON.

@@ -7,18 +7,25 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from l2o.evaluation import Evaluation
 from l2o.report.comparison import Setting
+from l2o.report.drawing import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    blank_figure,
+    style,
+)
 
-# Okabe and Ito's colours can be told apart by colour-blind readers. Vermilion is the learned
-# optimizer's; line styles tell baselines apart once colours are used up.
-_LEARNED = "#D55E00"
-_BASELINES = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# Line styles tell baselines apart once colours are used up.
+_LEARNED = VERMILION
+_BASELINES = (BLUE, GREEN, PURPLE, SKY, ORANGE, "#000000")
 _STYLES = ("-", "--", ":")
-_GRID = "#DDDDDD"
 
 # Curves with more points are averaged over neighbouring steps, or noise would hide them.
 _MOST_POINTS = 250
@@ -46,7 +53,7 @@ def loss_curves(settings: Sequence[Setting], learned: str) -> Figure:
     """
     columns = min(2, len(settings))
     rows = -(-len(settings) // columns)
-    figure = _figure(6.4 if len(settings) == 1 else 9.6, 3.9 * rows)
+    figure = blank_figure(6.4 if len(settings) == 1 else 9.6, 3.9 * rows)
     for index, setting in enumerate(settings):
         axes = figure.add_subplot(rows, columns, index + 1)
         _draw_losses(axes, setting.evaluation, learned)
@@ -69,9 +76,9 @@ def paired_differences(setting: Setting, learned: str, metric: str) -> Figure:
     """
     evaluation = setting.evaluation
     baselines = [name for name in evaluation.runs if name != learned]
-    figure = _figure(6.4, 1.6 + 0.36 * len(baselines))
+    figure = blank_figure(6.4, 1.6 + 0.36 * len(baselines))
     axes = figure.add_subplot()
-    _style(axes)
+    style(axes)
     for row, name in enumerate(baselines):
         difference = evaluation.compare(learned, name, metric)
         low, high = difference.interval
@@ -94,9 +101,9 @@ def paired_differences(setting: Setting, learned: str, metric: str) -> Figure:
 def held_out(setting: Setting, learned: str, metric: str) -> Figure:
     """A held-out metric of every optimizer at the end of its runs."""
     evaluation = setting.evaluation
-    figure = _figure(6.4, 1.4 + 0.36 * len(evaluation.runs))
+    figure = blank_figure(6.4, 1.4 + 0.36 * len(evaluation.runs))
     axes = figure.add_subplot()
-    _style(axes)
+    style(axes)
     colours, _ = _looks(evaluation, learned)
     for row, (name, runs) in enumerate(evaluation.runs.items()):
         mean, half_width = _mean_and_half_width(runs.metrics[metric][:, None])
@@ -119,9 +126,9 @@ def meta_training(history: Sequence[Mapping[str, Any]], windows: int) -> Figure:
     where it was measured, `validation_score`; `windows`, the number of meta-steps in which tasks
     run their course, over which the meta-loss is averaged.
     """
-    figure = _figure(6.4, 3.6)
+    figure = blank_figure(6.4, 3.6)
     axes = figure.add_subplot()
-    _style(axes)
+    style(axes)
     losses = _series(history, "meta_loss")
     steps, values = (_binned(series, windows) for series in losses)
     label = f"meta-loss on training tasks, mean of {windows} meta-steps"
@@ -155,7 +162,7 @@ def _binned(values: Float[np.ndarray, "*tasks points"], size: int) -> np.ndarray
 
 def _draw_losses(axes: Axes, evaluation: Evaluation, learned: str) -> None:
     """Every optimizer's loss curve."""
-    _style(axes)
+    style(axes)
     colours, styles = _looks(evaluation, learned)
     bin_size = -(-(evaluation.num_steps + 1) // _MOST_POINTS)
     starts, lows = [], []
@@ -209,18 +216,3 @@ def _mean_and_half_width(
             return mean, np.zeros_like(mean)
         sem = np.std(values, axis=0, ddof=1, dtype=np.float64) / np.sqrt(num_tasks)
     return mean, float(scipy.stats.t.ppf(0.975, num_tasks - 1)) * sem
-
-
-def _figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches, without any global state of matplotlib."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _style(axes: Axes) -> None:
-    """Light lines, so that the data stand out."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=_GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=9)

@@ -1,6 +1,5 @@
 """The page about a run."""
 
-import io
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -8,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from l2o.deploy.atomic import write_atomically
 from l2o.evaluation import Evaluation
 from l2o.report import figures
 from l2o.report.comparison import Comparison
+from l2o.report.drawing import as_png, as_svg
 from l2o.report.verdict import judge
 
 _PACKAGES = ("l2o", "jax", "equinox", "optax", "numpy")
@@ -45,9 +43,9 @@ def write_report(
     **Raises:** `OSError` if a file cannot be written.
     """
     drawn = _draw(comparison, history, windows)
-    images = {name: _svg(figure) for name, figure in drawn.items()}
+    images = {name: as_svg(figure) for name, figure in drawn.items()}
     for name, figure in drawn.items():
-        write_atomically(path.parent / "figures" / f"{name}.png", _png(figure))
+        write_atomically(path.parent / "figures" / f"{name}.png", as_png(figure))
     main = comparison.main
     held_out_metrics = [
         metric for metric in ("test_loss", "test_accuracy") if metric in _metrics(main.evaluation)
@@ -140,19 +138,3 @@ def _draw(
     if history:
         drawn["meta_training"] = figures.meta_training(history, windows)
     return drawn
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=160)
-    return buffer.getvalue()
-
-
-def _svg(figure: Figure) -> Markup:
-    """The figure as an element to be put into a page."""
-    buffer = io.StringIO()
-    # Without a date and random names, the same run gives the same page.
-    with matplotlib.rc_context({"svg.hashsalt": "l2o"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return Markup(text[text.index("<svg") :])

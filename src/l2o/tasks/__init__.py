@@ -51,3 +51,4 @@ from l2o.tasks.task import (
 )
 from l2o.tasks.task_batch import TaskBatch as TaskBatch
 from l2o.tasks.two_moons import TwoMoons as TwoMoons, TwoMoonsFamily as TwoMoonsFamily
+from l2o.tasks.value_function import ValueFunction as ValueFunction

@@ -139,16 +139,7 @@ def mnist_conv(
     **Arguments:** `dataset` of images; `init_std`, as for `ConvNet` (0.01 in Open-L2O); further
     `options`, as for `ImageClassification`.
     """
-    convolutions = (Convolution(16, 3, 1), Convolution(32, 5, 1))
-    network = ConvNet(
-        _image_shape(dataset),
-        convolutions,
-        dataset.num_classes,
-        pool=True,
-        relu_outputs=True,
-        init_std=init_std,
-    )
-    return ImageClassification(dataset, network, **options)
+    return _open_l2o_conv(dataset, 1, init_std, options)
 
 
 def cifar_conv(
@@ -160,10 +151,16 @@ def cifar_conv(
 
     **Arguments:** as for `mnist_conv`.
     """
-    convolutions = (Convolution(16, 3, 2), Convolution(32, 5, 2))
+    return _open_l2o_conv(dataset, 2, init_std, options)
+
+
+def _open_l2o_conv(
+    dataset: Classification, stride: int, init_std: float | None, options: dict[str, Any]
+) -> ImageClassification:
+    """What the two networks of Open-L2O have in common."""
     network = ConvNet(
         _image_shape(dataset),
-        convolutions,
+        (Convolution(16, 3, stride), Convolution(32, 5, stride)),
         dataset.num_classes,
         pool=True,
         relu_outputs=True,

@@ -1,5 +1,6 @@
 """Several tasks optimized side by side, seen by the inner loop as one task."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -49,8 +50,13 @@ class TaskBatch(Task):
         axes = tuple(None if i in shared else 0 for i in range(count))
         return cls(task=task, axes=axes, num_tasks=num_tasks)
 
-    def _over_tasks(self, function: Any, *arguments: Any) -> Any:
-        """Calls `function(task, *arguments)` for every task, mapping all arguments."""
+    def over_tasks(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls `function(task, *arguments)` for every task, all at once.
+
+        **Arguments:** `function`; `arguments`, pytrees whose leaves have a leading task axis.
+
+        **Returns:** what `function` returns, stacked along a leading task axis.
+        """
         leaves, treedef = jax.tree.flatten(self.task)
 
         def call(leaves: list[Any], *arguments: Any) -> Any:
@@ -63,23 +69,23 @@ class TaskBatch(Task):
     def init(self, key: PRNGKeyArray) -> Params:
         """Draws parameters for every task."""
         keys = jax.random.split(key, self.num_tasks)
-        return self._over_tasks(lambda task, key: task.init(key), keys)
+        return self.over_tasks(lambda task, key: task.init(key), keys)
 
     def sample(self, key: PRNGKeyArray) -> Batch:
         """Draws a minibatch for every task."""
         keys = jax.random.split(key, self.num_tasks)
-        return self._over_tasks(lambda task, key: task.sample(key), keys)
+        return self.over_tasks(lambda task, key: task.sample(key), keys)
 
     def loss(self, params: Params, batch: Batch) -> Float[Array, " num_tasks"]:
         """Each task's own training loss."""
-        return self._over_tasks(lambda task, p, b: task.loss(p, b), params, batch)
+        return self.over_tasks(lambda task, p, b: task.loss(p, b), params, batch)
 
     def value_and_grad(
         self, params: Params, batch: Batch
     ) -> tuple[Float[Array, "num_tasks ..."], Params]:
         """Each task's own loss and gradient."""
-        return self._over_tasks(lambda task, p, b: task.value_and_grad(p, b), params, batch)
+        return self.over_tasks(lambda task, p, b: task.value_and_grad(p, b), params, batch)
 
     def evaluate(self, params: Params) -> dict[str, Float[Array, " num_tasks"]]:
         """Each task's own held-out metrics."""
-        return self._over_tasks(lambda task, p: task.evaluate(p), params)
+        return self.over_tasks(lambda task, p: task.evaluate(p), params)

@@ -1,7 +1,6 @@
 """The one inner loop: an optimizer at work on a task."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from l2o.optimizers import LearnedOptimizer, OptState, Updates
-from l2o.tasks import Batch, Params, Task
+from l2o.tasks import Batch, Params, Task, ValueFunction
 
 # Minibatches are drawn ahead, since gathering many at once is cheaper than one at a time in the
 # loop, but no more than this many bytes of them.
@@ -80,7 +79,8 @@ def unroll(
     **Arguments:**
 
     - `optimizer`: a learned optimizer, or a hand-designed one through `l2o.from_optax`. For a
-      `TaskBatch`, pass `l2o.optimizers.per_task(optimizer)`.
+      `TaskBatch`, pass `l2o.optimizers.per_task(optimizer)`. It gets Optax's extra arguments
+      `value`, `grad` and `value_fn`, so line searches work.
     - `task`: what to optimize.
     - `key`: randomness of the initialisation (without `state`) and of the minibatches.
     - `num_steps`: at least 1.
@@ -88,7 +88,8 @@ def unroll(
     - `probe`: called with every `Step`; the pytrees that it returns are stacked.
     - `first_order`: hold gradients and losses constant where the optimizer sees them, so that
       differentiating the trajectory takes no second derivatives of the task (Andrychowicz et
-      al. 2016, section 2). The values of the trajectory are the same.
+      al. 2016, section 2). The values of the trajectory are the same. What an optimizer computes
+      with `value_fn` by itself is not held constant.
     - `checkpoint`: recompute a step's intermediate results in the backward pass instead of
       storing them.
 
@@ -114,7 +115,8 @@ def unroll(
             state.opt_state,
             state.params,
             value=seen_loss,
-            value_fn=partial(_value, task, batch),
+            grad=seen_grads,
+            value_fn=ValueFunction(task, batch),
         )
         seen = None
         if probe is not None:
@@ -164,8 +166,3 @@ def _steps_drawn_ahead(draw: Callable[[Array], Batch], num_steps: int) -> int:
     bytes_a_step = sum(leaf.size * leaf.dtype.itemsize for leaf in one)
     limit = num_steps if bytes_a_step == 0 else max(1, _BYTES_DRAWN_AHEAD // bytes_a_step)
     return max(n for n in range(1, min(limit, num_steps) + 1) if num_steps % n == 0)
-
-
-def _value(task: Task, batch: Batch, params: Params) -> Float[Array, "..."]:
-    """The loss as a function of the parameters alone, for optimizers that probe it."""
-    return task.loss(params, batch)

@@ -1,5 +1,3 @@
-import sys
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,9 +5,10 @@ import numpy as np
 import optax
 import pytest
 
+from l2o import inner_loop
+from l2o.inner_loop import InnerState, unroll
 from l2o.optimizers import DM, GRU, RNNProp, from_optax, per_task
 from l2o.tasks import Quadratic, QuadraticFamily, Task, TaskBatch
-from l2o.unroll import InnerState, unroll
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -105,7 +104,7 @@ def test_no_steps(num_steps):
 @pytest.mark.parametrize("num_steps", [120, 53, 50])
 def test_a_longer_unroll_begins_like_a_shorter_one(num_steps, monkeypatch):
     short = unroll_3(ADAM, NOISY, KEY)
-    monkeypatch.setattr(sys.modules["l2o.unroll"], "_BYTES_DRAWN_AHEAD", 50 * 8)
+    monkeypatch.setattr(inner_loop, "_BYTES_DRAWN_AHEAD", 50 * 8)
     long = compiled(num_steps=num_steps, probe=lambda step: (step.index, step.loss))(
         ADAM, NOISY, KEY
     )
@@ -117,7 +116,7 @@ def test_a_longer_unroll_begins_like_a_shorter_one(num_steps, monkeypatch):
 
 def test_minibatches_are_the_same_however_many_are_drawn_at_once(monkeypatch, assert_trees_close):
     at_once = unroll_4(ADAM, NOISY, KEY)
-    monkeypatch.setattr(sys.modules["l2o.unroll"], "_BYTES_DRAWN_AHEAD", 2 * 8)
+    monkeypatch.setattr(inner_loop, "_BYTES_DRAWN_AHEAD", 2 * 8)
     in_pairs = compiled(num_steps=4, probe=lambda step: step.batch)(ADAM, NOISY, KEY)
     np.testing.assert_array_equal(in_pairs.probes, at_once.probes.batch)
     np.testing.assert_allclose(in_pairs.losses, at_once.losses, rtol=1e-5)
@@ -136,9 +135,18 @@ def test_not_compiled(assert_trees_close):
     assert_trees_close(unroll(ADAM, NOISY, KEY, 3), unroll_3(ADAM, NOISY, KEY), rtol=1e-5)
 
 
-@pytest.mark.parametrize("rule", ["adam", "dm"])
-def test_several_tasks_are_each_of_them_alone(rule, dm, assert_trees_close):
-    optimizer = ADAM if rule == "adam" else dm
+# The line searches ask for the loss, the gradient and the loss function, and need those of each
+# task: on all tasks together they would take other steps.
+RULES = {
+    "adam": optax.adam(0.1),
+    "backtracking": optax.chain(optax.sgd(1.0), optax.scale_by_backtracking_linesearch(20)),
+    "lbfgs": optax.lbfgs(),
+}
+
+
+@pytest.mark.parametrize("rule", ["dm", *RULES])
+def test_several_tasks_are_each_of_them_alone(rule, dm):
+    optimizer = dm if rule == "dm" else from_optax(RULES[rule])
     batch = TaskBatch.draw(QuadraticFamily(2), KEY, 3)
     together = unroll_4(per_task(optimizer), batch, KEY)
     assert together.losses.shape == (5, 3)

@@ -1,0 +1,301 @@
+"""The hierarchical recurrent optimizer L2O-Scale of Wichrowska et al. 2017."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from l2o.optimizers.biased_gru import BiasedGRU
+from l2o.optimizers.coordinatewise import flatten, unflatten
+from l2o.optimizers.learned_optimizer import LearnedOptimizer, OptState, Updates
+
+_NUM_SCALES = 4
+_NUM_FEATURES = 12
+_TINY = 1e-16
+_LARGEST_LOG_RATE = 33.0
+# Each learning rate begins between these two: half of its logarithm is drawn for the coordinate,
+# half for the tensor.
+_INITIAL_RATES = (1e-6, 1e-2)
+
+
+class HierarchicalState(eqx.Module):
+    """The state of the hierarchical optimizer; the last axis counts coordinates, or tensors."""
+
+    step: Int[Array, ""]
+    """The number of updates made."""
+    averages: Float[Array, "4 coordinates"]
+    """Exponential averages of the gradient, the slowest first."""
+    mean_squares: Float[Array, "4 coordinates"]
+    """Exponential averages of their squares."""
+    average_decay: Float[Array, " coordinates"]
+    """The slowest average's decay rate in the next step."""
+    square_decay: Float[Array, " coordinates"]
+    """The squares' decay rate in the next step."""
+    log_rates: Float[Array, " coordinates"]
+    """The logarithm of each coordinate's learning rate."""
+    coordinate_states: Float[Array, "_ coordinates"]
+    tensor_states: Float[Array, "_ tensors"]
+    global_state: Float[Array, "_ 1"]
+
+
+class Readouts(eqx.Module):
+    """What the coordinate cell's state h and the scaled gradients decide."""
+
+    direction: Float[Array, " hidden"]
+    gradients: Float[Array, " 4"]
+    """How much each of the scaled gradients counts for the direction."""
+    square_decay: Float[Array, " hidden"]
+    square_decay_bias: Float[Array, ""]
+    average_decay: Float[Array, " hidden"]
+    average_decay_bias: Float[Array, ""]
+    rate_change: Float[Array, " hidden"]
+    rate_change_bias: Float[Array, ""]
+    rate_memory: Float[Array, ""]
+    """Its logistic function is how slowly the learning rate follows its changes."""
+    log_scale: Float[Array, ""]
+    """The logarithm of a factor on all learning rates."""
+
+    def __init__(self, hidden_size: int, *, key: PRNGKeyArray) -> None:
+        direction_key, gradient_key, square_key, average_key = jax.random.split(key, 4)
+
+        def weights(key: PRNGKeyArray) -> Float[Array, " hidden"]:
+            return 0.5 / jnp.sqrt(hidden_size) * jax.random.normal(key, (hidden_size,))
+
+        self.direction = weights(direction_key)
+        noise = jax.random.normal(gradient_key, (_NUM_SCALES,))
+        self.gradients = 1 / _NUM_SCALES + 0.1 / 2 * noise
+        self.square_decay = weights(square_key)
+        self.square_decay_bias = jnp.asarray(3.2)
+        self.average_decay = weights(average_key)
+        self.average_decay_bias = jnp.asarray(2.2)
+        self.rate_change = jnp.zeros(hidden_size)
+        self.rate_change_bias = jnp.asarray(0.0)
+        self.rate_memory = jnp.asarray(3.2)
+        self.log_scale = jnp.asarray(-1.0)
+
+
+class Affine(eqx.Module):
+    """An affine map from a cell's state to additional biases of a cell below it."""
+
+    weight: Float[Array, "outputs inputs"]
+    bias: Float[Array, " outputs"]
+
+    def __init__(self, num_inputs: int, num_outputs: int, *, key: PRNGKeyArray) -> None:
+        scale = 0.5 / jnp.sqrt(num_inputs)
+        self.weight = scale * jax.random.normal(key, (num_outputs, num_inputs))
+        self.bias = jnp.zeros(num_outputs)
+
+    def __call__(self, inputs: Float[Array, "inputs columns"]) -> Float[Array, "outputs columns"]:
+        """Applies the map to every column."""
+        return self.weight @ inputs + self.bias[:, None]
+
+
+class Hierarchical(LearnedOptimizer):
+    """A GRU for every coordinate, one for every tensor and one for the problem: L2O-Scale.
+
+    Coordinates see twelve features of their gradients on four time scales; tensors see the mean
+    of their coordinates, the problem the mean of its tensors; and each level shifts the gates of
+    those below. The direction is normalised for each tensor, and the learning rates, one for each
+    coordinate, are learned. With the default sizes it has 8,349 meta-parameters. Source: *Learned
+    Optimizers that Scale and Generalize*, Wichrowska et al., ICML 2017, in the form of Open-L2O's
+    public code, which *Learning to Generalize Provably in Learning to Optimize*, Yang et al.,
+    AISTATS 2023, builds on.
+
+    Initial learning rates are random, log-uniform between 1e-6 and 1e-2. `init` takes no key, so
+    they are drawn with one that depends on the parameters.
+
+    **Arguments:** `coordinate_size`, `tensor_size` and `global_size`, units of the three cells;
+    `last_tensor_only`, whether the problem's cell sees the last tensor alone, as it does in the
+    public code, rather than all of them; `key`, of the initial weights.
+    """
+
+    coordinate_cell: BiasedGRU
+    tensor_cell: BiasedGRU
+    global_cell: BiasedGRU
+    tensor_to_coordinate: Affine
+    global_to_coordinate: Affine
+    global_to_tensor: Affine
+    readouts: Readouts
+    coordinate_size: int = eqx.field(static=True)
+    tensor_size: int = eqx.field(static=True)
+    global_size: int = eqx.field(static=True)
+    last_tensor_only: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        coordinate_size: int = 10,
+        tensor_size: int = 20,
+        global_size: int = 20,
+        last_tensor_only: bool = False,
+        *,
+        key: PRNGKeyArray,
+    ) -> None:
+        keys = jax.random.split(key, 7)
+        self.coordinate_cell = BiasedGRU(_NUM_FEATURES, coordinate_size, key=keys[0])
+        self.tensor_cell = BiasedGRU(coordinate_size + _NUM_FEATURES, tensor_size, key=keys[1])
+        self.global_cell = BiasedGRU(tensor_size, global_size, key=keys[2])
+        self.tensor_to_coordinate = Affine(tensor_size, 3 * coordinate_size, key=keys[3])
+        self.global_to_coordinate = Affine(global_size, 3 * coordinate_size, key=keys[4])
+        self.global_to_tensor = Affine(global_size, 3 * tensor_size, key=keys[5])
+        self.readouts = Readouts(coordinate_size, key=keys[6])
+        self.coordinate_size = coordinate_size
+        self.tensor_size = tensor_size
+        self.global_size = global_size
+        self.last_tensor_only = last_tensor_only
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's keywords, without the key."""
+        return {
+            "coordinate_size": self.coordinate_size,
+            "tensor_size": self.tensor_size,
+            "global_size": self.global_size,
+            "last_tensor_only": self.last_tensor_only,
+        }
+
+    def init(self, params: PyTree) -> HierarchicalState:
+        """The state before the first step."""
+        tensors = _Tensors(params)
+        coordinate_key, tensor_key = jax.random.split(_key_from(params))
+        low, high = (0.5 * np.log(rate) for rate in _INITIAL_RATES)
+        own = jax.random.uniform(
+            coordinate_key, (tensors.num_coordinates,), minval=low, maxval=high
+        )
+        shared = jax.random.uniform(tensor_key, (1, tensors.number), minval=low, maxval=high)
+        zeros = jnp.zeros((_NUM_SCALES, tensors.num_coordinates))
+        return HierarchicalState(
+            step=jnp.zeros((), jnp.int32),
+            averages=zeros,
+            mean_squares=zeros,
+            average_decay=zeros[0],
+            square_decay=zeros[0],
+            log_rates=own + tensors.spread(shared)[0],
+            coordinate_states=self.coordinate_cell.init_state(tensors.num_coordinates),
+            tensor_states=self.tensor_cell.init_state(tensors.number),
+            global_state=self.global_cell.init_state(1),
+        )
+
+    def update(
+        self,
+        grads: PyTree,
+        state: OptState,
+        params: PyTree | None = None,
+        *,
+        value: Float[Array, "..."] | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, HierarchicalState]:
+        """One step of all three levels; only gradients are looked at."""
+        del params, value, extra
+        tensors = _Tensors(grads)
+        averages, mean_squares = _average(flatten(grads), state)
+        scaled = jnp.arcsinh(averages / jnp.sqrt(mean_squares + _TINY))
+        features = _features(scaled, mean_squares, state.log_rates)
+
+        coordinate_states = self.coordinate_cell(
+            features,
+            state.coordinate_states,
+            tensors.spread(self.tensor_to_coordinate(state.tensor_states))
+            + self.global_to_coordinate(state.global_state),
+        )
+        tensor_states = self.tensor_cell(
+            tensors.mean(jnp.concatenate([coordinate_states, features])),
+            state.tensor_states,
+            self.global_to_tensor(state.global_state),
+        )
+        seen = tensor_states[:, -1:] if self.last_tensor_only else tensor_states
+        global_state = self.global_cell(
+            jnp.mean(seen, axis=1, keepdims=True)
+            if tensors.number
+            else jnp.zeros((seen.shape[0], 1)),
+            state.global_state,
+        )
+
+        read = self.readouts
+        direction = read.direction @ coordinate_states + read.gradients @ scaled
+        size = tensors.spread(jnp.sqrt(tensors.mean(direction[None] ** 2) + _TINY))[0]
+        proposed = _clip_straight_through(
+            state.log_rates + read.rate_change @ coordinate_states + read.rate_change_bias
+        )
+        memory = jax.nn.sigmoid(read.rate_memory)
+        update = -jnp.exp(proposed + read.log_scale) * direction / size
+        new_state = HierarchicalState(
+            step=state.step + 1,
+            averages=averages,
+            mean_squares=mean_squares,
+            average_decay=jax.nn.sigmoid(
+                read.average_decay @ coordinate_states + read.average_decay_bias
+            ),
+            square_decay=jax.nn.sigmoid(
+                read.square_decay @ coordinate_states + read.square_decay_bias
+            ),
+            log_rates=memory * state.log_rates + (1 - memory) * proposed,
+            coordinate_states=coordinate_states,
+            tensor_states=tensor_states,
+            global_state=global_state,
+        )
+        return unflatten(update, grads), new_state
+
+
+class _Tensors:
+    """Which coordinates of the flattened parameters belong to which tensor; empty ones are none."""
+
+    def __init__(self, tree: PyTree) -> None:
+        sizes = [jnp.size(leaf) for leaf in jax.tree.leaves(tree)]
+        self.sizes = [size for size in sizes if size]
+        self.number = len(self.sizes)
+        self.num_coordinates = sum(self.sizes)
+
+    def spread(self, rows: Float[Array, "rows tensors"]) -> Float[Array, "rows coordinates"]:
+        """Gives every coordinate its tensor's column."""
+        owners = np.repeat(np.arange(self.number), self.sizes)
+        return rows[:, owners]
+
+    def mean(self, rows: Float[Array, "rows coordinates"]) -> Float[Array, "rows tensors"]:
+        """Averages over the coordinates of each tensor."""
+        ends = np.cumsum(self.sizes)
+        parts = [rows[:, end - size : end] for end, size in zip(ends, self.sizes, strict=True)]
+        means = [jnp.mean(part, axis=1, keepdims=True) for part in parts]
+        return jnp.concatenate([jnp.zeros((rows.shape[0], 0), rows.dtype), *means], axis=1)
+
+
+def _average(
+    gradient: Float[Array, " coordinates"], state: HierarchicalState
+) -> tuple[Float[Array, "4 coordinates"], Float[Array, "4 coordinates"]]:
+    """The new averages of the gradient and of their squares."""
+    exponents = 0.5 ** np.arange(_NUM_SCALES)
+    # A power of zero has no derivative; the first step has no average to go on from.
+    is_first = state.step == 0
+    decay = jnp.where(is_first, 0.5, state.average_decay) ** exponents[:, None]
+    averages = jnp.where(is_first, gradient, (1 - decay) * gradient + decay * state.averages)
+    squares = averages**2
+    followed = state.square_decay * state.mean_squares + (1 - state.square_decay) * (
+        squares + 1e-12
+    )
+    return averages, jnp.where(is_first, squares, followed)
+
+
+def _features(
+    scaled: Float[Array, "4 coordinates"],
+    mean_squares: Float[Array, "4 coordinates"],
+    log_rates: Float[Array, " coordinates"],
+) -> Float[Array, "12 coordinates"]:
+    """Scaled gradients, products of neighbours, relative sizes and the relative learning rate."""
+    sizes = jnp.log(mean_squares + _TINY)
+    centred = sizes - jnp.mean(sizes, axis=0)
+    # The sum over the number, since problems without coordinates have no mean.
+    rates = log_rates - jnp.sum(log_rates) / max(1, log_rates.size)
+    return jnp.concatenate([scaled, scaled[:-1] * scaled[1:], centred, rates[None]])
+
+
+def _clip_straight_through(log_rates: Float[Array, " coordinates"]) -> Float[Array, " coordinates"]:
+    """Clips, with the derivative of the identity."""
+    clipped = jnp.clip(log_rates, -_LARGEST_LOG_RATE, _LARGEST_LOG_RATE)
+    return log_rates + jax.lax.stop_gradient(clipped - log_rates)
+
+
+def _key_from(params: PyTree) -> PRNGKeyArray:
+    """A random key that differs from one set of parameters to another."""
+    total = jnp.sum(flatten(params)).astype(jnp.float32)
+    return jax.random.fold_in(jax.random.key(0), jax.lax.bitcast_convert_type(total, jnp.uint32))

@@ -1,0 +1,158 @@
+"""Optimizers to be explained: hand-designed ones by name, meta-trained ones by their run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from l2o.recipes.compare import ComparisonProgress, OnProgress
+from l2o.recipes.evaluation_settings import find_hand_designed
+from l2o.recipes.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from l2o.mechanisms import GradientRecord
+    from l2o.optimizers import LearnedOptimizer
+    from l2o.report import Subject
+
+_NUM_TASKS = 16
+_MAX_COORDINATES = 256
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An optimizer, and what is known of it."""
+
+    name: str
+    optimizer: "LearnedOptimizer"
+    origin: str
+    record: "GradientRecord | None" = None
+
+
+def explain_all(
+    name_or_run: str,
+    settings: Mapping[str, float],
+    against: Sequence[str],
+    *,
+    num_steps: int,
+    time: int | None,
+    reference_gradient: float | None,
+    on_progress: OnProgress,
+) -> "dict[str, Subject]":
+    """Explains an optimizer, and others beside it.
+
+    **Arguments:**
+
+    - `name_or_run`: the name of a hand-designed optimizer, or the folder of a finished run.
+    - `settings`: hyperparameters of a hand-designed optimizer; the defaults of those not given.
+    - `against`: names or runs of further optimizers. Hand-designed ones have the hyperparameters
+      that the run's evaluation found best, if there is one, or else their defaults.
+    - `num_steps`, `time` and `reference_gradient`: as for `l2o.mechanisms.explain`; by default the
+      reference gradient is the median size of those met on a run's task, or 1.
+    - `on_progress`: called now and then.
+
+    **Returns:** the explanations by name, the main one first.
+
+    **Raises:** `ValueError` for unknown names and hyperparameters, and for damaged runs.
+    """
+    import numpy as np
+
+    from l2o.mechanisms.explain import LATE, explain
+    from l2o.report import Subject
+
+    tuned = _tuned_in(RunFolder(Path(name_or_run)))
+    found = [_find(name_or_run, settings)]
+    found += [_find(each, {}, tuned.get(each)) for each in against if each != name_or_run]
+    subjects = {}
+    for number, each in enumerate(found):
+        on_progress(ComparisonProgress(f"explaining {each.name}", number, len(found)))
+        met = None if each.record is None else np.abs(each.record.gradients)
+        reference = reference_gradient
+        if reference is None:
+            reference = 1.0 if met is None else float(np.median(met[met > 0]))
+        explanation = explain(
+            each.optimizer,
+            num_steps=num_steps,
+            time=LATE if time is None else time,
+            reference_gradient=reference,
+            record=each.record,
+        )
+        subjects[each.name] = Subject(explanation, each.origin)
+    return subjects
+
+
+def _find(
+    name: str, settings: Mapping[str, float], tuned: Mapping[str, float] | None = None
+) -> _Found:
+    """The optimizer of this name or in this folder."""
+    if RunFolder(Path(name)).config.exists():
+        if settings:
+            raise ValueError(f"--set is for hand-designed optimizers; {name} is a run.")
+        return _from_run(RunFolder(Path(name)))
+    try:
+        hand_designed = find_hand_designed(name)
+    except ValueError as error:
+        raise ValueError(f"{name} is no folder of a run, either. {error}") from None
+    values = dict(settings) or dict(tuned or {})
+    optimizer = hand_designed.with_hyperparameters(**values)
+    listed = ", ".join(f"{n} = {v:.4g}" for n, v in (hand_designed.defaults | values).items())
+    how = "as tuned for the run" if tuned and not settings else "hand-designed"
+    return _Found(name, optimizer, f"{how}, with {listed}.")
+
+
+def _from_run(folder: RunFolder) -> _Found:
+    """A run's optimizer, with gradients that it meets on the run's validation tasks."""
+    import jax
+
+    from l2o.deploy import load
+    from l2o.mechanisms import record_gradients
+
+    recipe = folder.read_recipe()
+    if not folder.optimizer.exists():
+        raise ValueError(
+            f"The run in {folder.path} has no optimizer yet: finish it with `l2o train "
+            f"{folder.config} --out {folder.path} --resume`."
+        )
+    optimizer = load(folder.optimizer)
+    record = record_gradients(
+        optimizer,
+        recipe.task.family(judge_on="validation"),
+        key=jax.random.fold_in(jax.random.key(recipe.seed), 1),
+        num_tasks=_NUM_TASKS,
+        num_steps=recipe.evaluation.num_steps,
+        max_coordinates=_MAX_COORDINATES,
+    )
+    origin = (
+        f"{recipe.optimizer.title}, meta-trained on {recipe.task.title} ({folder.path}); gradients "
+        f"are those of {record.gradients.shape[1]} parameters over {record.gradients.shape[0]} "
+        f"steps of {_NUM_TASKS} validation tasks."
+    )
+    return _Found(str(folder.path), optimizer, origin, record)
+
+
+def _tuned_in(folder: RunFolder) -> dict[str, dict[str, float]]:
+    """The baselines' hyperparameters in a run's latest evaluation."""
+    if not folder.evaluation.exists():
+        return {}
+    try:
+        results = json.loads(folder.evaluation.read_bytes())["results"]
+        return {each["name"]: each["hyperparameters"] for each in results}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder.evaluation} is damaged: {error}.") from error
+
+
+def read_settings(texts: Sequence[str]) -> dict[str, float]:
+    """Reads `name=value` texts.
+
+    **Raises:** `ValueError` for a text of another form.
+    """
+    settings = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            settings[name.strip().replace("-", "_")] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise ValueError(f"--set takes name=value with a number, got {text!r}.")
+    return settings

@@ -1,0 +1,113 @@
+"""Tuned baselines kept in a run's folder, since tuning is most of a comparison's time."""
+
+import hashlib
+import json
+import math
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from l2o.recipes.recipe import Recipe
+
+if TYPE_CHECKING:
+    from l2o.evaluation import Tuned
+    from l2o.optimizers import HandDesigned
+    from l2o.tasks import TaskFamily
+
+
+def tuning_conditions(recipe: Recipe, family: "TaskFamily") -> dict[str, Any]:
+    """All that decides what tuning finds, but for the optimizer, for JSON.
+
+    **Arguments:** `recipe`; `family`, its tasks, of whose data a digest is taken.
+    """
+    # As JSON gives it back, to compare with what is read: tuples become lists.
+    settings = json.loads(recipe.to_json())
+    return {
+        "task": settings["task"],
+        "data": _digest(family),
+        "objective": settings["training"]["objective"],
+        "num_steps": recipe.evaluation.num_steps,
+        "num_configurations": recipe.evaluation.num_configurations,
+        "tuning_tasks": recipe.evaluation.tuning_tasks,
+        "seed": recipe.seed,
+        "versions": {name: metadata.version(name) for name in ("l2o", "jax", "optax")},
+    }
+
+
+def keep_tuned(path: Path, tuned: "Tuned", conditions: dict[str, Any]) -> None:
+    """Writes what tuning found, and under which conditions."""
+    from l2o.deploy.atomic import write_atomically
+
+    content = {
+        "conditions": conditions,
+        "space": _space(tuned.hand_designed),
+        "hyperparameters": tuned.hyperparameters,
+        "score": _or_none(tuned.score),
+        "configurations": {name: each.tolist() for name, each in tuned.configurations.items()},
+        "scores": [_or_none(score) for score in tuned.scores.tolist()],
+    }
+    write_atomically(path, json.dumps(content, indent=2, allow_nan=False).encode())
+
+
+def kept_tuned(
+    path: Path, hand_designed: "HandDesigned", conditions: dict[str, Any]
+) -> "Tuned | None":
+    """Reads what `keep_tuned` wrote.
+
+    **Returns:** `None` if there is nothing, if it was found under other conditions or in another
+    search space, and if the file is damaged.
+    """
+    import numpy as np
+
+    from l2o.evaluation import Tuned
+
+    try:
+        content = json.loads(path.read_bytes())
+        if (content["conditions"], content["space"]) != (conditions, _space(hand_designed)):
+            return None
+        return Tuned(
+            hand_designed=hand_designed,
+            hyperparameters={
+                name: float(content["hyperparameters"][name]) for name in hand_designed.space
+            },
+            score=_or_infinite(content["score"]),
+            configurations={
+                name: np.asarray(content["configurations"][name], np.float32)
+                for name in hand_designed.space
+            },
+            scores=np.array([_or_infinite(score) for score in content["scores"]]),
+            num_tasks=conditions["tuning_tasks"],
+            num_steps=conditions["num_steps"],
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _digest(family: "TaskFamily") -> str:
+    """A digest of a family's data."""
+    import jax
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(family):
+        array = np.asarray(leaf)
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _or_none(score: float) -> float | None:
+    """JSON has no infinity."""
+    return score if math.isfinite(score) else None
+
+
+def _or_infinite(score: float | None) -> float:
+    return math.inf if score is None else float(score)
+
+
+def _space(hand_designed: "HandDesigned") -> dict[str, str]:
+    """Where each hyperparameter is searched, and its default."""
+    return {
+        name: f"{searched}, by default {hand_designed.defaults[name]}"
+        for name, searched in hand_designed.space.items()
+    }

@@ -1,0 +1,91 @@
+"""Papers whose experiments can be repeated with one command."""
+
+import abc
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from l2o.recipes.compare import OnProgress
+
+
+class Reproduction(abc.ABC):
+    """The experiments of a paper, from meta-training to figures."""
+
+    name: ClassVar[str]
+    """What it is called on the command line."""
+    description: ClassVar[str]
+    """What is repeated, in a sentence."""
+    profiles: ClassVar[dict[str, str]]
+    """The sizes that it comes in, and what each is for."""
+
+    @abc.abstractmethod
+    def run(self, profile: str, out: Path, on_progress: OnProgress) -> Path:
+        """Does all of it, or what is left of it when it was interrupted.
+
+        **Arguments:** `profile`, one of `profiles`; `out`, the folder for `results.json`, the
+        figures and the page, and for all that is needed to go on after a kill; `on_progress`,
+        called now and then.
+
+        **Returns:** the page about the results.
+
+        **Raises:** `ValueError` for an unknown profile, and for a folder that holds anything but
+        the same reproduction in the same profile.
+        """
+
+
+@dataclass(frozen=True)
+class WorkFolder:
+    """A folder in which each part of a long work is kept once it is done."""
+
+    path: Path
+
+    def claim(self, settings: dict[str, Any]) -> None:
+        """Makes the folder that of a work with these settings.
+
+        **Raises:** `ValueError` if it holds anything else.
+        """
+        from l2o.deploy.atomic import write_atomically
+
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{self.path} is a file, not a folder for results.")
+        path = self.path / "settings.json"
+        # As it comes back from the file.
+        settings = json.loads(json.dumps(settings))
+        if path.exists():
+            try:
+                before = json.loads(path.read_bytes())
+            except ValueError as error:
+                raise ValueError(f"{path} is no JSON file: {error}.") from error
+            if before != settings:
+                raise ValueError(
+                    f"{self.path} holds results of other settings: choose another folder with "
+                    "--out."
+                )
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise ValueError(f"{self.path} is not empty: choose another folder with --out.")
+        write_atomically(path, json.dumps(settings, indent=1).encode())
+
+    def once(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """A part of the work, computed unless it was before.
+
+        **Arguments:** `name`, under which it is kept; `compute`, gives what JSON knows.
+
+        **Returns:** what `compute` gave, whenever that was; `seconds` and `cpu_seconds` are what
+        it took, the latter of all threads of the process.
+        """
+        import time
+
+        from l2o.deploy.atomic import write_atomically
+
+        path = self.path / "parts" / f"{name}.json"
+        if path.exists():
+            return json.loads(path.read_bytes())
+        began, cpu_began = time.perf_counter(), time.process_time()
+        part = compute()
+        part["seconds"] = round(time.perf_counter() - began, 1)
+        part["cpu_seconds"] = round(time.process_time() - cpu_began, 1)
+        text = json.dumps(part, allow_nan=False)
+        write_atomically(path, text.encode())
+        return json.loads(text)

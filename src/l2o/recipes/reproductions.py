@@ -1,0 +1,19 @@
+"""The papers whose experiments can be repeated."""
+
+from l2o.recipes.reproduction import Reproduction
+from l2o.recipes.reverse_engineering import ReverseEngineering
+
+REPRODUCTIONS: tuple[Reproduction, ...] = (ReverseEngineering(),)
+"""Every reproduction."""
+
+
+def find_reproduction(name: str) -> Reproduction:
+    """The reproduction of this name.
+
+    **Raises:** `ValueError` for an unknown name.
+    """
+    from l2o.tasks.checks import check_choice
+
+    known = {each.name: each for each in REPRODUCTIONS}
+    check_choice("A reproduction", name, known)
+    return known[name]

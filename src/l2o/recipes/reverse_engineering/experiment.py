@@ -1,0 +1,124 @@
+"""The whole reproduction: all studies of a profile, then `results.json`, figures and the page."""
+
+import json
+import platform
+import re
+import shlex
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from l2o.recipes.compare import OnProgress
+from l2o.recipes.reproduction import Reproduction, WorkFolder
+from l2o.recipes.reverse_engineering.profiles import CPU, FULL, QUICK, Study
+
+_PACKAGES = ("l2o", "jax", "equinox", "optax", "numpy", "scipy")
+_PROFILES = {"quick": QUICK, "cpu": CPU, "full": FULL}
+
+
+class ReverseEngineering(Reproduction):
+    """Maheswaranathan et al. 2021."""
+
+    name = "reverse-engineering"
+    description = "How learned optimizers work (Maheswaranathan et al. 2021), figures 1 to 5."
+    profiles = {  # noqa: RUF012 (declared as a class variable above)
+        "quick": "all parts, each as short as can be: a few minutes on two cores",
+        "cpu": "64 units, smaller networks: within an hour on two cores",
+        "full": "256 units, the published settings where there are some: for an accelerator",
+    }
+
+    def run(self, profile: str, out: Path, on_progress: OnProgress) -> Path:
+        """Does all of it, or what is left of it when it was interrupted."""
+        from l2o.tasks.checks import check_choice
+
+        check_choice("A profile", profile, self.profiles)
+        command = f"l2o reproduce {self.name} --profile {profile} --out {shlex.quote(str(out))}"
+        return run_studies(_PROFILES[profile], out, on_progress, profile=profile, command=command)
+
+
+def run_studies(
+    studies: Sequence[Study],
+    out: Path,
+    on_progress: OnProgress,
+    *,
+    profile: str,
+    command: str,
+) -> Path:
+    """Runs studies and writes all about them, going on where an earlier process stopped.
+
+    **Arguments:** `studies`; `out`, the folder for `results.json`, the figures and the page;
+    `on_progress`, called now and then; `profile` and `command`, to be named in the results.
+
+    **Returns:** the page.
+
+    **Raises:** `ValueError` for a folder that holds anything else.
+    """
+    from l2o.deploy.atomic import write_atomically
+    from l2o.recipes.reverse_engineering.figures import draw_figures
+    from l2o.recipes.reverse_engineering.page import write_page
+    from l2o.recipes.reverse_engineering.study import StudyRunner
+
+    studies, left_out = _with_data(studies)
+    folder = WorkFolder(out)
+    folder.claim({"studies": [study.as_dict() for study in studies], "profile": profile})
+    done = [StudyRunner(study, folder, on_progress).run() for study in studies]
+    results = {
+        "experiment": "reverse-engineering",
+        "paper": "Maheswaranathan, Sussillo, Metz, Sun, Sohl-Dickstein: Reverse engineering "
+        "learned optimizers reveals known and novel mechanisms (NeurIPS 2021, arXiv 2011.02159)",
+        "profile": profile,
+        "command": command,
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+        },
+        "left_out": left_out,
+        "cost": _cost(done),
+        "studies": done,
+    }
+    write_atomically(out / "results.json", _compact(results).encode())
+    images = draw_figures(results, studies, out / "figures")
+    return write_page(results, images, out / "report.html")
+
+
+def _with_data(studies: Sequence[Study]) -> tuple[list[Study], dict[str, str]]:
+    """The studies whose data are there, and why the others are left out."""
+    from l2o.tasks.datasets import DataError
+
+    kept, left_out = [], {}
+    for study in studies:
+        try:
+            study.recipe.task.family(judge_on="test")
+        except DataError as error:
+            left_out[study.name] = str(error)
+        else:
+            kept.append(study)
+    return kept, left_out
+
+
+def _cost(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Seconds that the parts took, by study and kind of part."""
+
+    def total(parts: Sequence[dict[str, Any]]) -> dict[str, float]:
+        return {
+            measure: round(sum(part[measure] for part in parts), 1)
+            for measure in ("seconds", "cpu_seconds")
+        }
+
+    return {
+        study["name"]: {
+            "meta_training": total(study["meta_training"]),
+            "tuning": total(study["baselines"]),
+            "comparison": total([study["performance"]]),
+            "analyses": total(study["mechanisms"]),
+            "distillation": total([study["distillation"]]),
+        }
+        for study in done
+    }
+
+
+def _compact(results: dict[str, Any]) -> str:
+    """JSON with one line for each list of numbers."""
+    text = json.dumps(results, allow_nan=False, indent=1)
+    return re.sub(r"\[[^][{}\"]*\]", lambda found: "".join(found[0].split()), text)

@@ -1,0 +1,232 @@
+"""One task's part of the reproduction: meta-training, tuning, comparing, analysing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from l2o.recipes.compare import (
+    ComparisonProgress,
+    OnProgress,
+    evaluation_key,
+    tune_baseline,
+)
+from l2o.recipes.evaluation_settings import find_hand_designed
+from l2o.recipes.reproduction import WorkFolder
+from l2o.recipes.reverse_engineering.plain import plain
+from l2o.recipes.reverse_engineering.presence import presence
+from l2o.recipes.reverse_engineering.profiles import Study
+from l2o.recipes.run_folder import RunFolder
+from l2o.recipes.train import train
+
+if TYPE_CHECKING:
+    from l2o.evaluation import Evaluation
+    from l2o.metatraining import Progress
+    from l2o.optimizers import LearnedOptimizer
+
+
+@dataclass(frozen=True)
+class StudyRunner:
+    """Does a study, part by part, keeping each part that is done."""
+
+    study: Study
+    folder: WorkFolder
+    on_progress: OnProgress
+
+    def run(self) -> dict[str, Any]:
+        """Does all parts.
+
+        **Returns:** the study's entry in `results.json`.
+        """
+        study = self.study
+        meta_training = [
+            self._part(f"training-{seed}", self._train, seed) for seed in study.meta_seeds
+        ]
+        baselines = [
+            self._part(f"tuning-{name}", self._tune, name)
+            for name in study.recipe.evaluation.baselines
+        ]
+        performance = self._part("performance", self._compare, baselines)
+        mechanisms = [
+            self._part(f"mechanisms-{seed}", self._analyse, seed) for seed in study.meta_seeds
+        ]
+        shown_seed = _middle_seed(performance)
+        distillation = self._part(f"distillation-{shown_seed}", self._distill, shown_seed)
+        return {
+            "name": study.name,
+            "title": study.recipe.task.title,
+            "objective": study.recipe.training.objective,
+            "settings": study.as_dict(),
+            "meta_training": meta_training,
+            "baselines": baselines,
+            "performance": performance,
+            "mechanisms": mechanisms,
+            "presence": presence(mechanisms),
+            "shown_seed": shown_seed,
+            "distillation": distillation,
+            "published": None if study.published is None else study.published.as_dict(),
+        }
+
+    def _part(
+        self, name: str, compute: Callable[[Any], dict[str, Any]], argument: Any
+    ) -> dict[str, Any]:
+        return self.folder.once(f"{self.study.name}/{name}", lambda: compute(argument))
+
+    def _run_folder(self, seed: int) -> RunFolder:
+        return RunFolder(self.folder.path / "runs" / f"{self.study.name}-{seed}")
+
+    def _optimizer(self, seed: int) -> "LearnedOptimizer":
+        from l2o.deploy import load
+
+        return load(self._run_folder(seed).optimizer)
+
+    def _train(self, seed: int) -> dict[str, Any]:
+        """Meta-trains one optimizer, going on from the last checkpoint."""
+        first_step: int | None = None
+
+        def report(progress: "Progress") -> None:
+            nonlocal first_step
+            first_step = progress.meta_step if first_step is None else first_step
+            activity = f"{self.study.name}: meta-training with seed {seed}"
+            self.on_progress(ComparisonProgress(activity, progress.meta_step, progress.meta_steps))
+
+        result = train(
+            self.study.meta_training(seed),
+            self._run_folder(seed),
+            resume=True,
+            on_progress=report,
+        )
+        return plain(
+            {
+                "seed": seed,
+                "validation_score": result.best_score,
+                "best_step": result.best_step,
+                "num_skipped": result.num_skipped,
+                # The times below are of the last process alone.
+                "resumed_from_step": 0 if first_step is None else first_step - 1,
+            }
+        )
+
+    def _tune(self, name: str) -> dict[str, Any]:
+        """Tunes one baseline on the objective that optimizers are meta-trained on."""
+        from l2o.report import tuned_as_dict
+
+        def report(progress: ComparisonProgress) -> None:
+            self.on_progress(
+                ComparisonProgress(
+                    f"{self.study.name}: {progress.activity}", progress.done, progress.total
+                )
+            )
+
+        tuned = tune_baseline(find_hand_designed(name), self.study.recipe, on_progress=report)
+        return tuned_as_dict(tuned)
+
+    def _compare(self, baselines: list[dict[str, Any]]) -> dict[str, Any]:
+        """Runs all optimizers on the same fresh tasks."""
+        from l2o.evaluation import evaluate
+
+        settings = self.study.recipe.evaluation
+        self.on_progress(ComparisonProgress(f"{self.study.name}: comparing", 0, None))
+        hand_designed = {
+            each["name"]: find_hand_designed(each["name"]).with_hyperparameters(
+                **each["hyperparameters"]
+            )
+            for each in baselines
+        }
+        learned = {learned_name(seed): self._optimizer(seed) for seed in self.study.meta_seeds}
+        evaluation = evaluate(
+            {**learned, **hand_designed},
+            self.study.recipe.task.family(judge_on="test"),
+            key=evaluation_key(self.study.recipe),
+            num_tasks=settings.num_tasks,
+            num_steps=settings.num_steps,
+            objective=self.study.recipe.training.build_objective(),
+        )
+        return plain(
+            {
+                "num_tasks": settings.num_tasks,
+                "num_steps": settings.num_steps,
+                "optimizers": [
+                    *(
+                        {"seed": seed, **_curve(evaluation, learned_name(seed))}
+                        for seed in self.study.meta_seeds
+                    ),
+                    *({"seed": None, **_curve(evaluation, name)} for name in hand_designed),
+                ],
+                "paired": [
+                    _paired(evaluation, seed, baseline)
+                    for seed in self.study.meta_seeds
+                    for baseline in hand_designed
+                ],
+            }
+        )
+
+    def _analyse(self, seed: int) -> dict[str, Any]:
+        """Looks for all mechanisms in one optimizer."""
+        import jax
+
+        from l2o.recipes.reverse_engineering.analysis import analyse
+
+        self.on_progress(ComparisonProgress(f"{self.study.name}: analysing seed {seed}", 0, None))
+        key = jax.random.fold_in(evaluation_key(self.study.recipe), seed)
+        return {"seed": seed, **analyse(self._optimizer(seed), self.study, key)}
+
+    def _distill(self, seed: int) -> dict[str, Any]:
+        """Makes a closed-form optimizer out of one."""
+        import jax
+
+        from l2o.recipes.reverse_engineering.distillation import distill_and_judge
+
+        self.on_progress(ComparisonProgress(f"{self.study.name}: distilling seed {seed}", 0, None))
+        key = jax.random.fold_in(evaluation_key(self.study.recipe), seed)
+        return {"seed": seed, **distill_and_judge(self._optimizer(seed), self.study, key)}
+
+
+def learned_name(seed: int) -> str:
+    """What an optimizer is called in the comparison."""
+    return f"learned, seed {seed}"
+
+
+def _curve(evaluation: "Evaluation", name: str) -> dict[str, Any]:
+    """One optimizer's objective and mean loss curve over all tasks."""
+    runs = evaluation.runs[name]
+    summary = evaluation.summary(name, "objective")
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = np.mean(runs.losses, axis=0, dtype=np.float64)
+        sem = np.std(runs.losses, axis=0, ddof=1, dtype=np.float64) / np.sqrt(len(runs.losses))
+    return {
+        "name": name,
+        "objective": {"mean": summary.mean, "sem": summary.sem, "median": summary.median},
+        "diverged": int(np.sum(runs.diverged)),
+        "mean_loss": mean,
+        "sem_loss": sem,
+        "median_loss": np.median(runs.losses, axis=0),
+    }
+
+
+def _paired(evaluation: "Evaluation", seed: int, baseline: str) -> dict[str, Any]:
+    """The difference in the objective between a learned optimizer and a baseline."""
+    difference = evaluation.compare(learned_name(seed), baseline, "objective")
+    return {
+        "seed": seed,
+        "baseline": baseline,
+        "mean": difference.mean,
+        "sem": difference.sem,
+        "interval": difference.interval,
+        "wins": difference.wins,
+        "num_tasks": difference.num_tasks,
+        "p_value": difference.p_value,
+        "better": bool(difference.interval[1] < 0),
+    }
+
+
+def _middle_seed(performance: dict[str, Any]) -> int:
+    """The meta-seed with the median objective, the lower one of two: neither best nor worst."""
+    learned = [each for each in performance["optimizers"] if each["seed"] is not None]
+
+    def order(each: dict[str, Any]) -> tuple[bool, float]:
+        mean = each["objective"]["mean"]
+        return (mean is None, 0.0 if mean is None else mean)
+
+    return sorted(learned, key=order)[(len(learned) - 1) // 2]["seed"]

@@ -1,0 +1,253 @@
+"""The page about how optimizers work."""
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from l2o.deploy.atomic import write_atomically
+from l2o.mechanisms import Explanation, Inapplicable, LinearResponse
+from l2o.report.drawing import as_png, as_svg, blank_figure, style
+
+_PACKAGES = ("l2o", "jax", "equinox", "optax", "numpy")
+_MOST_MODES = 12
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An optimizer to be explained on a page."""
+
+    explanation: Explanation
+    origin: str
+    """What it is and where it comes from, in a sentence."""
+
+
+Draw = Callable[[Explanation, Axes], None]
+
+
+@dataclass(frozen=True)
+class _Section:
+    """One analysis on the page."""
+
+    name: str
+    """What its sentence is called in `Explanation.findings`."""
+    title: str
+    draw: tuple[Draw, ...]
+    """A row of panels each."""
+    caption: str
+    method: str
+
+
+def _draw_response(explanation: Explanation, axes: Axes) -> None:
+    _draw_or_say(explanation.momentum, axes)
+
+
+def _draw_eigenvalues(explanation: Explanation, axes: Axes) -> None:
+    momentum = explanation.momentum
+    _draw_or_say(momentum.linearization if isinstance(momentum, LinearResponse) else momentum, axes)
+
+
+def _draw_update_function(explanation: Explanation, axes: Axes) -> None:
+    explanation.update_function.draw(axes)
+
+
+def _draw_gradients(explanation: Explanation, axes: Axes) -> None:
+    if explanation.record is None:
+        _draw_or_say(Inapplicable("No gradients of a task were recorded."), axes)
+        return
+    explanation.record.draw(axes)
+    saturation = explanation.update_function.saturation
+    if saturation.saturates:
+        axes.axvline(np.log10(saturation.half_height), color="#D55E00", linestyle="--")
+
+
+def _draw_schedule(explanation: Explanation, axes: Axes) -> None:
+    explanation.schedule.draw(axes)
+    rates = explanation.schedule.effective_learning_rate
+    if np.all(np.isfinite(rates)):
+        axes.set_ylim(min(0.0, 1.1 * float(rates.min())), 1.1 * float(rates.max()) or 1.0)
+
+
+def _draw_adaptation(explanation: Explanation, axes: Axes) -> None:
+    curve = explanation.adaptation
+    curve.draw(axes)
+    rates = curve.effective_learning_rate
+    if np.all(rates[np.isfinite(rates)] > 0):
+        axes.set_yscale("log")
+        if not curve.present:
+            middle = float(np.nanmedian(rates))
+            axes.set_ylim(middle / 10, middle * 10)
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _draw_states(explanation: Explanation, axes: Axes) -> None:
+    _draw_or_say(explanation.state_space, axes)
+
+
+def _draw_or_say(analysis: Any, axes: Axes) -> None:
+    """Draws an analysis, or writes why there is none."""
+    if isinstance(analysis, Inapplicable):
+        axes.text(
+            0.5, 0.5, analysis.reason, ha="center", va="center", wrap=True, transform=axes.transAxes
+        )
+        axes.set_axis_off()
+    else:
+        analysis.draw(axes)
+
+
+_SECTIONS = (
+    _Section(
+        "momentum",
+        "Momentum",
+        (_draw_response, _draw_eigenvalues),
+        "Above: the response of updates to a gradient that is larger by 1 for one step. Below: the "
+        "eigenvalues of the Jacobian of the state in the complex plane, with the unit circle; an "
+        "eigenvalue near 1 is a long memory. One optimizer a column, nothing random.",
+        "The fixed point of the state is found in double precision from many starts; around it, "
+        "the Jacobians of state and update give the response to first order, and their eigenmodes "
+        "each a momentum with its beta and alpha.",
+    ),
+    _Section(
+        "clipping",
+        "Gradient clipping",
+        (_draw_update_function,),
+        "The update against the gradient at one state; dashed, the slope at zero: what the "
+        "effective learning rate alone would give.",
+        "The update function is evaluated at the initial state, or at the state named above for "
+        "optimizers that are singular there. It saturates if a gradient a hundred times as large "
+        "gives at most 5 % more of an update, up to gradients of 1e12.",
+    ),
+    _Section(
+        "schedule",
+        "Learning-rate schedule",
+        (_draw_schedule,),
+        "The effective learning rate against the step, when the optimizer is left to itself.",
+        "From the initial state no gradient is met (or, for optimizers that are singular at zero, "
+        "the same gradient again and again), with counters running. The effective learning rate is "
+        "minus the slope of the update function at zero gradient (or of the update over the "
+        "gradient).",
+    ),
+    _Section(
+        "adaptation",
+        "Learning-rate adaptation",
+        (_draw_adaptation,),
+        "The effective learning rate after a long time under a constant gradient, against the size "
+        "of that gradient, one line a sign.",
+        "For each constant gradient the state is followed to its fixed point; the effective "
+        "learning rate is minus the slope of the update function at zero gradient there.",
+    ),
+)
+
+_TASK_SECTIONS = (
+    _Section(
+        "clipping",
+        "Gradients met on the task",
+        (_draw_gradients,),
+        "The density of the sizes of gradients met on the run's task; dashed, where the update is "
+        "half its plateau. Gradients to the right of it are clipped.",
+        "Gradients are recorded while the optimizer works on fresh validation tasks.",
+    ),
+    _Section(
+        "state space",
+        "State space",
+        (_draw_states,),
+        "States visited on the task (gray, one line a parameter) in the plane of the first two "
+        "principal components; the fixed point, and the fixed points under constant gradients of "
+        "both signs.",
+        "Recorded gradients are fed to the optimizer's dynamics in double precision; the principal "
+        "components are those of all states on the way.",
+    ),
+)
+
+
+def write_explanation(subjects: Mapping[str, Subject], path: Path, *, command: str) -> None:
+    """Writes a page about how some optimizers work, side by side, and its figures beside it.
+
+    **Arguments:** `subjects`, by name, the main one first; `path`, of the page; `command`, that
+    makes it again.
+
+    **Raises:** `OSError` if a file cannot be written.
+    """
+    explanations = {name: subject.explanation for name, subject in subjects.items()}
+    first = next(iter(subjects))
+    has_task = any(explanation.record is not None for explanation in explanations.values())
+    sections = []
+    for section in _SECTIONS + (_TASK_SECTIONS if has_task else ()):
+        figure = _draw(section, explanations)
+        file = section.title.lower().replace(" ", "-")
+        write_atomically(path.parent / "figures" / f"{file}.png", as_png(figure))
+        sections.append(
+            {
+                "title": section.title,
+                "sentences": {
+                    name: explanation.findings[section.name]
+                    for name, explanation in explanations.items()
+                    if section.name in explanation.findings
+                },
+                "image": as_svg(figure),
+                "caption": section.caption,
+                "method": section.method,
+            }
+        )
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("l2o.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    others = [name for name in subjects if name != first]
+    page = environment.get_template("explanation.html.jinja").render(
+        title=f"How {first} works",
+        description=f"Side by side with {', '.join(others)}." if others else "",
+        subjects=subjects,
+        sections=sections,
+        modes={name: _mode_rows(explanation) for name, explanation in explanations.items()},
+        command=command,
+        versions={
+            "Python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+        },
+    )
+    write_atomically(path, page.encode())
+
+
+def _draw(section: _Section, explanations: Mapping[str, Explanation]) -> Figure:
+    """One row for each kind of panel, one column for each optimizer."""
+    columns, rows = len(explanations), len(section.draw)
+    width = max(3.6 * columns, 6.2)
+    figure = blank_figure(width, 3.1 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for row, draw in enumerate(section.draw):
+        for axes, (name, explanation) in zip(panels[row], explanations.items(), strict=True):
+            style(axes)
+            draw(explanation, axes)
+            if row == 0:
+                axes.set_title(name, fontsize=10, loc="left")
+    return figure
+
+
+def _mode_rows(explanation: Explanation) -> list[dict[str, str]]:
+    """The largest modes as text."""
+    if isinstance(explanation.momentum, Inapplicable):
+        return []
+    return [
+        {
+            "beta": _complex(mode.beta),
+            "alpha": _complex(mode.alpha),
+            "time_constant": f"{mode.time_constant:.4g}",
+            "num_eigenvalues": str(mode.num_eigenvalues),
+        }
+        for mode in explanation.momentum.modes[:_MOST_MODES]
+    ]
+
+
+def _complex(number: complex) -> str:
+    return f"{number.real:.6g}" + (f" {number.imag:+.3g}i" if number.imag else "")
