@@ -172,6 +172,7 @@ class _Search:
             moving = self._at_large()
             some = spread_out(self.states[moving], _NUM_ACCELERATED)
             ends = self.held.accelerate(self.states[moving][some])
+            ends = ends[are_finite(ends)]
             self._add(ends[distinct(ends, self.size)])
             attractors = np.flatnonzero(self.attracting)
             near = nearest(self.states[moving], self.points[attractors], self.size, _NEAR)
