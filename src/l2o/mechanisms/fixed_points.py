@@ -17,7 +17,7 @@ from l2o.mechanisms.starts import default_starts
 
 # Starts are iterated for so many steps at a time, until each is this near to an attractor, relative
 # to the size of states. Attractors are found by accelerating a few starts that are not.
-_STRETCHES = (32, 32, 64, 128)
+_STRETCHES = (24, 40, 64, 128)
 _NEAR = 1e-2
 _NUM_ACCELERATED = 16
 _NUM_SEARCHES = 16
@@ -171,13 +171,16 @@ class _Search:
             self.states[moving] = self.held.iterate(self.states[moving], num_steps)
             moving = self._at_large()
             some = spread_out(self.states[moving], _NUM_ACCELERATED)
-            self._add(self.held.accelerate(self.states[moving][some]))
+            ends = self.held.accelerate(self.states[moving][some])
+            ends = ends[are_finite(ends)]
+            self._add(ends[distinct(ends, self.size)])
             attractors = np.flatnonzero(self.attracting)
             near = nearest(self.states[moving], self.points[attractors], self.size, _NEAR)
             self.homes[moving] = np.where(near < 0, -1, np.append(attractors, -1)[near])
         # What stands still, though not at an attractor, is at a fixed point of its own.
         moving = self._at_large()
-        self._add(self.states[moving[self.held.are_fixed(self.states[moving])]])
+        if moving.size:
+            self._add(self.states[moving[self.held.are_fixed(self.states[moving])]])
 
     def minimise(self) -> tuple[Float[np.ndarray, "slow state"], Float[np.ndarray, " slow"]]:
         """Minimises the error from some starts.
@@ -204,6 +207,8 @@ class _Search:
     def count(self) -> tuple[Int[np.ndarray, " points"], int, int]:
         """How many starts come to rest at each point, wander for ever, and run away."""
         left = self._at_large()
+        if not left.size:
+            return self._counts(), 0, int(np.sum(~are_finite(self.states)))
         states = self.states[left]
         own = nearest(states, self.points, self.size)
         own[~self.held.are_fixed(states)] = -1
@@ -218,9 +223,11 @@ class _Search:
         growing = ~(np.isfinite(late) & (late <= _FLIGHT * early))
         self.homes[left] = np.where(own >= 0, own, np.where(approaching, targets, -1))
         lost = self.homes[left] < 0
-        counts = np.bincount(self.homes[self.homes >= 0], minlength=len(self.points))
         broken = int(np.sum(~are_finite(self.states)))
-        return counts, int(np.sum(lost & ~growing)), int(np.sum(lost & growing)) + broken
+        return self._counts(), int(np.sum(lost & ~growing)), int(np.sum(lost & growing)) + broken
+
+    def _counts(self) -> Int[np.ndarray, " points"]:
+        return np.bincount(self.homes[self.homes >= 0], minlength=len(self.points))
 
     def _at_large(self) -> Int[np.ndarray, " moving"]:
         """The starts that are not near an attractor yet."""
@@ -242,12 +249,12 @@ class _Search:
         **Returns:** for each state, whether Newton's method found a fixed point, and where.
         """
         points, errors, exact, jacobians = self.held.polish(states)
-        self.points = np.concatenate([self.points, points[exact]])
-        self.errors = np.concatenate([self.errors, errors[exact]])
-        self.eigenvalues = np.concatenate([self.eigenvalues, _eigenvalues(jacobians[exact])])
-        index = distinct(self.points, self.size)
-        self.points, self.errors = self.points[index], self.errors[index]
-        self.eigenvalues = self.eigenvalues[index]
+        known = len(self.points)
+        index = distinct(np.concatenate([self.points, points[exact]]), self.size)
+        new = np.flatnonzero(exact)[index[known:] - known]
+        self.points = np.concatenate([self.points, points[new]])
+        self.errors = np.concatenate([self.errors, errors[new]])
+        self.eigenvalues = np.concatenate([self.eigenvalues, _eigenvalues(jacobians[new])])
         return exact, points
 
 

@@ -23,9 +23,11 @@ _SETTLED = 1e-18
 _ACCELERATED_STEPS = 500
 _NEWTON_STEPS = 12
 _MINIMISER_STEPS = 256
+# The method's damping at first; its own default of 1 suits functions of another scale.
+_DAMPING = 1e-3
 _REFINING_STEPS = 512
 # Batches are padded up to powers of two from this one, so that few sizes are compiled.
-_SMALLEST_BATCH = 16
+_SMALLEST_BATCH = 8
 
 State = Float[Array, " state"]
 States = Float[np.ndarray, "states state"]
@@ -169,7 +171,7 @@ def _minimise(held: HeldMap, states: Array) -> tuple[Array]:
         # Others sharpen what this finds.
         solver = optimistix.LevenbergMarquardt(rtol=1e-5, atol=1e-7)
         return optimistix.least_squares(
-            lambda state, _: held(state) - state,
+            lambda state, _: (held(state) - state) / _DAMPING**0.5,
             solver,
             state,
             max_steps=_MINIMISER_STEPS,

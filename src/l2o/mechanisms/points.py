@@ -44,8 +44,9 @@ def distinct(
     """The indices of the points that do not repeat an earlier one (see `nearest`)."""
     kept, left = [], np.arange(len(points))
     while left.size:
-        kept.append(left[0])
-        left = left[nearest(points[left], points[left[:1]], size, same) < 0]
+        first, left = left[0], left[1:]
+        kept.append(first)
+        left = left[nearest(points[left], points[[first]], size, same) < 0]
     return np.array(kept, int)
 
 
