@@ -227,7 +227,10 @@ def _state_space(
         return Inapplicable("No gradients of a task were recorded; give a run to explain.")
     if dynamics.initial_state.size == 0:
         return Inapplicable("It remembers nothing.")
-    states = visited_states(dynamics, record)
+    try:
+        states = visited_states(dynamics, record)
+    except ValueError as error:
+        return Inapplicable(str(error))
     components = principal_components(states)
     resting = np.full(2, np.nan) if point.state is None else components.project(point.state)
     return StateSpace(

@@ -66,10 +66,11 @@ def explain_all(
     subjects = {}
     for number, each in enumerate(found):
         on_progress(ComparisonProgress(f"explaining {each.name}", number, len(found)))
-        met = None if each.record is None else np.abs(each.record.gradients)
         reference = reference_gradient
         if reference is None:
-            reference = 1.0 if met is None else float(np.median(met[met > 0]))
+            met = np.zeros(0) if each.record is None else np.abs(each.record.gradients)
+            met = met[np.isfinite(met) & (met > 0)]
+            reference = float(np.median(met)) if met.size else 1.0
         explanation = explain(
             each.optimizer,
             num_steps=num_steps,
