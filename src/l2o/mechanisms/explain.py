@@ -6,8 +6,8 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
-from numpy.typing import ArrayLike
 
 from l2o.mechanisms.adaptation import AdaptationCurve, adaptation_curve
 from l2o.mechanisms.dynamics import Dynamics, coordinate_dynamics

@@ -6,8 +6,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Bool, Complex, Float, Int, PRNGKeyArray
-from numpy.typing import ArrayLike
 
 from l2o.mechanisms.dynamics import Dynamics, checked_time
 from l2o.mechanisms.held_map import HeldMap

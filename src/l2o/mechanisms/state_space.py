@@ -6,8 +6,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
-from numpy.typing import ArrayLike
 
 from l2o.evaluation.draw import draw_tasks
 from l2o.inner_loop import InnerState, Step, unroll
