@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 # Shapes and types in annotations are checked in every call; the rooms above have none.
-ROOMS = ("tasks", "optimizers", "inner_loop", "objectives", "deploy", "evaluation", "metatraining")
+ROOMS = (
+    "tasks",
+    "optimizers",
+    "inner_loop",
+    "objectives",
+    "deploy",
+    "evaluation",
+    "mechanisms",
+    "metatraining",
+)
 jaxtyping.install_import_hook([f"l2o.{room}" for room in ROOMS], "beartype.beartype")
 
 # Two devices even on a machine with one processor, so that dividing work among them is tested.

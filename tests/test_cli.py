@@ -196,14 +196,20 @@ def test_explaining_a_hand_designed_optimizer(tmp_path, capsys):
 
 
 def test_explaining_a_run_beside_another_optimizer(run, capsys):
-    assert main(["explain", str(run), "--against", "sgd", "--steps", "5"]) == 0
+    assert main(["explain", str(run), "--against", "sgd", "--steps", "5", "--distill"]) == 0
     numbers = json.loads((run / "explain" / "explanation.json").read_text())
     assert numbers["state_size"] == 3
     assert numbers["against"]["sgd"]["state_size"] == 0
     page = (run / "explain" / "explanation.html").read_text()
     assert "State space" in page
     assert "Side by side with sgd" in page
-    assert "Report:" in capsys.readouterr().out
+    assert "As a formula" in page
+    scores = [score["name"] for score in numbers["distillation"]["scores"]]
+    assert scores[:2] == ["the optimizer itself", "closed form"]
+    assert scores[-1] == "sgd"
+    out = capsys.readouterr().out
+    assert "x ← x" in out
+    assert "Report:" in out
 
 
 def test_what_cannot_be_explained(run, refused):
@@ -214,6 +220,7 @@ def test_what_cannot_be_explained(run, refused):
     assert "is a run" in refused("explain", run, "--set", "b1=0.5")
     assert "num_steps" in refused("explain", "sgd", "--steps", "0")
     assert "reference_gradient" in refused("explain", "sgd", "--reference-gradient", "-1")
+    assert "--distill is for runs" in refused("explain", "sgd", "--distill")
 
 
 def test_tuned_baselines_are_kept(run, capsys):

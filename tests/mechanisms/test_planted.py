@@ -1,13 +1,16 @@
 """Mechanisms that were planted by hand, and that the analyses have to give back."""
 
+import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from hypothesis import strategies as st
 
 import l2o
 from l2o.mechanisms import (
+    Linearization,
     adaptation_curve,
     autonomous_schedule,
     coordinate_dynamics,
@@ -224,3 +227,54 @@ def test_jacobians_are_those_of_finite_differences(random_like):
     )
     assert found.feedthrough == pytest.approx(update, rel=1e-6)
     np.testing.assert_allclose(found.gradient_jacobian, following, rtol=1e-6, atol=1e-9)
+
+
+def test_lion_is_a_sign_with_momentum_whose_state_is_a_mean():
+    """Its updates are -lr or lr; its state is the mean of past gradients, so it has beta = b2."""
+    explanation = explain(l2o.from_optax(optax.lion(0.01, b1=0.9, b2=0.99)), num_steps=20)
+    assert explanation.gradient == 1.0
+    assert explanation.update_function.saturation.saturates
+    assert abs(explanation.update_function.saturation.plateau) == pytest.approx(0.01, rel=1e-6)
+    np.testing.assert_allclose(explanation.fixed_points.eigenvalues, 0.99, rtol=1e-9)
+    # At rest, with g = m, a small change of the gradient does not change its sign.
+    assert explanation.momentum.modes == ()
+
+
+@pytest.mark.parametrize("kind", ["sign", "clip", "none"])
+def test_an_update_that_jumps_at_zero_is_said_to(kind):
+    transformation = {
+        "sign": optax.stateless(lambda grads, params: jax.tree.map(lambda g: -jnp.sign(g), grads)),
+        "clip": optax.chain(optax.clip(1.0), optax.scale(-1.0)),
+        "none": optax.scale(-1.0),
+    }[kind]
+    curve = adaptation_curve(dynamics(transformation))
+    assert curve.jumps_at_zero == (kind == "sign")
+    rates = 1 / np.abs(curve.gradients) if kind == "sign" else np.ones(50)
+    np.testing.assert_allclose(curve.telling_learning_rate, rates, rtol=1e-9)
+    assert curve.present == (kind == "sign")
+
+
+@hypothesis.given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 8))
+@hypothesis.settings(max_examples=50)
+def test_all_alphas_together_are_the_effective_learning_rate(seed, size):
+    """For any linear optimizer, also of low rank and with complex or defective eigenvalues."""
+    draw = np.random.default_rng(seed)
+    jacobian = np.round(draw.standard_normal((size, size)), 1) * draw.choice([0, 1], (size, size))
+    found = Linearization(
+        state=np.zeros(size),
+        gradient=0.0,
+        time=0,
+        update=0.0,
+        residual=0.0,
+        state_jacobian=jacobian / 2,
+        gradient_jacobian=draw.standard_normal(size),
+        readout=draw.standard_normal(size),
+        feedthrough=float(draw.standard_normal()),
+    )
+    modes = momentum_modes(found)
+    response = sum(mode.impulse_response(10) for mode in modes)
+    scale = np.max(np.abs(found.impulse_response(10)))
+    np.testing.assert_allclose(response, found.impulse_response(10), atol=1e-6 * scale)
+    total = sum(mode.alpha for mode in modes)
+    largest = max(1.0, *(abs(mode.alpha) for mode in modes))
+    assert abs(total - found.effective_learning_rate) <= 1e-9 * largest

@@ -10,9 +10,9 @@ from l2o.recipes import EvaluationSettings, TrainingSettings
 from l2o.recipes.optimizer_settings import GRU
 from l2o.recipes.reverse_engineering import Study, run_studies
 from l2o.recipes.reverse_engineering.fitted_momentum import fit_momentum
-from l2o.recipes.reverse_engineering.plain import plain
 from l2o.recipes.reverse_engineering.presence import MECHANISMS, presence
 from l2o.recipes.reverse_engineering.profiles import CPU, FULL, QUICK
+from l2o.report.plain import plain
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -109,7 +109,8 @@ def test_results_are_complete_and_valid(finished):
     assert all(each["of"] == 2 for each in study["presence"])
     assert study["published"]["tuned_learning_rate"] == 3.765
     scores = [each["name"] for each in study["distillation"]["scores"]]
-    assert scores[:2] == ["the learned optimizer", "all mechanisms"]
+    assert scores[:2] == ["the optimizer itself", "closed form"]
+    assert study["best_momentum"] == pytest.approx({"beta": 0.8811, "alpha": 3.7585}, rel=1e-4)
     figures = sorted(path.name for path in (out / "figures").iterdir())
     assert [name[:8] for name in figures] == [f"figure-{number}" for number in range(1, 6)]
     text = page.read_text()

@@ -276,6 +276,8 @@ class Explain(Command):
     reference_gradient: float | None = None
     """Gradient to look at optimizers at that are singular at zero; by default 1, or the median of
     those met on the run's task."""
+    distill: bool = False
+    """Also distil a run's optimizer into a formula, and run that on the task: minutes."""
     json: Path | None = None
     """Also write the numbers to this file."""
 
@@ -291,6 +293,7 @@ class Explain(Command):
                 num_steps=self.steps,
                 time=self.time,
                 reference_gradient=self.reference_gradient,
+                distill=self.distill,
                 on_progress=progress.on_comparison,
             )
             page = self._write(subjects)
@@ -306,7 +309,7 @@ class Explain(Command):
         out = path / "explain" if is_run else Path("runs") / f"explain-{self.subject}"
         page = _given(self.out, out) / "explanation.html"
         write_explanation(subjects, page, command=self._command())
-        numbers = [subject.explanation.as_dict() for subject in subjects.values()]
+        numbers = [subject.as_dict() for subject in subjects.values()]
         others = dict(zip(list(subjects)[1:], numbers[1:], strict=True))
         main = numbers[0] | ({"against": others} if others else {})
         for target in (page.parent / "explanation.json", self.json):
@@ -319,6 +322,7 @@ class Explain(Command):
         words = ["l2o", "explain", self.subject]
         words += ["--set", *self.set] if self.set else []
         words += ["--against", *self.against] if self.against else []
+        words += ["--distill"] if self.distill else []
         return shlex.join(words)
 
 

@@ -12,7 +12,7 @@ from l2o.recipes import RECIPES, REPRODUCTIONS, AnyOptimizer, AnyTask, Recipe, R
 if TYPE_CHECKING:
     from l2o.evaluation import Tuned
     from l2o.optimizers import SearchRange
-    from l2o.report import Comparison, Subject
+    from l2o.report import Comparison, Distillation, Subject
 
 
 def print_comparison(comparison: "Comparison") -> None:
@@ -79,6 +79,24 @@ def print_findings(subjects: "dict[str, Subject]") -> None:
         console.print(table)
         for condition in subject.explanation.conditions:
             console.print(condition, markup=False)
+        if subject.distillation is not None:
+            print_closed_form(subject.distillation)
+
+
+def print_closed_form(distillation: "Distillation") -> None:
+    """A closed form, and how good it is."""
+    console = Console(highlight=False)
+    distilled = distillation.distilled
+    console.print("As a formula:", distilled.formula, sep="\n", markup=False)
+    console.print(
+        f"It explains {100 * distilled.variance_explained:.1f} % of the variance of updates on "
+        "held-out problems."
+    )
+    table = _table(f"{distillation.objective}, {distillation.num_tasks} tasks", "optimizer", "mean")
+    for score in distillation.scores:
+        numbers = (score.objective.mean, score.objective.sem)
+        table.add_row(score.name, "{:.4g} ± {:.2g}".format(*numbers))
+    console.print(table)
 
 
 def print_lists() -> None:

@@ -21,6 +21,10 @@ _PLAIN_STEPS = 64
 _MAX_STEPS = 500
 _ARM = np.logspace(-3, 3, 25)
 _DEFAULT_GRADIENTS = np.concatenate([-_ARM[::-1], _ARM])
+# The update jumps at zero where so much nearer to it than all gradients met are, learning rates are
+# so many times those at the gradients.
+_NEARER = 1e-10
+_JUMP = 10.0
 
 
 class AdaptationCurve(eqx.Module):
@@ -33,21 +37,34 @@ class AdaptationCurve(eqx.Module):
     """The sum of squares of F(h, g) - h: not near zero where the state has not come to rest."""
     effective_learning_rate: Float[np.ndarray, " gradients"]
     """Minus the slope of g' -> u(h, g') at g' = 0; not a number where there is no fixed point."""
+    finite_learning_rate: Float[np.ndarray, " gradients"]
+    """Minus the slope of the line through u(h, -g) and u(h, g), at the constant gradient g itself:
+    what the optimizer makes of gradients of that size."""
     num_steps: int | None
     """How many steps each gradient was met for; `None` for fixed points."""
     present: bool
-    """Whether the learning rates differ by more than `RELATIVE_CHANGE` of the largest."""
+    """Whether the telling learning rates differ by more than `RELATIVE_CHANGE` of the largest."""
+    jumps_at_zero: bool
+    """Whether slopes at zero hold for far smaller gradients only than all that were met, or for
+    none, as where the sign or the logarithm of the gradient is an input."""
+
+    @property
+    def telling_learning_rate(self) -> Float[np.ndarray, " gradients"]:
+        """The effective learning rate, or the finite one where the update jumps at zero."""
+        return self.finite_learning_rate if self.jumps_at_zero else self.effective_learning_rate
 
     def draw(self, axes: Any) -> None:
-        """Draws the effective learning rate against the size of the gradient, one line a sign.
+        """Draws the telling learning rate against the size of the gradient, one line a sign.
 
         **Arguments:** `axes`, of matplotlib.
         """
+        rates = self.telling_learning_rate
         for arm, label in ((self.gradients > 0, "g > 0"), (self.gradients < 0, "g < 0")):
-            axes.plot(np.abs(self.gradients[arm]), self.effective_learning_rate[arm], label=label)
+            axes.plot(np.abs(self.gradients[arm]), rates[arm], label=label)
         axes.set_xscale("log")
         axes.set_xlabel("size of the constant gradient")
-        axes.set_ylabel("effective learning rate")
+        kind = "learning rate at that gradient" if self.jumps_at_zero else "effective learning rate"
+        axes.set_ylabel(kind)
 
 
 @in_double_precision
@@ -85,8 +102,7 @@ def adaptation_curve(
     if num_steps is not None:
         check_at_least("num_steps", num_steps, 1)
         curve = _meet(dynamics, begin, jnp.asarray(values), jnp.asarray(num_steps))
-        states, residuals, rates = map(np.asarray, curve)
-        return AdaptationCurve(values, states, residuals, rates, num_steps, changes(rates))
+        return _curve(values, [np.asarray(part) for part in curve], num_steps)
     held = jnp.asarray(checked_time(dynamics, time))
     outwards = [values[values < 0][::-1], values[values >= 0]]
     curves = [
@@ -94,26 +110,36 @@ def adaptation_curve(
         for arm in outwards
     ]
     below, above = curves
-    states, residuals, rates = (
-        np.concatenate([low[::-1], high]) for low, high in zip(below, above, strict=True)
+    arms = zip(below, above, strict=True)
+    return _curve(values, [np.concatenate([low[::-1], high]) for low, high in arms], None)
+
+
+def _curve(
+    gradients: Float[np.ndarray, " gradients"], parts: list[np.ndarray], num_steps: int | None
+) -> AdaptationCurve:
+    """Puts together states, sums of squares, and the three kinds of learning rates."""
+    states, residuals, slopes, finite, near = parts
+    known = np.isfinite(finite) & (gradients != 0)
+    jumps = np.abs(near[known]) > _JUMP * np.abs(finite[known])
+    jumps_at_zero = bool(jumps.size and np.all(jumps))
+    present = changes(finite if jumps_at_zero else slopes)
+    return AdaptationCurve(
+        gradients, states, residuals, slopes, finite, num_steps, present, jumps_at_zero
     )
-    return AdaptationCurve(values, states, residuals, rates, None, changes(rates))
 
 
 @eqx.filter_jit
-def _follow(
-    dynamics: Dynamics, start: Array, gradients: Array, time: Array
-) -> tuple[Array, Array, Array]:
+def _follow(dynamics: Dynamics, start: Array, gradients: Array, time: Array) -> tuple[Array, ...]:
     """The fixed points from gradient to gradient: states, sums of squares, learning rates."""
 
-    def step(state: Array, gradient: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    def step(state: Array, gradient: Array) -> tuple[Array, tuple[Array, ...]]:
         held = HeldMap(dynamics, gradient, time)
         state = jax.lax.fori_loop(0, _PLAIN_STEPS, lambda _, state: held(state), state)
         end = iterate_to_rest(held, state, tolerance=TOLERANCE, max_steps=_MAX_STEPS)
         fixed = newton(held, end.state)
-        rate = dynamics.effective_learning_rate(fixed, jnp.zeros(()), time)
-        rate = jnp.where(held.is_fixed(fixed), rate, jnp.nan)
-        return fixed, (fixed, held.error(fixed), rate)
+        rates = _learning_rates(dynamics, fixed, gradient, time)
+        known = [jnp.where(held.is_fixed(fixed), rate, jnp.nan) for rate in rates]
+        return fixed, (fixed, held.error(fixed), *known)
 
     return jax.lax.scan(step, start, gradients)[1]
 
@@ -121,16 +147,28 @@ def _follow(
 @eqx.filter_jit
 def _meet(
     dynamics: Dynamics, start: Array, gradients: Array, num_steps: Array
-) -> tuple[Array, Array, Array]:
-    """The states after some steps of every gradient: states, sums of squares, learning rates."""
+) -> tuple[Array, ...]:
+    """After some steps of every gradient: states, sums of squares, learning rates."""
 
-    def meet(gradient: Array) -> tuple[Array, Array, Array]:
+    def meet(gradient: Array) -> tuple[Array, ...]:
         def step(time: Array, state: Array) -> Array:
             return dynamics.next_state(state, gradient, time)
 
         state = jax.lax.fori_loop(0, num_steps, step, start)
         error = jnp.sum((step(num_steps, state) - state) ** 2)
-        rate = dynamics.effective_learning_rate(state, jnp.zeros(()), num_steps)
-        return state, error, rate
+        return state, error, *_learning_rates(dynamics, state, gradient, num_steps)
 
     return jax.vmap(meet)(gradients)
+
+
+def _learning_rates(
+    dynamics: Dynamics, state: Array, gradient: Array, time: Array
+) -> tuple[Float[Array, ""], ...]:
+    """The slope at zero, and what is taken off per gradient at the gradient and near zero."""
+
+    def finite(gradient: Array) -> Float[Array, ""]:
+        update, opposite = (dynamics.update(state, g, time) for g in (gradient, -gradient))
+        return (opposite - update) / (2 * gradient)
+
+    slope = dynamics.effective_learning_rate(state, jnp.zeros(()), time)
+    return slope, finite(gradient), finite(_NEARER * gradient)

@@ -252,9 +252,19 @@ def dynamics_among_others(
     to look at; `where`, picks the leaves of the state whose last axis counts coordinates; `index`,
     of the parameter in the flattened parameters.
 
-    **Raises:** `ValueError` if the optimizer's state has integers that do not count steps.
+    **Raises:** `ValueError` if the optimizer's state has integers that do not count steps, for an
+    index out of range, or for leaves of another size.
     """
     optimizer, params, opt_state, grads = to_double((optimizer, params, opt_state, grads))
+    count = flatten(params).size
+    if not 0 <= index < count:
+        raise ValueError(f"index must be from 0 to {count - 1}, got {index}.")
+    wrong = [leaf.shape for leaf in where(opt_state) if leaf.shape[-1:] != (count,)]
+    if wrong:
+        raise ValueError(
+            f"where must pick leaves whose last axis has {count} entries, one for each parameter, "
+            f"got the shape {wrong[0]}."
+        )
     lens = OwnPart(where, index)
     return _with_counters(optimizer, params, opt_state, grads, lens, index)
 

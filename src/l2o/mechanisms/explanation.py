@@ -144,6 +144,8 @@ class Explanation:
                 "present": self.adaptation.present,
                 "gradients": _numbers(self.adaptation.gradients),
                 "effective_learning_rate": _numbers(self.adaptation.effective_learning_rate),
+                "finite_learning_rate": _numbers(self.adaptation.finite_learning_rate),
+                "jumps_at_zero": self.adaptation.jumps_at_zero,
                 "num_steps": self.adaptation.num_steps,
             },
         }
@@ -255,12 +257,20 @@ class Explanation:
         if not rates.size:
             return "Under constant gradients its learning rate is not finite."
         when = "" if curve.num_steps is None else f" for {curve.num_steps} steps"
+        small, large = int(np.argmin(sizes)), int(np.argmax(sizes))
+        if curve.jumps_at_zero:
+            rates = curve.telling_learning_rate[finite]
+            return (
+                "Its update jumps at zero, so the slope there says nothing of the gradients looked "
+                f"at. Having met a constant gradient of {sizes[small]:.3g}{when}, it takes "
+                f"{rates[small]:.3g} times a gradient of that size off; of {sizes[large]:.3g}, "
+                f"{rates[large]:.3g} times."
+            )
         if not curve.present:
             return (
                 f"No adaptation: whatever constant gradient was met{when}, its learning rate is "
                 f"{rates[0] + 0.0:.4g}."
             )
-        small, large = int(np.argmin(sizes)), int(np.argmax(sizes))
         return (
             f"It adapts: having met a constant gradient of {sizes[small]:.3g}{when}, its learning "
             f"rate is {rates[small]:.3g}; of {sizes[large]:.3g}, {rates[large]:.3g}."

@@ -37,6 +37,7 @@ def explain_all(
     num_steps: int,
     time: int | None,
     reference_gradient: float | None,
+    distill: bool,
     on_progress: OnProgress,
 ) -> "dict[str, Subject]":
     """Explains an optimizer, and others beside it.
@@ -49,18 +50,26 @@ def explain_all(
       that the run's evaluation found best, if there is one, or else their defaults.
     - `num_steps`, `time` and `reference_gradient`: as for `l2o.mechanisms.explain`; by default the
       reference gradient is the median size of those met on a run's task, or 1.
+    - `distill`: whether to distil the run's optimizer and run the result on the run's task, beside
+      those of `against`.
     - `on_progress`: called now and then.
 
     **Returns:** the explanations by name, the main one first.
 
-    **Raises:** `ValueError` for unknown names and hyperparameters, and for damaged runs.
+    **Raises:** `ValueError` for unknown names and hyperparameters, for damaged runs, and for
+    `distill` without a run.
     """
+    import jax
     import numpy as np
 
     from l2o.mechanisms.explain import LATE, explain
+    from l2o.recipes.distillation import distill_and_judge
     from l2o.report import Subject
 
-    tuned = _tuned_in(RunFolder(Path(name_or_run)))
+    folder = RunFolder(Path(name_or_run))
+    if distill and not folder.config.exists():
+        raise ValueError(f"--distill is for runs; {name_or_run} is no folder of one.")
+    tuned = _tuned_in(folder)
     found = [_find(name_or_run, settings)]
     found += [_find(each, {}, tuned.get(each)) for each in against if each != name_or_run]
     subjects = {}
@@ -78,7 +87,14 @@ def explain_all(
             reference_gradient=reference,
             record=each.record,
         )
-        subjects[each.name] = Subject(explanation, each.origin)
+        distillation = None
+        if distill and number == 0:
+            on_progress(ComparisonProgress(f"distilling {each.name}", number, len(found)))
+            recipe = folder.read_recipe()
+            key = jax.random.fold_in(jax.random.key(recipe.seed), 2)
+            others = {other.name: other.optimizer for other in found[1:]}
+            distillation = distill_and_judge(each.optimizer, recipe, key, others)
+        subjects[each.name] = Subject(explanation, each.origin, distillation)
     return subjects
 
 

@@ -5,6 +5,7 @@ from l2o.report.comparison import (
     Setting as Setting,
     tuned_as_dict as tuned_as_dict,
 )
+from l2o.report.distillation import Distillation as Distillation, Score as Score
 from l2o.report.explanation import (
     Subject as Subject,
     write_explanation as write_explanation,

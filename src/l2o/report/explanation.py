@@ -1,22 +1,20 @@
 """The page about how optimizers work."""
 
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from l2o.deploy.atomic import write_atomically
 from l2o.mechanisms import Explanation, Inapplicable, LinearResponse
+from l2o.report.distillation import Distillation
 from l2o.report.drawing import as_png, as_svg, blank_figure, style
+from l2o.report.pages import render_page, versions
 
-_PACKAGES = ("l2o", "jax", "equinox", "optax", "numpy")
 _MOST_MODES = 12
 
 
@@ -27,6 +25,15 @@ class Subject:
     explanation: Explanation
     origin: str
     """What it is and where it comes from, in a sentence."""
+    distillation: Distillation | None = None
+    """Its closed form, where one was asked for."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was found, for JSON."""
+        found = self.explanation.as_dict()
+        if self.distillation is not None:
+            found["distillation"] = self.distillation.as_dict()
+        return found
 
 
 Draw = Callable[[Explanation, Axes], None]
@@ -78,7 +85,7 @@ def _draw_schedule(explanation: Explanation, axes: Axes) -> None:
 def _draw_adaptation(explanation: Explanation, axes: Axes) -> None:
     curve = explanation.adaptation
     curve.draw(axes)
-    rates = curve.effective_learning_rate
+    rates = curve.telling_learning_rate
     if np.all(rates[np.isfinite(rates)] > 0):
         axes.set_yscale("log")
         if not curve.present:
@@ -141,7 +148,9 @@ _SECTIONS = (
         "The effective learning rate after a long time under a constant gradient, against the size "
         "of that gradient, one line a sign.",
         "For each constant gradient the state is followed to its fixed point; the effective "
-        "learning rate is minus the slope of the update function at zero gradient there.",
+        "learning rate is minus the slope of the update function at zero gradient there. Where the "
+        "update jumps at zero, that slope tells nothing, and it is half the difference of the "
+        "updates for the gradient and its opposite, over the gradient.",
     ),
 )
 
@@ -196,27 +205,26 @@ def write_explanation(subjects: Mapping[str, Subject], path: Path, *, command: s
                 "method": section.method,
             }
         )
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("l2o.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     others = [name for name in subjects if name != first]
-    page = environment.get_template("explanation.html.jinja").render(
+    closed_form = subjects[first].distillation
+    image = None
+    if closed_form is not None:
+        figure = closed_form.draw()
+        write_atomically(path.parent / "figures" / "closed-form.png", as_png(figure))
+        image = as_svg(figure)
+    page = render_page(
+        "explanation.html.jinja",
         title=f"How {first} works",
         description=f"Side by side with {', '.join(others)}." if others else "",
         subjects=subjects,
         sections=sections,
         modes={name: _mode_rows(explanation) for name, explanation in explanations.items()},
         command=command,
-        versions={
-            "Python": platform.python_version(),
-            **{package: version(package) for package in _PACKAGES},
-        },
+        closed_form=closed_form,
+        closed_form_image=image,
+        versions=versions(),
     )
-    write_atomically(path, page.encode())
+    write_atomically(path, page)
 
 
 def _draw(section: _Section, explanations: Mapping[str, Explanation]) -> Figure:

@@ -1,12 +1,9 @@
 """The page about a run."""
 
-import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from matplotlib.figure import Figure
 
 from l2o.deploy.atomic import write_atomically
@@ -14,9 +11,8 @@ from l2o.evaluation import Evaluation
 from l2o.report import figures
 from l2o.report.comparison import Comparison
 from l2o.report.drawing import as_png, as_svg
+from l2o.report.pages import render_page, versions
 from l2o.report.verdict import judge
-
-_PACKAGES = ("l2o", "jax", "equinox", "optax", "numpy")
 
 
 def write_report(
@@ -50,14 +46,8 @@ def write_report(
     held_out_metrics = [
         metric for metric in ("test_loss", "test_accuracy") if metric in _metrics(main.evaluation)
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("l2o.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.jinja").render(
+    page = render_page(
+        "report.html.jinja",
         title=title,
         description=description,
         comparison=comparison,
@@ -68,13 +58,10 @@ def write_report(
         rows=results_table(comparison),
         images=images,
         config=config,
-        versions={
-            "Python": platform.python_version(),
-            **{package: version(package) for package in _PACKAGES},
-        },
+        versions=versions(),
         has_history=bool(history),
     )
-    write_atomically(path, page.encode())
+    write_atomically(path, page)
 
 
 def results_table(comparison: Comparison) -> list[dict[str, Any]]:

@@ -1,7 +1,5 @@
 """A closed-form optimizer whose mechanisms can be left out one by one."""
 
-from typing import Self
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -36,7 +34,7 @@ class Model(eqx.Module):
     form: Form = eqx.field(static=True)
 
     @classmethod
-    def of(cls, numbers: Numbers, idle: Numbers, form: Form) -> Self:
+    def of(cls, numbers: Numbers, idle: Numbers, form: Form) -> "Model":
         """The model with all mechanisms."""
         return cls(numbers, idle, jax.tree.map(lambda _: True, numbers), form)
 
@@ -44,7 +42,7 @@ class Model(eqx.Module):
         """Whether any of a part's numbers is fitted."""
         return any(part.where(self.free))
 
-    def without(self, part: Part) -> Self:
+    def without(self, part: Part) -> "Model":
         """The model without a part."""
         idle = part.where(self.idle)
         return type(self)(

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from l2o.recipes.reverse_engineering.fitted_momentum import fit_momentum
-from l2o.recipes.reverse_engineering.plain import plain
 from l2o.recipes.reverse_engineering.profiles import Ranges, Study
+from l2o.report.plain import plain
 
 if TYPE_CHECKING:
     from jaxtyping import PRNGKeyArray

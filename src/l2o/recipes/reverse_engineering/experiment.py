@@ -1,11 +1,9 @@
 """The whole reproduction: all studies of a profile, then `results.json`, figures and the page."""
 
 import json
-import platform
 import re
 import shlex
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ from l2o.recipes.compare import OnProgress
 from l2o.recipes.reproduction import Reproduction, WorkFolder
 from l2o.recipes.reverse_engineering.profiles import CPU, FULL, QUICK, Study
 
-_PACKAGES = ("l2o", "jax", "equinox", "optax", "numpy", "scipy")
 _PROFILES = {"quick": QUICK, "cpu": CPU, "full": FULL}
 
 
@@ -58,6 +55,7 @@ def run_studies(
     from l2o.recipes.reverse_engineering.figures import draw_figures
     from l2o.recipes.reverse_engineering.page import write_page
     from l2o.recipes.reverse_engineering.study import StudyRunner
+    from l2o.report.pages import versions
 
     studies, left_out = _with_data(studies)
     folder = WorkFolder(out)
@@ -69,10 +67,7 @@ def run_studies(
         "learned optimizers reveals known and novel mechanisms (NeurIPS 2021, arXiv 2011.02159)",
         "profile": profile,
         "command": command,
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in _PACKAGES},
-        },
+        "versions": versions(),
         "left_out": left_out,
         "cost": _cost(done),
         "studies": done,

@@ -55,19 +55,13 @@ def write_page(results: dict[str, Any], images: "Mapping[str, Markup]", path: Pa
 
     **Raises:** `OSError` if the file cannot be written.
     """
-    import jinja2
-
     from l2o.deploy.atomic import write_atomically
+    from l2o.report.pages import render_page
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("l2o.recipes.reverse_engineering", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     columns = results["studies"]
-    page = environment.get_template("page.html.jinja").render(
+    page = render_page(
+        "page.html.jinja",
+        package="l2o.recipes.reverse_engineering",
         results=results,
         columns=columns,
         sentences=sentences,
@@ -84,5 +78,5 @@ def write_page(results: dict[str, Any], images: "Mapping[str, Markup]", path: Pa
         ],
         settings=json.dumps([column["settings"] for column in columns], indent=1),
     )
-    write_atomically(path, page.encode())
+    write_atomically(path, page)
     return path

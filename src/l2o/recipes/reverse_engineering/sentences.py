@@ -38,10 +38,19 @@ def momentum_sentence(column: Column) -> str:
     fitted = [found["momentum"]["fitted"] for found in column["mechanisms"]]
     betas = _range([each["beta"] for each in fitted])
     shares = _range([100 * each["share_explained"] for each in fitted], "%")
-    return (
+    sentence = (
         f"Near the fixed point, the response to a gradient is that of one momentum with beta "
         f"{betas}, which explains {shares} of it ({_count(column, 'momentum')})."
     )
+    known = [
+        f"tuned momentum has {each['hyperparameters']['momentum']:.3g}"
+        for each in column["baselines"]
+        if each["name"] == "momentum"
+    ]
+    if column["best_momentum"] is not None:
+        beta = column["best_momentum"]["beta"]
+        known.append(f"the best over very many steps, by Polyak's closed form, has {beta:.3g}")
+    return f"{sentence} For comparison, {'; '.join(known)}." if known else sentence
 
 
 def clipping_sentence(column: Column) -> str:

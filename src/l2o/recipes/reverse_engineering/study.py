@@ -14,11 +14,11 @@ from l2o.recipes.compare import (
 )
 from l2o.recipes.evaluation_settings import find_hand_designed
 from l2o.recipes.reproduction import WorkFolder
-from l2o.recipes.reverse_engineering.plain import plain
 from l2o.recipes.reverse_engineering.presence import presence
 from l2o.recipes.reverse_engineering.profiles import Study
 from l2o.recipes.run_folder import RunFolder
 from l2o.recipes.train import train
+from l2o.report.plain import plain
 
 if TYPE_CHECKING:
     from l2o.evaluation import Evaluation
@@ -63,6 +63,7 @@ class StudyRunner:
             "performance": performance,
             "mechanisms": mechanisms,
             "presence": presence(mechanisms),
+            "best_momentum": self._best_momentum(),
             "shown_seed": shown_seed,
             "distillation": distillation,
             "published": None if study.published is None else study.published.as_dict(),
@@ -172,15 +173,27 @@ class StudyRunner:
         key = jax.random.fold_in(evaluation_key(self.study.recipe), seed)
         return {"seed": seed, **analyse(self._optimizer(seed), self.study, key)}
 
+    def _best_momentum(self) -> dict[str, float] | None:
+        """The closed form of the best momentum, where the task has one."""
+        from l2o.mechanisms import polyak_momentum
+        from l2o.recipes.task_settings import Quadratic
+
+        task = self.study.recipe.task
+        if not isinstance(task, Quadratic):
+            return None
+        low, high = task.log10_eigenvalues
+        return polyak_momentum(10**low, 10**high)._asdict()
+
     def _distill(self, seed: int) -> dict[str, Any]:
         """Makes a closed-form optimizer out of one."""
         import jax
 
-        from l2o.recipes.reverse_engineering.distillation import distill_and_judge
+        from l2o.recipes.distillation import distill_and_judge
 
         self.on_progress(ComparisonProgress(f"{self.study.name}: distilling seed {seed}", 0, None))
         key = jax.random.fold_in(evaluation_key(self.study.recipe), seed)
-        return {"seed": seed, **distill_and_judge(self._optimizer(seed), self.study, key)}
+        distillation = distill_and_judge(self._optimizer(seed), self.study.recipe, key)
+        return {"seed": seed, **distillation.as_dict()}
 
 
 def learned_name(seed: int) -> str:

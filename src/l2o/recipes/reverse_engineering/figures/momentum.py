@@ -89,6 +89,9 @@ def _draw_modes(axes: Axes, column: Column) -> None:
     if tuned is not None:
         beta = tuned["hyperparameters"]["momentum"]
         axes.axvline(beta, color=BLUE, linestyle="--", linewidth=1, label="tuned momentum")
+    if column["best_momentum"] is not None:
+        beta = column["best_momentum"]["beta"]
+        axes.axvline(beta, color=BLUE, linestyle=":", linewidth=1, label="best momentum (Polyak)")
     if column["published"] is not None:
         eigenvalues = column["published"]["dominant_eigenvalues"]
         paper_points(axes, eigenvalues, label=f"largest alphas, {PAPER_LABEL}")

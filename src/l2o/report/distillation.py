@@ -1,0 +1,47 @@
+"""What a page says of an optimizer's closed form."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from l2o.evaluation import Summary
+from l2o.mechanisms import Distilled
+from l2o.report.drawing import blank_figure, style
+from l2o.report.plain import plain
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good an optimizer is on the task."""
+
+    name: str
+    objective: Summary
+    diverged: int
+    """How many runs did."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """A closed form of an optimizer, and how good it is beside it."""
+
+    distilled: Distilled
+    objective: str
+    """What the scores are, in words."""
+    num_tasks: int
+    """That the scores are means over."""
+    scores: tuple[Score, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it in numbers and words, for JSON."""
+        return plain({**self.distilled.as_dict(), "scores": list(map(asdict, self.scores))})
+
+    def draw(self) -> Figure:
+        """Draws its updates against those that were made, and what each mechanism is worth."""
+        figure = blank_figure(9.0, 3.2)
+        left, right = figure.subplots(1, 2)
+        for axes in (left, right):
+            style(axes)
+        self.distilled.draw(left)
+        self.distilled.draw_ablations(right)
+        return figure
