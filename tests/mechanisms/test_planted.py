@@ -102,9 +102,23 @@ def test_a_clip_gives_its_threshold(kind, threshold):
     assert saturation.saturates
     assert saturation.threshold == pytest.approx(threshold, rel=1e-6)
     assert abs(saturation.plateau) == pytest.approx(0.2 * threshold, rel=1e-6)
+    assert not saturation.falls_again
     half = threshold / 2 if kind == "hard" else threshold * np.arctanh(0.5)
     assert saturation.half_height == pytest.approx(half, rel=2e-3)
     assert function.effective_learning_rate == pytest.approx(0.2, rel=1e-6)
+
+
+def test_an_update_that_falls_again_is_clipped_at_its_peak():
+    """g / (1 + g^2), largest at g = 1."""
+    redescending = optax.stateless(
+        lambda grads, params: jax.tree.map(lambda g: -g / (1 + g**2), grads)
+    )
+    explanation = explain(l2o.from_optax(redescending), num_steps=5)
+    saturation = explanation.update_function.saturation
+    assert saturation.falls_again
+    assert saturation.peak == pytest.approx(0.5, rel=1e-3)
+    assert saturation.half_height == pytest.approx(2 - np.sqrt(3), rel=1e-2)
+    assert "grow up to 0.5 and fall to 1e-12 again" in explanation.findings["clipping"]
 
 
 def test_rmsprops_learning_rate_follows_its_formula():

@@ -105,7 +105,7 @@ class Explanation:
 
     @property
     def share_clipped(self) -> float | None:
-        """The share of recorded gradients beyond half the plateau of the update function."""
+        """The share of recorded gradients beyond the half height of the update function."""
         saturation = self.update_function.saturation
         if self.record is None or not saturation.saturates:
             return None
@@ -185,6 +185,7 @@ class Explanation:
         return {
             "saturates": saturation.saturates,
             "threshold": _number(saturation.threshold),
+            "peak": _number(saturation.peak),
             "plateau": _number(saturation.plateau),
             "half_height": _number(saturation.half_height),
             "share_of_gradients_beyond_half_height": self.share_clipped,
@@ -219,9 +220,15 @@ class Explanation:
         saturation = self.update_function.saturation
         if not saturation.saturates:
             return "No clipping: larger gradients give larger updates without end."
+        peak, plateau = abs(saturation.peak), abs(saturation.plateau)
+        end = (
+            f"grow up to {peak:.3g} and fall to {plateau:.3g} again"
+            if saturation.falls_again
+            else f"level off at {plateau:.3g}"
+        )
         sentence = (
-            f"Large gradients are clipped: updates level off at {abs(saturation.plateau):.3g}, and "
-            f"reach half of that at a gradient of {saturation.half_height:.3g}."
+            f"Large gradients are clipped: updates {end}, and reach half of {peak:.3g} at a "
+            f"gradient of {saturation.half_height:.3g}."
         )
         share = self.share_clipped
         if share is not None:

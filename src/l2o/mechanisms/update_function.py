@@ -26,14 +26,20 @@ class Saturation(eqx.Module):
 
     saturates: bool
     threshold: float
-    """The gradient at which a line of the slope at zero reaches the plateau: c for a hard clip at
-    c and for c tanh(g / c) alike. Not a number where nothing saturates."""
+    """The gradient at which a line of the slope at zero reaches the peak: c for a hard clip at c
+    and for c tanh(g / c) alike. Not a number where nothing saturates."""
     half_height: float
-    """The gradient at which the update, its offset removed, is half the plateau; the mean of both
-    signs."""
+    """The smallest gradient at which the update, its offset removed, is half the peak; the mean of
+    both signs."""
+    peak: float
+    """The largest update, its offset removed, with its sign: the mean of both signs."""
     plateau: float
-    """The size of the update, its offset removed, at very large gradients: the mean of both
-    signs."""
+    """The same at very large gradients: the peak, unless updates fall again."""
+
+    @property
+    def falls_again(self) -> bool:
+        """Whether very large gradients give smaller updates than large ones."""
+        return self.saturates and abs(self.peak) > _SATURATED_GROWTH * abs(self.plateau)
 
 
 class UpdateFunction(eqx.Module):
@@ -117,7 +123,7 @@ def _saturation(
     updates: Float[np.ndarray, " gradients"],
     rate: float,
 ) -> Saturation:
-    """Looks for a plateau at the ends of a wide grid that is symmetric around zero."""
+    """Looks for an end of growth at the ends of a wide grid that is symmetric around zero."""
     middle = gradients.size // 2
     # Half the difference between a gradient and its negative is free of the offset.
     arm = gradients[middle + 1 :]
@@ -125,15 +131,16 @@ def _saturation(
     heights = (negative - positive) / 2
     before = np.searchsorted(arm, arm[-1] / 100)
     plateau = float(heights[-1])
+    peak = float(heights[np.argmax(np.abs(heights))])
     grown = abs(plateau) <= _SATURATED_GROWTH * abs(heights[before])
-    if not (math.isfinite(plateau) and plateau != 0 and grown):
-        return Saturation(False, math.nan, math.nan, math.nan)
-    reached = np.abs(heights) >= abs(plateau) / 2
-    first = int(np.argmax(reached))
+    if not (math.isfinite(peak) and peak != 0 and grown):
+        return Saturation(False, math.nan, math.nan, math.nan, math.nan)
+    half = abs(peak) / 2
+    first = int(np.argmax(np.abs(heights) >= half))
     half_height = float(arm[first])
     if first > 0:
         low, high = abs(heights[first - 1]), abs(heights[first])
-        share = (abs(plateau) / 2 - low) / (high - low)
+        share = (half - low) / (high - low)
         half_height = float(arm[first - 1] + share * (arm[first] - arm[first - 1]))
-    threshold = plateau / rate if rate else math.nan
-    return Saturation(True, threshold, half_height, plateau)
+    threshold = peak / rate if rate else math.nan
+    return Saturation(True, threshold, half_height, peak, plateau)

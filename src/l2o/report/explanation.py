@@ -160,7 +160,7 @@ _TASK_SECTIONS = (
         "Gradients met on the task",
         (_draw_gradients,),
         "The density of the sizes of gradients met on the run's task; dashed, where the update is "
-        "half its plateau. Gradients to the right of it are clipped.",
+        "half its largest. Gradients to the right of it are clipped.",
         "Gradients are recorded while the optimizer works on fresh validation tasks.",
     ),
     _Section(

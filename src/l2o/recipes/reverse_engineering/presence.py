@@ -67,7 +67,7 @@ MECHANISMS: dict[str, tuple[str, Callable[[Mechanisms], bool]]] = {
     ),
     "saturation": ("large gradients give no larger updates", _saturation),
     "clipping in use": (
-        "at least one in a hundred gradients met lies beyond half the plateau",
+        "at least one in a hundred gradients met lies beyond half the peak of updates",
         _clipping,
     ),
     "schedule": (

@@ -61,7 +61,7 @@ def clipping_sentence(column: Column) -> str:
     ]
     return (
         f"Updates saturate in {_count(column, 'saturation')}; {_range(shares, '%')} of the "
-        "gradients met lie where updates are beyond half their plateau."
+        "gradients met lie beyond the one at which updates are half their largest."
     )
 
 

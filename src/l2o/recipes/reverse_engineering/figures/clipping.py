@@ -31,7 +31,7 @@ def clipping(columns: Sequence[Column]) -> Figure:
         figure,
         f"Top: the update at the initial state, one line a meta-seed. {shown_note(columns)}\n"
         "Bottom: density of the gradients met on the task; dotted: where updates are half their "
-        "plateau.",
+        "largest.",
     )
     return figure
 
