@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_args
 
@@ -151,3 +151,12 @@ def test_flat_names_every_setting():
     assert flat["task.batch_size"] == 7
     assert flat["task.kind"] == "ImageMLP"
     assert flat["seed"] == 0
+
+
+@pytest.mark.parametrize("task", get_args(AnyTask))
+@pytest.mark.parametrize("optimizer", get_args(AnyOptimizer))
+def test_flags_of_a_recipe_have_names_of_their_own(task, optimizer):
+    """On the command line there are no prefixes to tell them apart."""
+    parts = (task, optimizer, TrainingSettings)
+    names = [field.name for part in parts for field in fields(part)]
+    assert len(set(names)) == len(names)

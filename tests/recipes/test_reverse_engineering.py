@@ -245,7 +245,7 @@ def test_meta_optimizer_settings():
     assert float(settings.build_schedule()(20)) == pytest.approx(0.25)
     # The penalty's gradient is the unit vector along the meta-parameters.
     parameters = {"w": jnp.array([3.0, 4.0])}
-    penalized = replace(settings, l2_penalty=0.1, b1=0.0, b2=0.0, epsilon=1e12)
+    penalized = replace(settings, meta_l2_penalty=0.1, b1=0.0, b2=0.0, epsilon=1e12)
     chain = penalized.build_meta_optimizer()
     zeros = jax.tree.map(jnp.zeros_like, parameters)
     updates, _ = chain.update(zeros, chain.init(parameters), parameters)

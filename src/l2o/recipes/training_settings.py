@@ -45,7 +45,7 @@ class TrainingSettings:
     """Decay rate of Adam's average of squared meta-gradients."""
     epsilon: float = 1e-8
     """Epsilon of Adam on the meta-parameters."""
-    l2_penalty: float = 0.0
+    meta_l2_penalty: float = 0.0
     """Factor of the 2-norm, not squared, of the meta-parameters, added to the meta-loss."""
     clip_value: float | None = None
     """Largest size of each element of the meta-gradient; unbounded by default."""
@@ -83,7 +83,7 @@ class TrainingSettings:
             "b1",
             "b2",
             "epsilon",
-            "l2_penalty",
+            "meta_l2_penalty",
             "clip_value",
             "clip_norm",
         ):
@@ -126,8 +126,8 @@ class TrainingSettings:
         import optax
 
         before = []
-        if self.l2_penalty:
-            before.append(_norm_penalty(self.l2_penalty))
+        if self.meta_l2_penalty:
+            before.append(_norm_penalty(self.meta_l2_penalty))
         if self.clip_value is not None:
             before.append(optax.clip(self.clip_value))
         if self.clip_norm is not None:

@@ -17,6 +17,9 @@ from l2o.mechanisms.precision import in_double_precision, to_double
 
 # Errors are in units of the updates; larger ones only say that numbers are out of range.
 _LARGEST_ERROR = 1e6
+# Alphas that bring about updates of their usual size cost this much of the updates' mean square;
+# pairs of huge ones, which cancel and which nobody could read, cost more than they explain.
+_PENALTY = 1e-7
 
 
 class Data(NamedTuple):
@@ -47,7 +50,7 @@ def fit(model: Model, data: Data, max_evaluations: int) -> tuple[Model, float]:
 
     The Levenberg-Marquardt method, teacher-forced: the model meets the recorded gradients,
     whatever its own updates would have led to. Alphas and the offset, in which updates are linear,
-    first go to their best values for the rest.
+    first go to their best values for the rest. Large alphas are penalized, a little.
 
     **Arguments:** `model`; `data`, to fit; `max_evaluations`, of the model's updates.
 
@@ -64,7 +67,7 @@ def fit(model: Model, data: Data, max_evaluations: int) -> tuple[Model, float]:
         return unravel(jnp.asarray(whole))
 
     def errors(values: Float[np.ndarray, " free"]) -> Float[np.ndarray, " errors"]:
-        return np.asarray(_errors(numbers(values), *constants))
+        return np.asarray(_penalized_errors(numbers(values), *constants))
 
     def slopes(values: Float[np.ndarray, " free"]) -> Float[np.ndarray, "errors free"]:
         return np.asarray(_slopes(numbers(values), *constants))[free].T
@@ -82,7 +85,7 @@ def fit(model: Model, data: Data, max_evaluations: int) -> tuple[Model, float]:
         max_nfev=max_evaluations,
     )
     fitted = Model(numbers(solution.x), model.idle, model.free, model.form)
-    return fitted, float(np.mean(solution.fun**2))
+    return fitted, float(np.mean(solution.fun[: data.updates.size] ** 2))
 
 
 @in_double_precision
@@ -121,14 +124,27 @@ def _errors(numbers: Numbers, *constants: Any) -> Float[Array, " errors"]:
     return _bounded(_raw_errors(numbers, *constants))
 
 
+def _penalized(
+    numbers: Numbers, form: Form, gradients: Array, updates: Array, scale: Array
+) -> Float[Array, " errors_and_alphas"]:
+    sizes = jnp.stack(numbers.alphas) * numbers.unit / scale
+    penalty = jnp.sqrt(_PENALTY * updates.size) * sizes
+    return jnp.concatenate([_raw_errors(numbers, form, gradients, updates, scale), penalty])
+
+
+@eqx.filter_jit
+def _penalized_errors(numbers: Numbers, *constants: Any) -> Float[Array, " errors_and_alphas"]:
+    return _bounded(_penalized(numbers, *constants))
+
+
 @eqx.filter_jit
 def _slopes(numbers: Numbers, *constants: Any) -> Float[Array, "numbers errors"]:
-    """The derivatives of the errors, with the numbers along the first axis."""
+    """The derivatives of the penalized errors, with the numbers along the first axis."""
     vector, unravel = ravel_pytree(numbers)
 
     def along(direction: Float[Array, " numbers"]) -> Float[Array, " errors"]:
         def function(vector: Float[Array, " numbers"]) -> Float[Array, " errors"]:
-            return _raw_errors(unravel(vector), *constants)
+            return _penalized(unravel(vector), *constants)
 
         return jax.jvp(function, (vector,), (direction,))[1]
 

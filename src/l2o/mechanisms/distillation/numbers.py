@@ -16,6 +16,12 @@ from l2o.mechanisms.distillation.schedule import Decay, WarmUp
 
 _Number = float | Float[Array, ""]
 
+LARGEST_POWER = 2.0
+"""Of adaptation, in either direction: RMSProp's and Adam's power is one."""
+
+_LARGEST_DECAY = 0.9999
+"""Of averages and momenta: longer memories than the records fitted to cannot be told apart."""
+
 
 class Form(NamedTuple):
     """What cannot be fitted by degrees."""
@@ -29,8 +35,9 @@ class Form(NamedTuple):
 class Numbers(eqx.Module):
     """All numbers of all mechanisms, on scales without ends.
 
-    What is positive is kept as its logarithm; shares between zero and one, and betas, as what
-    `sigmoid` and `tanh` turn into them. Alphas are learning rates at gradients of size `unit`.
+    What is positive is kept as its logarithm; shares between zero and one, and betas and powers,
+    as what `sigmoid` and `tanh` turn into them. Alphas are learning rates at gradients of size
+    `unit`.
     """
 
     threshold: _Number
@@ -50,16 +57,18 @@ class Numbers(eqx.Module):
     def build(self, form: Form) -> DistilledOptimizer:
         """The optimizer with all mechanisms, those too that do nothing."""
         adaptation = Adaptation(
-            jax.nn.sigmoid(jnp.asarray(self.average_decay)),
+            _LARGEST_DECAY * jax.nn.sigmoid(jnp.asarray(self.average_decay)),
             jnp.exp(self.scale),
-            jnp.asarray(self.power),
+            LARGEST_POWER * jnp.tanh(self.power),
             form.after_momentum,
             form.corrected,
         )
         at_unit = (adaptation.scale + self.unit) ** adaptation.power
         return DistilledOptimizer(
             momentum=Momentum(
-                jnp.tanh(jnp.stack(self.betas)), at_unit * jnp.stack(self.alphas), form.corrected
+                _LARGEST_DECAY * jnp.tanh(jnp.stack(self.betas)),
+                at_unit * jnp.stack(self.alphas),
+                form.corrected,
             ),
             saturation=Saturation(jnp.exp(self.threshold)),
             adaptation=adaptation,

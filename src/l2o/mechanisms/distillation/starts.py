@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from l2o.mechanisms.distillation.model import Model
-from l2o.mechanisms.distillation.numbers import Form, Numbers
+from l2o.mechanisms.distillation.numbers import LARGEST_POWER, Form, Numbers
 from l2o.mechanisms.dynamics import Dynamics, coordinate_dynamics
 from l2o.mechanisms.linearization import linearize
 from l2o.mechanisms.momentum import momentum_modes
@@ -70,7 +70,7 @@ def _numbers(
         threshold=math.log(threshold),
         average_decay=math.log(decay / (1 - decay)),
         scale=math.log(scale),
-        power=power,
+        power=math.atanh(power / LARGEST_POWER),
         betas=tuple(math.atanh(beta) for beta in betas),
         alphas=(0.0,) * len(betas),
         warm_up_start=share,

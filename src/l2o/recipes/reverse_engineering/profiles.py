@@ -89,7 +89,7 @@ _PUBLISHED_TRAINING = TrainingSettings(
     b2=0.5935703,
     epsilon=4.5298399e-06,
     clip_value=0.04726148,
-    l2_penalty=1e-6,
+    meta_l2_penalty=1e-6,
     validation_tasks=64,
 )
 

@@ -19,6 +19,15 @@ def performance_sentences(column: Column) -> list[str]:
         f"objective ({column['objective']}): the 95 % interval of the paired difference over "
         f"{num_tasks} problems lies below zero."
     ]
+    diverging = {
+        each["baseline"]: num_tasks - each["num_finite"]
+        for each in paired
+        if each["num_finite"] < num_tasks
+    }
+    sentences += [
+        f"Against {baseline}, differences leave out {count} problems on which a run diverges."
+        for baseline, count in diverging.items()
+    ]
     sentences += [
         f"Seed {each['seed']} does not beat {each['baseline']}: difference {_interval(each)}."
         for each in paired

@@ -219,18 +219,30 @@ def _curve(evaluation: "Evaluation", name: str) -> dict[str, Any]:
 
 
 def _paired(evaluation: "Evaluation", seed: int, baseline: str) -> dict[str, Any]:
-    """The difference in the objective between a learned optimizer and a baseline."""
-    difference = evaluation.compare(learned_name(seed), baseline, "objective")
+    """A learned optimizer against a baseline on the objective.
+
+    The difference is taken over the problems that both finish; that favours the one that diverges
+    more often, which counts as better for no other reason.
+    """
+    from l2o.evaluation import paired_difference
+
+    name = learned_name(seed)
+    values = [np.asarray(evaluation.runs[each].objective) for each in (name, baseline)]
+    finite = [np.isfinite(each) for each in values]
+    both = finite[0] & finite[1]
+    order = evaluation.compare(name, baseline, "objective")
+    difference = paired_difference(*(each[both] for each in values)) if both.any() else order
     return {
         "seed": seed,
         "baseline": baseline,
         "mean": difference.mean,
         "sem": difference.sem,
         "interval": difference.interval,
-        "wins": difference.wins,
-        "num_tasks": difference.num_tasks,
-        "p_value": difference.p_value,
-        "better": bool(difference.interval[1] < 0),
+        "num_finite": int(both.sum()),
+        "wins": order.wins,
+        "num_tasks": order.num_tasks,
+        "p_value": order.p_value,
+        "better": bool(difference.interval[1] < 0 and finite[0].sum() >= finite[1].sum()),
     }
 
 
