@@ -1,6 +1,7 @@
 """What commands print when they are done."""
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
@@ -94,8 +95,9 @@ def print_closed_form(distillation: "Distillation") -> None:
     )
     table = _table(f"{distillation.objective}, {distillation.num_tasks} tasks", "optimizer", "mean")
     for score in distillation.scores:
-        numbers = (score.objective.mean, score.objective.sem)
-        table.add_row(score.name, "{:.4g} ± {:.2g}".format(*numbers))
+        mean, sem = score.objective.mean, score.objective.sem
+        text = f"{mean:.4g} ± {sem:.2g}" if math.isfinite(sem) else "not finite"
+        table.add_row(score.name, text)
     console.print(table)
 
 

@@ -66,10 +66,7 @@ def _draw_update_function(explanation: Explanation, axes: Axes) -> None:
 
 
 def _draw_gradients(explanation: Explanation, axes: Axes) -> None:
-    if explanation.record is None:
-        _draw_or_say(Inapplicable("No gradients of a task were recorded."), axes)
-        return
-    explanation.record.draw(axes)
+    _draw_or_say(explanation.record, axes)
     saturation = explanation.update_function.saturation
     if saturation.saturates:
         axes.axvline(np.log10(saturation.half_height), color="#D55E00", linestyle="--")
@@ -189,7 +186,12 @@ def write_explanation(subjects: Mapping[str, Subject], path: Path, *, command: s
     has_task = any(explanation.record is not None for explanation in explanations.values())
     sections = []
     for section in _SECTIONS + (_TASK_SECTIONS if has_task else ()):
-        figure = _draw(section, explanations)
+        shown = {
+            name: explanation
+            for name, explanation in explanations.items()
+            if section not in _TASK_SECTIONS or explanation.record is not None
+        }
+        figure = _draw(section, shown)
         file = section.title.lower().replace(" ", "-")
         write_atomically(path.parent / "figures" / f"{file}.png", as_png(figure))
         sections.append(
@@ -197,7 +199,7 @@ def write_explanation(subjects: Mapping[str, Subject], path: Path, *, command: s
                 "title": section.title,
                 "sentences": {
                     name: explanation.findings[section.name]
-                    for name, explanation in explanations.items()
+                    for name, explanation in shown.items()
                     if section.name in explanation.findings
                 },
                 "image": as_svg(figure),
