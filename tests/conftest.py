@@ -13,6 +13,7 @@ ROOMS = (
     "inner_loop",
     "objectives",
     "deploy",
+    "flatness",
     "evaluation",
     "mechanisms",
     "metatraining",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from l2o import (
         deploy as deploy,
         evaluation as evaluation,
+        flatness as flatness,
         inner_loop as inner_loop,
         mechanisms as mechanisms,
         metatraining as metatraining,
@@ -33,7 +34,16 @@ if TYPE_CHECKING:
     __version__: str
 
 _SUBMODULES = frozenset(
-    {"deploy", "evaluation", "inner_loop", "metatraining", "objectives", "optimizers", "tasks"}
+    {
+        "deploy",
+        "evaluation",
+        "flatness",
+        "inner_loop",
+        "metatraining",
+        "objectives",
+        "optimizers",
+        "tasks",
+    }
 )
 
 _HOMES = {

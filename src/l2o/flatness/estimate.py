@@ -1,0 +1,50 @@
+"""Numbers estimated from random samples."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.tasks.checks import check_at_least
+
+# Samples computed side by side: enough to fill processors, few enough for memory.
+SAMPLES_AT_ONCE = 8
+
+
+class Estimate(NamedTuple):
+    """An estimate, and how far it may be off."""
+
+    value: Float[Array, "*batch"]
+    standard_error: Float[Array, "*batch"]
+    """The standard deviation of the estimate. NaN for a single sample."""
+
+    def __float__(self) -> float:
+        """The value alone."""
+        return float(self.value)
+
+
+def mean_of(
+    sample: Callable[[PRNGKeyArray], Float[Array, ""]], key: PRNGKeyArray, num_samples: int
+) -> Estimate:
+    """The mean of independent samples.
+
+    **Arguments:** `sample`, draws one; `key`; `num_samples`.
+
+    **Raises:** `ValueError` if `num_samples` is less than 1.
+    """
+    samples = draw(sample, key, num_samples)
+    return Estimate(jnp.mean(samples), jnp.std(samples, ddof=1) / jnp.sqrt(num_samples))
+
+
+def draw(
+    sample: Callable[[PRNGKeyArray], Float[Array, "..."]], key: PRNGKeyArray, num_samples: int
+) -> Float[Array, "samples ..."]:
+    """Independent samples, a few at a time.
+
+    **Raises:** `ValueError` if `num_samples` is less than 1.
+    """
+    check_at_least("the number of samples", num_samples, 1)
+    keys = jax.random.split(key, num_samples)
+    return jax.lax.map(sample, keys, batch_size=min(SAMPLES_AT_ONCE, num_samples))

@@ -1,0 +1,33 @@
+"""The trace of a loss's Hessian."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.flatness.estimate import Estimate, mean_of
+from l2o.flatness.hessian import hessian_product
+from l2o.flatness.raveled import Loss, ravel
+from l2o.tasks.task import Params
+
+
+def trace(loss: Loss, params: Params, key: PRNGKeyArray, *, num_probes: int = 32) -> Estimate:
+    """The trace of the Hessian, the sum of its eigenvalues.
+
+    The mean of v'Hv over vectors v of random signs, which is exact for a diagonal Hessian.
+    Source: Hutchinson 1990.
+
+    **Arguments:** `loss`; `params`, where to measure; `key`, for the vectors; `num_probes`, their
+    number.
+
+    **Returns:** the estimate with its standard error; `float` of it is its value.
+
+    **Raises:** `ValueError` if there are no parameters or no probes.
+    """
+    flat = ravel(loss, params)
+    product = hessian_product(flat.loss, flat.params)
+
+    def sample(key: PRNGKeyArray) -> Float[Array, ""]:
+        probe = jax.random.rademacher(key, flat.params.shape, flat.params.dtype)
+        return jnp.vdot(probe, product(probe))
+
+    return mean_of(sample, key, num_probes)

@@ -1,0 +1,139 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from l2o.flatness import (
+    curvature,
+    hessian_product,
+    lanczos,
+    power_iteration,
+    ritz_pairs,
+    spectral_norm,
+    top_eigenvalue,
+)
+
+
+def tree(vector):
+    """Part of the parameters as a matrix, the rest as a vector."""
+    return {"a": vector[:4].reshape(2, 2), "b": vector[4:]}
+
+
+def test_products_are_those_of_the_dense_hessian(small_network, key):
+    loss, params, dense = small_network
+    vector, unravel = jax.flatten_util.ravel_pytree(params)
+    direction = jax.random.normal(key, vector.shape)
+    product = hessian_product(loss, params)(unravel(direction))
+    assert jax.tree.structure(product) == jax.tree.structure(params)
+    flat = jax.flatten_util.ravel_pytree(product)[0]
+    np.testing.assert_allclose(flat, dense @ direction, rtol=1e-4, atol=1e-5)
+    expected = direction @ dense @ direction
+    np.testing.assert_allclose(curvature(loss, params, unravel(direction)), expected, rtol=1e-4)
+
+
+def test_eigenvalues_of_a_network(small_network, key):
+    loss, params, dense = small_network
+    values = np.linalg.eigvalsh(dense)
+    assert values[0] < 0
+    norm, top = jax.jit(
+        lambda p, k: (spectral_norm(loss, p, k), top_eigenvalue(loss, p, k, num_products=20))
+    )(params, key)
+    np.testing.assert_allclose(norm, np.max(np.abs(values)), rtol=1e-4)
+    np.testing.assert_allclose(top, values[-1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 2, 30, 100])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_sign_of_dense_hessians(quadratic, random_symmetric, key, size, sign):
+    matrix = sign * random_symmetric(size, seed=size)
+    values = np.linalg.eigvalsh(matrix)
+    loss, x = quadratic(matrix), jnp.ones(size)
+    np.testing.assert_allclose(spectral_norm(loss, x, key), np.max(np.abs(values)), rtol=1e-4)
+    # Relative to the norm: the top eigenvalue itself may be near zero.
+    error = top_eigenvalue(loss, x, key) - values[-1]
+    assert abs(error) <= 1e-4 * np.max(np.abs(values))
+
+
+EXHAUSTED = {
+    "identity": (np.eye(30), 1.0, 1.0),
+    "minus the identity": (-3 * np.eye(30), 3.0, -3.0),
+    "rank one": (np.outer(np.arange(30), np.arange(30)) / 100, 85.55, 85.55),
+    "zero": (np.zeros((30, 30)), 0.0, 0.0),
+    "two eigenvalues": (np.diag(np.where(np.arange(30) < 20, -2.0, 0.5)), 2.0, 0.5),
+    "large": (1e12 * np.eye(30), 1e12, 1e12),
+    "small": (1e-12 * np.eye(30), 1e-12, 1e-12),
+}
+
+
+@pytest.mark.parametrize("name", EXHAUSTED)
+def test_exhausted_krylov_spaces(quadratic, key, name):
+    matrix, norm, top = EXHAUSTED[name]
+    params = tree(jnp.ones(30))
+    np.testing.assert_allclose(spectral_norm(quadratic(matrix), params, key), norm, rtol=1e-5)
+    np.testing.assert_allclose(top_eigenvalue(quadratic(matrix), params, key), top, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", EXHAUSTED)
+def test_ritz_pairs_of_exhausted_krylov_spaces(key, name):
+    matrix, *_ = EXHAUSTED[name]
+    start = jax.random.normal(key, (30,))
+    pairs = lanczos(lambda v: jnp.asarray(matrix, jnp.float32) @ v, start, 40)
+    values, weights, vectors = pairs.values, pairs.weights, np.asarray(pairs.vectors)
+    np.testing.assert_allclose(np.sum(weights), 1, rtol=1e-5)
+    start = np.asarray(start) / np.linalg.norm(start)
+    scale = np.max(np.abs(matrix))
+    for order in (1, 2):
+        expected = start @ np.linalg.matrix_power(matrix, order) @ start
+        actual = np.sum(np.asarray(weights, float) * np.asarray(values, float) ** order)
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6 * scale**order)
+    lengths = np.linalg.norm(vectors, axis=1)
+    assert np.all((np.abs(lengths - 1) < 1e-4) | (lengths < 1e-4))
+    residuals = vectors @ matrix - np.asarray(values)[:, None] * vectors
+    np.testing.assert_allclose(residuals, 0, atol=1e-4 * scale + 1e-30)
+
+
+def test_not_a_number_stays_one(key):
+    assert jnp.isnan(spectral_norm(lambda x: jnp.nan * jnp.sum(x**2), jnp.ones(5), key))
+
+
+def test_several_networks_at_once(small_network, key):
+    loss, params, _ = small_network
+    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), params)
+    keys = jax.random.split(key, 2)
+    norms = jax.vmap(lambda p, k: spectral_norm(loss, p, k))(batch, keys)
+    second = jax.tree.map(lambda leaf: 2 * leaf, params)
+    np.testing.assert_allclose(norms[0], spectral_norm(loss, params, key), rtol=1e-4)
+    np.testing.assert_allclose(norms[1], spectral_norm(loss, second, key), rtol=1e-4)
+
+
+def test_power_iteration_finds_the_largest_magnitude_with_its_sign(quadratic, key):
+    matrix = np.diag([-4.0, 2.0, 1.0, 0.5, 0.1])
+    value, vector = power_iteration(quadratic(matrix), tree(jnp.ones(5)), key, num_iterations=20)
+    np.testing.assert_allclose(value, -4, rtol=1e-5)
+    np.testing.assert_allclose(jnp.abs(vector["a"]), [[1, 0], [0, 0]], atol=1e-4)
+    value, vector = power_iteration(quadratic(np.zeros((5, 5))), jnp.ones(5), key)
+    assert value == 0
+    np.testing.assert_allclose(jnp.linalg.norm(vector), 1, rtol=1e-5)
+
+
+def test_the_derivative_of_an_eigenvalue(key, x64):
+    # The Hessian of sum a_i x_i^4 / 12 + (sum x)^2 / 2 is diag(a x^2) + 1.
+    a, x = jnp.array([3.0, 1.0, 0.5]), jnp.array([1.5, -0.7, 0.3])
+
+    def loss(x):
+        return jnp.sum(a * x**4) / 12 + jnp.sum(x) ** 2 / 2
+
+    def top(x):
+        return jnp.linalg.eigvalsh(jnp.diag(a * x**2) + 1)[-1]
+
+    def measured(x):
+        return power_iteration(loss, x, key, num_iterations=60)[0]
+
+    np.testing.assert_allclose(jax.grad(measured)(x), jax.grad(top)(x), rtol=1e-8)
+
+
+def test_what_is_asked_for_is_checked(key):
+    with pytest.raises(ValueError, match="num_products must be at least 1"):
+        ritz_pairs(jnp.sum, jnp.ones(3), key, 0)
+    with pytest.raises(ValueError, match="at least one parameter"):
+        spectral_norm(lambda p: jnp.zeros(()), {}, key)
