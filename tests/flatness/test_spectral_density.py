@@ -46,19 +46,6 @@ def test_a_single_eigenvalue(quadratic, key, value):
     np.testing.assert_allclose(peak, value, atol=0.01 * max(1, abs(value)))
 
 
-def test_several_networks_at_once(small_network, key):
-    loss, params, _ = small_network
-    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), params)
-    keys = jax.random.split(key, 2)
-
-    def measure(params, key):
-        return spectral_density(loss, params, key, num_probes=3, num_products=10)
-
-    together, alone = jax.vmap(measure)(batch, keys), measure(params, keys[0])
-    np.testing.assert_allclose(together.moment(2)[0], alone.moment(2), rtol=1e-4)
-    np.testing.assert_allclose(together.density[0], alone.density, rtol=0.02, atol=0.02)
-
-
 def test_what_is_asked_for_is_checked(key):
     with pytest.raises(ValueError, match="relative_width must be at least"):
         spectral_density(jnp.sum, jnp.ones(3), key, relative_width=0.0)

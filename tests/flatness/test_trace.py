@@ -22,16 +22,6 @@ def test_the_standard_error_is_that_of_the_estimate(small_network, key):
     assert abs(value - np.trace(dense)) < 4 * error
 
 
-def test_several_networks_at_once(small_network, key):
-    loss, params, _ = small_network
-    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), params)
-    keys = jax.random.split(key, 2)
-    together = jax.vmap(lambda p, k: trace(loss, p, k, num_probes=8))(batch, keys)
-    alone = trace(loss, params, keys[0], num_probes=8)
-    np.testing.assert_allclose(together.value[0], alone.value, rtol=1e-4)
-    np.testing.assert_allclose(together.standard_error[0], alone.standard_error, rtol=1e-3)
-
-
 def test_what_is_asked_for_is_checked(key):
     with pytest.raises(ValueError, match="number of samples must be at least 1"):
         trace(jnp.sum, jnp.ones(3), key, num_probes=0)

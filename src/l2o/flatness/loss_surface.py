@@ -1,0 +1,110 @@
+"""Slices through a loss along one or two directions."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.flatness.estimate import SAMPLES_AT_ONCE
+from l2o.flatness.raveled import Loss
+from l2o.flatness.rescaled import filter_norms
+from l2o.tasks.checks import check_at_least
+from l2o.tasks.task import Params
+
+
+class LossSurface(eqx.Module):
+    """The loss on a line or a plane through the parameters."""
+
+    coordinates: Float[Array, "*batch points"]
+    """How far along a direction, the same for each; evenly spaced around 0."""
+    losses: Float[Array, "*batch_and_points"]
+    """With an axis of points for each direction, the first one first."""
+    directions: tuple[Params, ...]
+    """What is added to the parameters where a coordinate is 1."""
+
+
+def loss_surface(
+    loss: Loss,
+    params: Params,
+    key: PRNGKeyArray,
+    *,
+    dimensions: int = 2,
+    radius: Float[ArrayLike, ""] = 1.0,
+    num_points: int = 25,
+) -> LossSurface:
+    """The loss on a line or a plane through its parameters, in random directions.
+
+    Directions are those of `filter_normalised_direction`, so that slices of different networks can
+    be compared: at a coordinate of 1, what is added to each filter is as large as the filter.
+    Source: Li et al. 2018.
+
+    **Arguments:** `loss`; `params`, the point in the middle; `key`, for the directions;
+    `dimensions`, 1 for a line, 2 for a plane; `radius`, the largest coordinate; `num_points`,
+    along each direction; an odd number has `params` among them.
+
+    **Raises:** `ValueError` for other dimensions, or fewer than 2 points.
+    """
+    if dimensions not in (1, 2):
+        raise ValueError(f"dimensions must be 1 or 2, got {dimensions}.")
+    keys = jax.random.split(key, dimensions)
+    directions = tuple(filter_normalised_direction(params, key) for key in keys)
+    return loss_slice(loss, params, directions, radius=radius, num_points=num_points)
+
+
+def loss_slice(
+    loss: Loss,
+    params: Params,
+    directions: tuple[Params, ...],
+    *,
+    radius: Float[ArrayLike, ""] = 1.0,
+    num_points: int = 25,
+) -> LossSurface:
+    """The loss on a line or a plane through its parameters, in given directions.
+
+    **Arguments:** as for `loss_surface`; `directions`, one or two pytrees like `params`.
+
+    **Raises:** `ValueError` for another number of directions, or fewer than 2 points.
+    """
+    if len(directions) not in (1, 2):
+        raise ValueError(f"There must be 1 or 2 directions, got {len(directions)}.")
+    check_at_least("num_points", num_points, 2)
+    coordinates = jnp.asarray(radius) * jnp.linspace(-1.0, 1.0, num_points)
+    axes = jnp.meshgrid(*[coordinates] * len(directions), indexing="ij")
+
+    def evaluate(point: Float[Array, " directions"]) -> Float[Array, ""]:
+        def moved(leaf: Array, *along: Array) -> Array:
+            return leaf + sum(
+                coordinate * part for coordinate, part in zip(point, along, strict=True)
+            )
+
+        return loss(jax.tree.map(moved, params, *directions))
+
+    points = jnp.stack([axis.ravel() for axis in axes], -1)
+    losses = jax.lax.map(evaluate, points, batch_size=min(SAMPLES_AT_ONCE, len(points)))
+    return LossSurface(coordinates, losses.reshape(axes[0].shape), directions)
+
+
+def filter_normalised_direction(params: Params, key: PRNGKeyArray) -> Params:
+    """A random direction in which each filter is as large as that of the parameters.
+
+    Normal numbers, scaled so that the weights into each unit have the norm of the parameters'.
+    Leaves with less than two axes, such as biases, are not moved, as is usual. Source: Li et al.
+    2018, section 4.
+
+    **Arguments:** `params`; `key`.
+    """
+    leaves, treedef = jax.tree.flatten(params)
+    keys = jax.random.split(key, max(1, len(leaves)))
+    normal = jax.tree.unflatten(
+        treedef,
+        [
+            jax.random.normal(key, leaf.shape, leaf.dtype)
+            for key, leaf in zip(keys, leaves, strict=False)
+        ],
+    )
+
+    def scaled(leaf: Array, drawn: Array, drawn_norm: Array, norm: Array) -> Array:
+        return jnp.zeros_like(leaf) if leaf.ndim < 2 else drawn / drawn_norm * norm
+
+    return jax.tree.map(scaled, params, normal, filter_norms(normal), filter_norms(params))
