@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from bowls import Bowls
 
 from l2o.inner_loop import InnerState
-from l2o.metatraining import FirstOrder, Window
+from l2o.metatraining import FirstOrder, MetaLoss, Window
 from l2o.metatraining.through_unroll import gradient_through_unroll
 from l2o.objectives import MeanLoss
 from l2o.optimizers import RNNProp
@@ -22,12 +22,12 @@ def _numbers_per_coordinate_and_step(estimator):
     task = TaskBatch.draw(Bowls(_COORDINATES), _KEY, 1)
     params = task.init(_KEY)
     state = InnerState(params, optimizer.init(params))
-    window = Window(task, _KEY, state, jnp.asarray(False), jnp.ones(1), _STEPS)
+    window = Window(task, _KEY, state, jnp.asarray(False), jnp.ones(1), jnp.asarray(0), _STEPS)
     arrays, rest = eqx.partition((optimizer, window), eqx.is_array)
 
     def program(arrays):
         optimizer, window = eqx.combine(arrays, rest)
-        return eqx.filter(estimator(optimizer, MeanLoss(), window), eqx.is_array)
+        return eqx.filter(estimator(optimizer, MetaLoss(MeanLoss()), window), eqx.is_array)
 
     memory = jax.jit(program).lower(arrays).compile().memory_analysis()
     return memory.temp_size_in_bytes / 4 / (_COORDINATES * _STEPS)
@@ -36,8 +36,8 @@ def _numbers_per_coordinate_and_step(estimator):
 def test_first_order_memory(compare, benchmark):
     ours = benchmark.pedantic(_numbers_per_coordinate_and_step, (FirstOrder(),), rounds=1)
 
-    def through_unroll(optimizer, objective, window):
-        return gradient_through_unroll(optimizer, objective, window, first_order=True)
+    def through_unroll(optimizer, meta_loss, window):
+        return gradient_through_unroll(optimizer, meta_loss, window, first_order=True)
 
     plain = _numbers_per_coordinate_and_step(through_unroll)
     compare.note(

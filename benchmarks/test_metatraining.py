@@ -18,7 +18,7 @@ from torch_reference import (
 
 from l2o import tasks
 from l2o.inner_loop import unroll
-from l2o.metatraining import Exact, FirstOrder
+from l2o.metatraining import Exact, FirstOrder, MetaLoss
 from l2o.metatraining.devices import device_mesh
 from l2o.metatraining.meta_step import MetaStep
 from l2o.objectives import MeanLoss
@@ -34,7 +34,7 @@ def _meta_step(optimizer, family, estimator, num_tasks, num_steps=_STEPS):
     """A program that makes one whole meta-step, on all devices."""
     step = MetaStep(
         family=family,
-        objective=MeanLoss(),
+        meta_loss=MetaLoss(MeanLoss()),
         estimator=estimator,
         meta_optimizer=optax.sgd(0.0),
         num_tasks=num_tasks,

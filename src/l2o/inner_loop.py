@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from l2o.optimizers import LearnedOptimizer, OptState, Updates
@@ -15,6 +16,14 @@ from l2o.tasks import Batch, Params, Task, ValueFunction
 # Minibatches are drawn ahead, since gathering many at once is cheaper than one at a time in the
 # loop, but no more than this many bytes of them.
 _BYTES_DRAWN_AHEAD = 2**27
+
+
+_KEPT = "kept"
+
+
+def keep(value: Array) -> Array:
+    """Marks what a probe computed at great cost: `unroll` with `checkpoint` stores it."""
+    return checkpoint_name(value, _KEPT)
 
 
 class InnerState(eqx.Module):
@@ -91,7 +100,7 @@ def unroll(
       al. 2016, section 2). The values of the trajectory are the same. What an optimizer computes
       with `value_fn` by itself is not held constant.
     - `checkpoint`: recompute a step's intermediate results in the backward pass instead of
-      storing them.
+      storing them, save those that the probe marks with `keep`.
 
     **Returns:** the `Trajectory`, with `num_steps + 1` losses.
 
@@ -136,7 +145,8 @@ def unroll(
             )
         return InnerState(optax.apply_updates(state.params, updates), opt_state), (loss, seen)
 
-    body = jax.checkpoint(step) if checkpoint else step
+    policy = jax.checkpoint_policies.save_only_these_names(_KEPT)
+    body = jax.checkpoint(step, policy=policy) if checkpoint else step
 
     def draw(indices: Int[Array, " steps"]) -> Batch:
         return jax.vmap(lambda index: task.sample(jax.random.fold_in(batch_key, index)))(indices)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from l2o.inner_loop import InnerState, unroll
-from l2o.metatraining import Exact, FirstOrder, Window
+from l2o.metatraining import Exact, FirstOrder, MetaLoss, Window
 from l2o.metatraining.through_unroll import gradient_through_unroll
 from l2o.objectives import MeanLoss, NormalizedMeanLoss
 from l2o.optimizers import GRU, per_task
@@ -17,6 +17,7 @@ from l2o.tasks import Task, TaskBatch, TaskFamily
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 KEY = jax.random.key(5)
+PLAIN, NORMALIZED = MetaLoss(MeanLoss()), MetaLoss(NormalizedMeanLoss())
 NUM_TASKS = 3
 
 
@@ -47,7 +48,9 @@ def begin(optimizer, num_tasks, num_steps):
     task = TaskBatch.draw(Bowls(), KEY, num_tasks)
     params = task.init(KEY)
     state = InnerState(params, per_task(optimizer).init(params))
-    return Window(task, KEY, state, jnp.asarray(True), jnp.ones(num_tasks), num_steps)
+    return Window(
+        task, KEY, state, jnp.asarray(True), jnp.ones(num_tasks), jnp.asarray(0), num_steps
+    )
 
 
 def go_on(window, result):
@@ -58,6 +61,7 @@ def go_on(window, result):
         result.state,
         jnp.asarray(False),
         result.losses[0],
+        jnp.asarray(1),
         window.num_steps,
     )
 
@@ -66,8 +70,8 @@ differentiate = eqx.filter_jit(lambda estimator, *given: estimator(*given))
 
 
 @eqx.filter_jit
-def through_unroll(optimizer, objective, window):
-    return gradient_through_unroll(optimizer, objective, window, first_order=True)
+def through_unroll(optimizer, meta_loss, window):
+    return gradient_through_unroll(optimizer, meta_loss, window, first_order=True)
 
 
 def make_gru():
@@ -83,8 +87,8 @@ def test_first_order_is_the_derivative_through_the_unroll(
     estimator = FirstOrder(kept_bytes)
     window = begin(optimizer, NUM_TASKS, 6)
     for _ in ("fresh", "carried"):
-        first_order = differentiate(estimator, optimizer, NormalizedMeanLoss(), window)
-        through = through_unroll(optimizer, NormalizedMeanLoss(), window)
+        first_order = differentiate(estimator, optimizer, NORMALIZED, window)
+        through = through_unroll(optimizer, NORMALIZED, window)
         assert_trees_close(first_order, through, rtol=1e-9, atol=1e-13)
         window = go_on(window, through)
 
@@ -98,9 +102,9 @@ def test_states_are_kept_of_small_windows_alone(random_like, monkeypatch):
     # Fifty coordinates a task: a parameter and three units, of four bytes each. A step counter.
     num_bytes = 6 * (NUM_TASKS * 50 * 4 * 4 + 4)
     with pytest.raises(RuntimeError, match="gradient_through_unroll"):
-        FirstOrder(num_bytes)(optimizer, MeanLoss(), window)
+        FirstOrder(num_bytes)(optimizer, PLAIN, window)
     with pytest.raises(RuntimeError, match="_by_coordinates"):
-        FirstOrder(num_bytes - 1)(optimizer, MeanLoss(), window)
+        FirstOrder(num_bytes - 1)(optimizer, PLAIN, window)
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +113,9 @@ def gru_windows(random_like):
     with jax.enable_x64(True):
         optimizer = random_like(eqx.filter_eval_shape(make_gru), scale=0.3)
         first = begin(optimizer, 2, 4)
-        ahead = differentiate(Exact(), optimizer, NormalizedMeanLoss(), first)
+        ahead = differentiate(Exact(), optimizer, NORMALIZED, first)
         second = go_on(first, ahead)
-        behind = differentiate(Exact(), optimizer, NormalizedMeanLoss(), second)
+        behind = differentiate(Exact(), optimizer, NORMALIZED, second)
         return optimizer, (first, ahead), (second, behind)
 
 
@@ -125,7 +129,7 @@ def test_exact_meta_gradients_against_finite_differences(gru_windows, random_lik
             differentiate(
                 Exact(),
                 jax.tree.map(lambda x, d, h=h: x + h * d, optimizer, direction),
-                NormalizedMeanLoss(),
+                NORMALIZED,
                 window,
             ).meta_loss
             for h in (1e-6, -1e-6)
@@ -163,17 +167,17 @@ def test_a_learnable_rate_by_hand(learnable_rate, parabola):
     task = TaskBatch(parabola(jnp.array([curvature]), jnp.array([1.5])), (0, 0), 1)
     params = task.init(KEY)
     state = InnerState(params, per_task(optimizer).init(params))
-    window = Window(task, KEY, state, jnp.asarray(True), jnp.ones(1), num_steps)
+    window = Window(task, KEY, state, jnp.asarray(True), jnp.ones(1), jnp.asarray(0), num_steps)
     x = 1.5 * (1 - rate * curvature) ** np.arange(num_steps + 1)
     slopes = curvature * x
     # With gradients constant, the parameters are the first ones less rate times their sum.
     before = np.concatenate([[0], np.cumsum(slopes)[:-1]])
-    first_order = differentiate(FirstOrder(), optimizer, MeanLoss(), window)
+    first_order = differentiate(FirstOrder(), optimizer, PLAIN, window)
     np.testing.assert_allclose(first_order.gradient.rate, -np.mean(slopes * before), rtol=1e-12)
     # In truth they are powers of 1 - rate times curvature.
     count = np.arange(num_steps + 1)
     powers = -count * curvature * 1.5 * (1 - rate * curvature) ** np.maximum(count - 1, 0)
-    exact = differentiate(Exact(checkpoint=True), optimizer, MeanLoss(), window)
+    exact = differentiate(Exact(checkpoint=True), optimizer, PLAIN, window)
     np.testing.assert_allclose(exact.gradient.rate, np.mean(slopes * powers), rtol=1e-12)
     for result in (first_order, exact):
         np.testing.assert_allclose(result.losses[:, 0], curvature * x**2 / 2, rtol=1e-12)

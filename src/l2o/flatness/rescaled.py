@@ -55,4 +55,6 @@ def _root_mean_square(
 ) -> Float[Array, "*shape"]:
     """The root mean square along axes, broadcast."""
     mean = jnp.mean(jnp.square(leaf), axis=axes, keepdims=True)
-    return jnp.broadcast_to(jnp.sqrt(mean), leaf.shape)
+    # The root has no derivative at zero, where zero is the best stand-in.
+    root = jnp.where(mean > 0, jnp.sqrt(jnp.where(mean > 0, mean, 1)), 0)
+    return jnp.broadcast_to(root, leaf.shape)

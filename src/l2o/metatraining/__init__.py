@@ -6,6 +6,7 @@ from l2o.metatraining.first_order import FirstOrder as FirstOrder
 from l2o.metatraining.meta_gradient import (
     MetaGradient as MetaGradient,
     MetaGradientEstimator as MetaGradientEstimator,
+    MetaLoss as MetaLoss,
     Window as Window,
 )
 from l2o.metatraining.metatrain import (
@@ -14,3 +15,13 @@ from l2o.metatraining.metatrain import (
 )
 from l2o.metatraining.metrics import read_metrics as read_metrics
 from l2o.metatraining.progress import Progress as Progress
+from l2o.metatraining.regularizers import (
+    ExpectedSharpness as ExpectedSharpness,
+    HeldOutLoss as HeldOutLoss,
+    HessianNorm as HessianNorm,
+    HessianTrace as HessianTrace,
+    LocalEntropy as LocalEntropy,
+    Regularizer as Regularizer,
+    Relative as Relative,
+    SAMSharpness as SAMSharpness,
+)

@@ -2,9 +2,13 @@
 
 import equinox as eqx
 
-from l2o.metatraining.meta_gradient import MetaGradient, MetaGradientEstimator, Window
+from l2o.metatraining.meta_gradient import (
+    MetaGradient,
+    MetaGradientEstimator,
+    MetaLoss,
+    Window,
+)
 from l2o.metatraining.through_unroll import gradient_through_unroll
-from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer
 
 
@@ -19,9 +23,9 @@ class Exact(MetaGradientEstimator):
     checkpoint: bool = eqx.field(static=True, default=True)
 
     def __call__(
-        self, optimizer: LearnedOptimizer, objective: Objective, window: Window
+        self, optimizer: LearnedOptimizer, meta_loss: MetaLoss, window: Window
     ) -> MetaGradient:
         """Runs the window and differentiates it."""
         return gradient_through_unroll(
-            optimizer, objective, window, first_order=False, checkpoint=self.checkpoint
+            optimizer, meta_loss, window, first_order=False, checkpoint=self.checkpoint
         )

@@ -12,12 +12,18 @@ from l2o.metatraining.coordinate_gradient import coordinate_gradient
 from l2o.metatraining.meta_gradient import (
     MetaGradient,
     MetaGradientEstimator,
+    MetaLoss,
     Window,
-    meta_loss,
 )
 from l2o.metatraining.through_unroll import gradient_through_unroll
-from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer, RecurrentOptimizer, SplitCoordinates, flatten
+
+
+class _Added(eqx.Module):
+    """What regularizers add at a step: to the meta-loss, and to its slope along the parameters."""
+
+    value: Float[Array, ""]
+    slope: Float[Array, " coordinates"]
 
 
 class FirstOrder(MetaGradientEstimator):
@@ -25,11 +31,12 @@ class FirstOrder(MetaGradientEstimator):
 
     For an optimizer that looks at gradients alone, the parameters are then the initial ones plus
     the updates so far, so the cotangent of an update is the sum of the later losses' gradients,
-    which the inner loop computes anyway. For a recurrent coordinate-wise optimizer nothing has to
-    be differentiated but its own network, block by block of coordinates, which keeps no states
-    (`l2o.metatraining.coordinate_gradient`). Any other optimizer is differentiated through the
-    unroll, and so is a window of few coordinates: with the state of every step at hand, no step
-    is run more than twice. Both give the same numbers.
+    which the inner loop computes anyway; the gradients of regularizers join that sum. For a
+    recurrent coordinate-wise optimizer nothing has to be differentiated but its own network, block
+    by block of coordinates, which keeps no states (`l2o.metatraining.coordinate_gradient`). Any
+    other optimizer is differentiated through the unroll, and so is a window of few coordinates:
+    with the state of every step at hand, no step is run more than twice. Both give the same
+    numbers.
 
     **Arguments:** `kept_bytes`, what the states of all steps of a window may take to be kept.
     """
@@ -41,15 +48,15 @@ class FirstOrder(MetaGradientEstimator):
         return isinstance(optimizer, RecurrentOptimizer)
 
     def __call__(
-        self, optimizer: LearnedOptimizer, objective: Objective, window: Window
+        self, optimizer: LearnedOptimizer, meta_loss: MetaLoss, window: Window
     ) -> MetaGradient:
         """Runs the window and differentiates it."""
         if isinstance(optimizer, SplitCoordinates) or (
             isinstance(optimizer, RecurrentOptimizer) and not self._keeps_states(window)
         ):
-            return _by_coordinates(optimizer, objective, window)
+            return _by_coordinates(optimizer, meta_loss, window)
         return gradient_through_unroll(
-            optimizer, objective, window, first_order=True, checkpoint=True
+            optimizer, meta_loss, window, first_order=True, checkpoint=True
         )
 
     def _keeps_states(self, window: Window) -> bool:
@@ -59,7 +66,7 @@ class FirstOrder(MetaGradientEstimator):
 
 
 def _by_coordinates(
-    optimizer: RecurrentOptimizer | SplitCoordinates, objective: Objective, window: Window
+    optimizer: RecurrentOptimizer | SplitCoordinates, meta_loss: MetaLoss, window: Window
 ) -> MetaGradient:
     """The meta-gradient from the gradients that the inner loop met."""
 
@@ -67,8 +74,14 @@ def _by_coordinates(
         whole = flatten(tree)
         return optimizer.own(whole) if isinstance(optimizer, SplitCoordinates) else whole
 
-    def seen_gradient(step: Step) -> Float[Array, " coordinates"]:
-        return coordinates(step.grads)
+    def seen(step: Step) -> tuple[Float[Array, " coordinates"], _Added | None]:
+        added = None
+        if meta_loss.regularizers:
+            terms = meta_loss.at_step(step, window)
+            # Averaged over tasks, as the meta-loss is.
+            slope = coordinates(terms.gradient) / window.task.num_tasks
+            added = _Added(jnp.mean(terms.value), slope)
+        return coordinates(step.grads), added
 
     trajectory = unroll(
         optimizer,
@@ -76,9 +89,10 @@ def _by_coordinates(
         window.key,
         window.num_steps,
         state=window.state,
-        probe=seen_gradient,
+        probe=seen,
     )
-    value, weights = jax.value_and_grad(lambda losses: meta_loss(objective, losses, window))(
+    gradients, added = trajectory.probes
+    value, weights = jax.value_and_grad(lambda losses: meta_loss.of_losses(losses, window))(
         trajectory.losses
     )
 
@@ -88,23 +102,26 @@ def _by_coordinates(
 
         return coordinates(jax.tree.map(spread, trajectory.final_grads))
 
-    def add_loss(
-        later: Float[Array, " coordinates"], inputs: tuple[Array, Array]
+    def add_step(
+        later: Float[Array, " coordinates"], inputs: tuple[Array, Array, _Added | None]
     ) -> tuple[Float[Array, " coordinates"], Float[Array, " coordinates"]]:
-        gradient, weight = inputs
-        return later + per_coordinate(weight) * gradient, later
+        gradient, weight, added = inputs
+        earlier = later + per_coordinate(weight) * gradient
+        return (earlier if added is None else earlier + added.slope), later
 
     final = per_coordinate(weights[-1]) * coordinates(trajectory.final_grads)
-    _, cotangents = jax.lax.scan(add_loss, final, (trajectory.probes, weights[:-1]), reverse=True)
+    inputs = (gradients, weights[:-1], added)
+    _, cotangents = jax.lax.scan(add_step, final, inputs, reverse=True)
     rule = optimizer.optimizer if isinstance(optimizer, SplitCoordinates) else optimizer
     gradient = coordinate_gradient(
         rule,
         window.state.opt_state.coordinates,
         window.state.opt_state.step,
         window.fresh,
-        trajectory.probes,
+        gradients,
         cotangents,
     )
     if isinstance(optimizer, SplitCoordinates):
         gradient = jax.lax.psum(gradient, optimizer.axis)
-    return MetaGradient(value, gradient, trajectory.losses, trajectory.state)
+    total = jnp.zeros(()) if added is None else jnp.sum(added.value)
+    return MetaGradient(value + total, total, gradient, trajectory.losses, trajectory.state)

@@ -5,9 +5,10 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from l2o.inner_loop import InnerState
+from l2o.inner_loop import InnerState, Step
+from l2o.metatraining.regularizers import Regularization, Regularizer, regularization
 from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer
 from l2o.tasks import TaskBatch
@@ -26,13 +27,36 @@ class Window(eqx.Module):
     differentiated too."""
     initial_loss: Float[Array, " tasks"]
     """Each task's loss where its trajectory began; not used where the stretch is fresh."""
+    meta_step: Int[Array, ""]
+    """How many updates of the meta-parameters came before, for schedules of weights."""
     num_steps: int = eqx.field(static=True)
+
+
+class MetaLoss(eqx.Module):
+    """What the meta-gradient is the derivative of: an objective and regularizers, added up."""
+
+    objective: Objective
+    regularizers: tuple[Regularizer, ...] = ()
+
+    def of_losses(self, losses: Float[Array, "losses tasks"], window: Window) -> Float[Array, ""]:
+        """The objective over a window's losses, averaged over its tasks."""
+        initial_loss = jnp.where(window.fresh, losses[0], window.initial_loss)
+        return jnp.mean(self.objective(losses, jax.lax.stop_gradient(initial_loss)))
+
+    def at_step(self, step: Step, window: Window) -> Regularization:
+        """The regularizers at one step of a window."""
+        return regularization(
+            self.regularizers, window.task, step, window.num_steps, window.meta_step
+        )
 
 
 class MetaGradient(eqx.Module):
     """The meta-loss over a window, and its derivative."""
 
     meta_loss: Float[Array, ""]
+    """Regularizers included."""
+    regularization: Float[Array, ""]
+    """What regularizers add to it."""
     gradient: LearnedOptimizer
     """The optimizer's structure, with derivatives as leaves."""
     losses: Float[Array, "losses tasks"]
@@ -50,14 +74,6 @@ class MetaGradientEstimator(eqx.Module):
 
     @abc.abstractmethod
     def __call__(
-        self, optimizer: LearnedOptimizer, objective: Objective, window: Window
+        self, optimizer: LearnedOptimizer, meta_loss: MetaLoss, window: Window
     ) -> MetaGradient:
-        """Runs the window and differentiates the objective, averaged over tasks."""
-
-
-def meta_loss(
-    objective: Objective, losses: Float[Array, "losses tasks"], window: Window
-) -> Float[Array, ""]:
-    """The objective over a window's losses, averaged over its tasks."""
-    initial_loss = jnp.where(window.fresh, losses[0], window.initial_loss)
-    return jnp.mean(objective(losses, jax.lax.stop_gradient(initial_loss)))
+        """Runs the window and differentiates the meta-loss, averaged over tasks."""

@@ -11,8 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from l2o.inner_loop import InnerState
 from l2o.metatraining.devices import AXES, COORDINATES, TASKS, on_devices
-from l2o.metatraining.meta_gradient import MetaGradientEstimator, Window
-from l2o.objectives import Objective
+from l2o.metatraining.meta_gradient import MetaGradientEstimator, MetaLoss, Window
 from l2o.optimizers import LearnedOptimizer, RecurrentOptimizer, SplitCoordinates, per_task
 from l2o.tasks import TaskBatch, TaskFamily
 
@@ -50,6 +49,9 @@ class StepMetrics(eqx.Module):
     """What one meta-step reports."""
 
     meta_loss: Float[Array, ""]
+    """Regularizers included."""
+    regularization: Float[Array, ""]
+    """What regularizers add to it."""
     gradient_norm: Float[Array, ""]
     applied: Bool[Array, ""]
     num_skipped: Int[Array, ""]
@@ -64,7 +66,7 @@ class MetaStep(eqx.Module):
     """
 
     family: TaskFamily
-    objective: Objective
+    meta_loss: MetaLoss
     estimator: MetaGradientEstimator
     meta_optimizer: optax.GradientTransformation = eqx.field(static=True)
     num_tasks: int = eqx.field(static=True)
@@ -95,8 +97,8 @@ class MetaStep(eqx.Module):
         step_key = jax.random.fold_in(state.key, state.meta_step)
         fresh = state.window == 0
         task_key = jax.tree.map(partial(jnp.where, fresh), step_key, state.task_key)
-        shared = (self, state.optimizer, task_key, step_key, fresh)
-        (meta_loss, gradient), carried = on_devices(_window_gradient, self.mesh)(
+        shared = (self, state.optimizer, task_key, step_key, fresh, state.meta_step)
+        (meta_loss, regularization, gradient), carried = on_devices(_window_gradient, self.mesh)(
             shared, state.carried
         )
         leaves = jax.tree.leaves(eqx.filter(gradient, eqx.is_inexact_array))
@@ -127,7 +129,9 @@ class MetaStep(eqx.Module):
             best_score=state.best_score,
             best_step=state.best_step,
         )
-        return state, StepMetrics(meta_loss, optax.global_norm(leaves), applied, num_skipped)
+        return state, StepMetrics(
+            meta_loss, regularization, optax.global_norm(leaves), applied, num_skipped
+        )
 
     def keep_best(self, state: MetaState, score: Float[Array, ""]) -> MetaState:
         """Remembers the present optimizer if none was better on validation."""
@@ -169,11 +173,13 @@ def _begin(
 
 
 def _window_gradient(
-    shared: tuple[MetaStep, LearnedOptimizer, PRNGKeyArray, PRNGKeyArray, Bool[Array, ""]],
+    shared: tuple[
+        MetaStep, LearnedOptimizer, PRNGKeyArray, PRNGKeyArray, Bool[Array, ""], Int[Array, ""]
+    ],
     carried: Carried,
-) -> tuple[tuple[Float[Array, ""], LearnedOptimizer], Carried]:
+) -> tuple[tuple[Float[Array, ""], Float[Array, ""], LearnedOptimizer], Carried]:
     """The meta-gradient over one window of this device's tasks, averaged over devices."""
-    step, optimizer, task_key, step_key, fresh = shared
+    step, optimizer, task_key, step_key, fresh, meta_step = shared
     _, begun = _begin((step, optimizer, task_key), ())
     start = jax.tree.map(partial(jnp.where, fresh), begun, carried)
     window = Window(
@@ -182,10 +188,11 @@ def _window_gradient(
         state=start.state,
         fresh=fresh,
         initial_loss=start.initial_loss,
+        meta_step=meta_step,
         num_steps=step.truncation,
     )
-    result = step.estimator(_on_this_device(step, optimizer), step.objective, window)
+    result = step.estimator(_on_this_device(step, optimizer), step.meta_loss, window)
     initial_loss = jnp.where(fresh, result.losses[0], start.initial_loss)
     gradient = eqx.filter(result.gradient, eqx.is_inexact_array)
-    mean = jax.lax.pmean((result.meta_loss, gradient), AXES)
+    mean = jax.lax.pmean((result.meta_loss, result.regularization, gradient), AXES)
     return mean, Carried(result.state, initial_loss)

@@ -1,6 +1,6 @@
 """Meta-training: the outer loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,10 @@ from jaxtyping import PRNGKeyArray
 
 from l2o.metatraining.devices import device_mesh, replicate
 from l2o.metatraining.first_order import FirstOrder
-from l2o.metatraining.meta_gradient import MetaGradientEstimator
+from l2o.metatraining.meta_gradient import MetaGradientEstimator, MetaLoss
 from l2o.metatraining.meta_step import MetaStep
 from l2o.metatraining.progress import Progress, ProgressReports
+from l2o.metatraining.regularizers import Regularizer
 from l2o.metatraining.run_record import RunRecord
 from l2o.metatraining.validation import Validation
 from l2o.objectives import MeanLoss, Objective
@@ -35,8 +36,9 @@ class MetaTrainingResult:
     best_step: int
     num_skipped: int
     history: list[dict[str, Any]]
-    """One row a meta-step: `meta_step`, `meta_loss`, `gradient_norm`, `num_skipped`, and, where
-    it was validated, `validation_score` and the tasks' held-out metrics of other names."""
+    """One row a meta-step: `meta_step`, `meta_loss`, the part of it that is `regularization`,
+    `gradient_norm`, `num_skipped`, and, where it was validated, `validation_score` and the tasks'
+    held-out metrics of other names."""
 
 
 def metatrain(
@@ -49,6 +51,7 @@ def metatrain(
     horizon: int = 100,
     truncation: int = 20,
     objective: Objective | None = None,
+    regularizers: Sequence[Regularizer] = (),
     estimator: MetaGradientEstimator | None = None,
     meta_optimizer: optax.GradientTransformation | None = None,
     validation_family: TaskFamily | None = None,
@@ -76,13 +79,15 @@ def metatrain(
     - `meta_steps`: updates of the meta-parameters.
     - `num_tasks`: at once; `horizon`: inner steps of a task; `truncation`: inner steps a window,
       a divisor of `horizon`.
-    - `objective`: the meta-loss; the mean loss by default.
+    - `objective`: of the meta-loss; the mean loss by default.
+    - `regularizers`: what else is added to the meta-loss (`l2o.metatraining.regularizers`).
     - `estimator`: of the meta-gradient; `FirstOrder()` by default.
     - `meta_optimizer`: any Optax transformation, with its schedule and clipping; Adam with
       learning rate 1e-3 by default.
     - `validation_family`: the tasks to select the best optimizer on; `family` by default, on
       draws of its own. Every `validation_every` meta-steps and after the last one, the objective
-      over the whole horizon is taken on `validation_tasks` tasks, always the same.
+      over the whole horizon, without regularizers, is taken on `validation_tasks` tasks, always
+      the same.
     - `folder`: where to write `metrics.jsonl`, `tensorboard/` and, every `checkpoint_every`
       meta-steps, `checkpoints/`. Nothing is written by default.
     - `resume`: go on from the last checkpoint in `folder`, if there is one. The result is, bit
@@ -114,7 +119,7 @@ def metatrain(
     mesh = device_mesh(num_tasks, split_coordinates=split_coordinates)
     meta_step = MetaStep(
         family=family,
-        objective=objective,
+        meta_loss=MetaLoss(objective, tuple(regularizers)),
         estimator=estimator,
         meta_optimizer=optax.adam(1e-3) if meta_optimizer is None else meta_optimizer,
         num_tasks=num_tasks,
@@ -145,6 +150,7 @@ def metatrain(
             row = {
                 "meta_step": number,
                 "meta_loss": float(metrics.meta_loss),
+                "regularization": float(metrics.regularization),
                 "gradient_norm": float(metrics.gradient_norm),
                 "num_skipped": int(metrics.num_skipped),
             }

@@ -5,27 +5,31 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from l2o.inner_loop import InnerState, unroll
-from l2o.metatraining.meta_gradient import MetaGradient, Window, meta_loss
-from l2o.objectives import Objective
+from l2o.inner_loop import InnerState, Step, unroll
+from l2o.metatraining.meta_gradient import MetaGradient, MetaLoss, Window
 from l2o.optimizers import LearnedOptimizer, per_task
 
 
 def gradient_through_unroll(
     optimizer: LearnedOptimizer,
-    objective: Objective,
+    meta_loss: MetaLoss,
     window: Window,
     *,
     first_order: bool,
     checkpoint: bool = False,
 ) -> MetaGradient:
-    """Differentiates the objective through every step of the window.
+    """Differentiates the meta-loss through every step of the window.
 
-    **Arguments:** `optimizer`; `objective`; `window`; `first_order` and `checkpoint` as in
+    **Arguments:** `optimizer`; `meta_loss`; `window`; `first_order` and `checkpoint` as in
     `l2o.unroll`.
     """
 
-    def run(optimizer: LearnedOptimizer) -> tuple[Float[Array, ""], tuple[Array, InnerState]]:
+    def surrogate(step: Step) -> Float[Array, ""]:
+        return meta_loss.at_step(step, window).surrogate(step.params)
+
+    def run(
+        optimizer: LearnedOptimizer,
+    ) -> tuple[Float[Array, ""], tuple[Array, Array, InnerState]]:
         stacked = per_task(optimizer)
         # Only a window that begins at initialisation depends on the initial state.
         opt_state = jax.tree.map(
@@ -41,9 +45,14 @@ def gradient_through_unroll(
             state=InnerState(window.state.params, opt_state),
             first_order=first_order,
             checkpoint=checkpoint,
+            probe=surrogate if meta_loss.regularizers else None,
         )
-        loss = meta_loss(objective, trajectory.losses, window)
-        return loss, (trajectory.losses, trajectory.state)
+        loss = meta_loss.of_losses(trajectory.losses, window)
+        added = jnp.zeros(())
+        if meta_loss.regularizers:
+            added = jnp.sum(trajectory.probes)
+        return loss + added, (added, trajectory.losses, trajectory.state)
 
-    (loss, (losses, state)), gradient = eqx.filter_value_and_grad(run, has_aux=True)(optimizer)
-    return MetaGradient(loss, gradient, losses, jax.lax.stop_gradient(state))
+    differentiate = eqx.filter_value_and_grad(run, has_aux=True)
+    (loss, (added, losses, state)), gradient = differentiate(optimizer)
+    return MetaGradient(loss, added, gradient, losses, jax.lax.stop_gradient(state))

@@ -241,6 +241,8 @@ class ImageMLP(TaskSettings):
     """Scales all initial parameters of a task by exp(U(-r, r)) with this r."""
     num_train: int | None = None
     """Give every task this many random training images; by default all."""
+    num_held_out: int | None = None
+    """Hold this many random training images of every task out, for --held-out-loss."""
 
     @property
     def title(self) -> str:
@@ -262,6 +264,7 @@ class ImageMLP(TaskSettings):
             max_log_init_scale=self.max_log_init_scale,
             init_std=self.init_std,
             num_train=self.num_train,
+            num_held_out=self.num_held_out,
             batch_size=self.batch_size,
             judge_on=judge_on,
         )

@@ -31,6 +31,7 @@ class ImageClassification(Task):
     - `judge_on`: the split that `evaluate` uses: "test", or "validation" for choices that must
       not see test data, such as those of meta-training.
     - `train_rows`: if given, minibatches are drawn from these rows of the split alone.
+    - `held_out_rows`: the rows of the split for `sample_held_out`, if there are to be any.
 
     **Raises:** `ValueError` for a batch size less than 1 or an unknown split.
     """
@@ -41,6 +42,7 @@ class ImageClassification(Task):
     split: Split = eqx.field(static=True, default="train")
     judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
     train_rows: Int[Array, " rows"] | None = None
+    held_out_rows: Int[Array, " held_out"] | None = None
 
     def __check_init__(self) -> None:
         check_at_least("batch_size", self.batch_size, 1)
@@ -53,11 +55,24 @@ class ImageClassification(Task):
 
     def sample(self, key: PRNGKeyArray) -> LabelledBatch:
         """Draws a minibatch."""
+        return self._draw(key, self.train_rows)
+
+    def sample_held_out(self, key: PRNGKeyArray) -> LabelledBatch:
+        """Draws a minibatch of the held-out rows.
+
+        **Raises:** `ValueError` if there are none.
+        """
+        if self.held_out_rows is None:
+            raise ValueError("No training data are held out; give the family num_held_out.")
+        return self._draw(key, self.held_out_rows)
+
+    def _draw(self, key: PRNGKeyArray, among: Int[Array, " rows"] | None) -> LabelledBatch:
+        """Draws a minibatch among some rows of the split, or all."""
         inputs, labels = self.dataset.split(self.split)
-        num_rows = len(labels) if self.train_rows is None else len(self.train_rows)
+        num_rows = len(labels) if among is None else len(among)
         rows = jax.random.randint(key, (self.batch_size,), 0, num_rows)
-        if self.train_rows is not None:
-            rows = self.train_rows[rows]
+        if among is not None:
+            rows = among[rows]
         return inputs[rows], labels[rows]
 
     def loss(self, params: Params, batch: LabelledBatch) -> Float[Array, ""]:
@@ -86,6 +101,8 @@ class ImageClassificationFamily(TaskFamily):
     - `network`: a network, or a `MLPFamily` to draw it from.
     - `num_train`: if given, every task has this many random rows of the split, drawn without
       replacement, to train on.
+    - `num_held_out`: if given, every task has this many random rows of the split, none of them to
+      train on, for meta-losses on unseen examples. Without `num_train` it trains on all others.
 
     **Raises:** `ValueError` for numbers out of range or an unknown split.
     """
@@ -93,6 +110,7 @@ class ImageClassificationFamily(TaskFamily):
     dataset: Classification
     network: Network | MLPFamily
     num_train: int | None = eqx.field(static=True, default=None)
+    num_held_out: int | None = eqx.field(static=True, default=None)
     batch_size: int = eqx.field(static=True, default=128)
     split: Split = eqx.field(static=True, default="train")
     judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
@@ -101,22 +119,35 @@ class ImageClassificationFamily(TaskFamily):
         check_at_least("batch_size", self.batch_size, 1)
         check_choice("split", self.split, ("train", "validation", "test"))
         check_choice("judge_on", self.judge_on, ("test", "validation"))
-        if self.num_train is not None:
-            check_at_least("num_train", self.num_train, 1)
-            rows = len(self.dataset.split(self.split)[1])
-            check_at_least(f"the number of rows of {self.dataset.name!r}", rows, self.num_train)
+        for name in ("num_train", "num_held_out"):
+            if getattr(self, name) is not None:
+                check_at_least(name, getattr(self, name), 1)
+        needed = (self.num_train or 1) + (self.num_held_out or 0)
+        rows = len(self.dataset.split(self.split)[1])
+        check_at_least(f"the number of rows of {self.dataset.name!r}", rows, needed)
 
     def sample(self, key: PRNGKeyArray) -> ImageClassification:
         """Draws a task."""
         network_key, row_key = jax.random.split(key)
-        network, train_rows = self.network, None
+        network = self.network
         if isinstance(network, MLPFamily):
             network = network.sample(network_key)
-        if self.num_train is not None:
+        train_rows = held_out_rows = None
+        if self.num_train is not None or self.num_held_out is not None:
+            held_out = self.num_held_out or 0
             num_rows = len(self.dataset.split(self.split)[1])
-            train_rows = jax.random.choice(row_key, num_rows, (self.num_train,), replace=False)
+            num_train = num_rows - held_out if self.num_train is None else self.num_train
+            rows = jax.random.choice(row_key, num_rows, (num_train + held_out,), replace=False)
+            train_rows = rows[:num_train]
+            held_out_rows = rows[num_train:] if held_out else None
         return ImageClassification(
-            self.dataset, network, self.batch_size, self.split, self.judge_on, train_rows
+            self.dataset,
+            network,
+            self.batch_size,
+            self.split,
+            self.judge_on,
+            train_rows,
+            held_out_rows,
         )
 
 

@@ -37,6 +37,10 @@ class Reparameterized(Task):
         """The task's own minibatch."""
         return self.task.sample(key)
 
+    def sample_held_out(self, key: PRNGKeyArray) -> Batch:
+        """The task's own held-out minibatch."""
+        return self.task.sample_held_out(key)
+
     def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
         """The task's own loss."""
         return self.task.loss(self._original(params), batch)

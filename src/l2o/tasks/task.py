@@ -29,6 +29,14 @@ class Task(eqx.Module):
         del key
         return None
 
+    def sample_held_out(self, key: PRNGKeyArray) -> Batch:
+        """Draws a minibatch of training data that `sample` never draws, for meta-losses.
+
+        **Raises:** `ValueError` for tasks that hold nothing out.
+        """
+        del key
+        raise ValueError(f"{type(self).__name__} has no held-out training data.")
+
     @abc.abstractmethod
     def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
         """The training loss of `params` on `batch`."""

@@ -1,0 +1,17 @@
+"""Regularizers: terms of the meta-loss that look at the task where the trajectory passes."""
+
+from l2o.metatraining.regularizers.expected_sharpness import (
+    ExpectedSharpness as ExpectedSharpness,
+)
+from l2o.metatraining.regularizers.held_out_loss import HeldOutLoss as HeldOutLoss
+from l2o.metatraining.regularizers.hessian_norm import HessianNorm as HessianNorm
+from l2o.metatraining.regularizers.hessian_trace import HessianTrace as HessianTrace
+from l2o.metatraining.regularizers.local_entropy import LocalEntropy as LocalEntropy
+from l2o.metatraining.regularizers.regularization import (
+    Regularization as Regularization,
+    regularization as regularization,
+)
+from l2o.metatraining.regularizers.regularizer import Regularizer as Regularizer
+from l2o.metatraining.regularizers.relative import Relative as Relative
+from l2o.metatraining.regularizers.sam_sharpness import SAMSharpness as SAMSharpness
+from l2o.metatraining.regularizers.step_loss import SampledLoss as SampledLoss, StepLoss as StepLoss

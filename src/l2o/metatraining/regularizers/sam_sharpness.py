@@ -1,0 +1,35 @@
+"""Sharpness in the direction of the gradient as a term of the meta-loss."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.metatraining.regularizers.regularizer import Regularizer
+from l2o.metatraining.regularizers.step_loss import SampledLoss
+from l2o.tasks import Params
+
+
+class SAMSharpness(Regularizer):
+    """How much the loss rises within a distance along its gradient: f(x + rho g / |g|) - f(x).
+
+    The ascent direction is held constant, as in *Sharpness-Aware Minimization*, Foret et al., ICLR
+    2021, which minimises the first term alone.
+
+    **Arguments:** as for `Regularizer`, and `rho`, the distance.
+    """
+
+    rho: float = eqx.field(static=True, default=0.05)
+
+    def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
+        """The step uphill."""
+        del key
+        gradient = jax.grad(loss)(params)
+        # At a gradient of zero there is no direction, and the step is zero.
+        norm = jnp.maximum(optax.global_norm(gradient), jnp.finfo(jnp.float32).tiny)
+        return jax.tree.map(lambda leaf: self.rho * leaf / norm, gradient)
+
+    def value(self, loss: SampledLoss, params: Params, found: Params) -> Float[Array, ""]:
+        """The rise."""
+        return loss(jax.tree.map(jnp.add, params, found)) - loss(params)

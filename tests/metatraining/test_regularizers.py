@@ -1,0 +1,335 @@
+"""Terms of the meta-loss, against dense Hessians, closed forms and finite differences."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from l2o.flatness import filter_norms, parameter_sizes
+from l2o.inner_loop import InnerState
+from l2o.metatraining import (
+    Exact,
+    ExpectedSharpness,
+    FirstOrder,
+    HeldOutLoss,
+    HessianNorm,
+    HessianTrace,
+    LocalEntropy,
+    MetaLoss,
+    Relative,
+    SAMSharpness,
+    Window,
+)
+from l2o.metatraining.regularizers import StepLoss
+from l2o.metatraining.regularizers.published import (
+    MeanSquaredGradient,
+    RitzSum,
+    SignedPowerIteration,
+    TraceOfFixedProbes,
+)
+from l2o.metatraining.through_unroll import gradient_through_unroll
+from l2o.objectives import MeanLoss
+from l2o.optimizers import GRU, per_task
+from l2o.tasks import Task, TaskBatch, TaskFamily
+
+pytestmark = [pytest.mark.usefixtures("quick_compilation"), pytest.mark.usefixtures("x64")]
+
+KEY = jax.random.key(0)
+MATRIX = np.random.default_rng(0).standard_normal((4, 4))
+X = np.array([0.5, -1.0, 0.3, 0.8])
+
+
+class Quartic(Task):
+    """sum_i (Ax - batch)_i^4 / 4 + |x|^2 / 2, whose third derivatives do not vanish."""
+
+    matrix: jax.Array
+
+    def init(self, key):
+        return 0.5 * jax.random.normal(key, (4,))
+
+    def sample(self, key):
+        return 0.3 * jax.random.normal(key, (4,))
+
+    def sample_held_out(self, key):
+        return 2 + 0.3 * jax.random.normal(key, (4,))
+
+    def loss(self, params, batch):
+        return jnp.sum((self.matrix @ params - batch) ** 4) / 4 + jnp.sum(params**2) / 2
+
+
+def dense_hessian(x, batch=0.0):
+    inner = MATRIX @ x - batch
+    return MATRIX.T @ np.diag(3 * inner**2) @ MATRIX + np.eye(4)
+
+
+def largest_eigenvalue(x):
+    return np.linalg.eigvalsh(dense_hessian(x))[-1]
+
+
+def slope(function, x=X, step=1e-5):
+    """Central differences."""
+    return np.array(
+        [(function(x + d) - function(x - d)) / (2 * step) for d in step * np.eye(x.size)]
+    )
+
+
+def quartic(batch=0.0):
+    return StepLoss(Quartic(jnp.asarray(MATRIX)), jnp.full(4, batch))
+
+
+def check(regularizer, truth, rtol=1e-6, x=X):
+    """Value and gradient against a function of NumPy's."""
+    run = jax.jit(lambda x: regularizer.value_and_gradient(quartic(), x, KEY))
+    value, gradient = run(jnp.asarray(x))
+    np.testing.assert_allclose(value, truth(x), rtol=rtol)
+    np.testing.assert_allclose(gradient, slope(truth, x), rtol=1e-4, atol=1e-6)
+
+
+def test_hessian_norm_has_the_derivative_of_the_eigenvalue():
+    regularizer = HessianNorm(1.0, num_iterations=300)
+    check(regularizer, largest_eigenvalue)
+
+
+def test_hessian_norm_is_a_magnitude():
+    """Of a saddle whose negative curvature is the larger one."""
+
+    class Saddle(Quartic):
+        def loss(self, params, batch):
+            return -super().loss(params, batch)
+
+    loss = StepLoss(Saddle(jnp.asarray(MATRIX)), jnp.zeros(4))
+    value, _ = HessianNorm(1.0, num_iterations=300).value_and_gradient(loss, jnp.asarray(X), KEY)
+    assert value == pytest.approx(largest_eigenvalue(X))
+
+
+def test_hessian_trace_in_expectation():
+    """Over all sixteen vectors of signs, which are the same as over many random ones."""
+    regularizer = HessianTrace(1.0, num_probes=4000)
+    run = jax.jit(lambda x: regularizer.value_and_gradient(quartic(), x, KEY))
+    value, gradient = run(jnp.asarray(X))
+
+    def truth(x):
+        return np.trace(dense_hessian(x))
+
+    np.testing.assert_allclose(value, truth(X), rtol=0.05)
+    np.testing.assert_allclose(gradient, slope(truth), rtol=0.1, atol=0.5)
+
+
+def test_sam_sharpness_holds_its_ascent_direction():
+    gradient = np.asarray(jax.grad(quartic())(jnp.asarray(X)))
+    step = 0.1 * gradient / np.linalg.norm(gradient)
+
+    def loss(x):
+        return np.sum((MATRIX @ x) ** 4) / 4 + np.sum(x**2) / 2
+
+    check(SAMSharpness(1.0, rho=0.1), lambda x: loss(x + step) - loss(x))
+
+
+def test_expected_sharpness_of_a_quartic():
+    """For f(x) = sum (Ax)^4 / 4 + |x|^2 / 2 the expectation is a polynomial in sigma."""
+    sigma = 0.2
+    variance = sigma**2 * np.sum(MATRIX**2, axis=1)
+
+    def truth(x):
+        inner = MATRIX @ x
+        return np.sum(6 * inner**2 * variance + 3 * variance**2) / 4 + 4 * sigma**2 / 2
+
+    regularizer = ExpectedSharpness(1.0, sigma=sigma, num_pairs=20_000)
+    run = jax.jit(lambda x: regularizer.value_and_gradient(quartic(), x, KEY))
+    value, gradient = run(jnp.asarray(X))
+    np.testing.assert_allclose(value, truth(X), rtol=0.03)
+    np.testing.assert_allclose(gradient, slope(truth), rtol=0.05, atol=0.02)
+
+
+def test_local_entropy_follows_the_dynamics():
+    """Without noise they are gradient descent on the loss and the spring, on fresh minibatches."""
+    gamma, step_size, averaging = 0.7, 0.02, 0.6
+    regularizer = LocalEntropy(
+        1.0, gamma=gamma, num_steps=5, step_size=step_size, noise=0.0, averaging=averaging
+    )
+    loss = quartic()
+    value, gradient = regularizer.value_and_gradient(loss, jnp.asarray(X), KEY)
+    point = mean = X
+    for index in range(5):
+        batch_key, _ = jax.random.split(jax.random.fold_in(KEY, index))
+        descent = np.asarray(jax.grad(loss.resampled(batch_key))(jnp.asarray(point)))
+        point = point - step_size * (descent + gamma * (point - X))
+        mean = averaging * mean + (1 - averaging) * point
+    np.testing.assert_allclose(value, gamma / 2 * np.sum((X - mean) ** 2), rtol=1e-9)
+    np.testing.assert_allclose(gradient, gamma * (X - mean), rtol=1e-9)
+
+
+def test_relative_hessian_norm_is_differentiated_through_the_size():
+    def truth(x):
+        size = np.sqrt(np.mean(x**2))
+        return np.linalg.eigvalsh(size * dense_hessian(x) * size)[-1]
+
+    check(Relative(HessianNorm(1.0, num_iterations=300), parameter_sizes), truth)
+
+
+def test_relative_terms_do_not_see_the_units_of_a_network():
+    """Scaling one layer of a ReLU network and the next one back changes nothing."""
+
+    class Network(Task):
+        def init(self, key):
+            raise NotImplementedError
+
+        def loss(self, params, batch):
+            return jnp.mean((jax.nn.relu(batch @ params[0]) @ params[1] - 1) ** 2)
+
+    draw = np.random.default_rng(1)
+    batch = jnp.asarray(draw.standard_normal((8, 3)))
+    layers = [jnp.asarray(draw.standard_normal((3, 5))), jnp.asarray(draw.standard_normal((5, 2)))]
+    rescaled = [4.0 * layers[0], layers[1] / 4.0]
+    for regularizer in (HessianNorm(1.0, num_iterations=100), ExpectedSharpness(1.0, sigma=0.1)):
+        values = [
+            own.value_and_gradient(StepLoss(Network(), batch), params, KEY)[0]
+            for own in (regularizer, Relative(regularizer, filter_norms))
+            for params in (layers, rescaled)
+        ]
+        assert abs(values[0] / values[1] - 1) > 0.1
+        np.testing.assert_allclose(values[2], values[3], rtol=1e-9)
+
+
+def test_parameters_of_size_zero_keep_their_gradient():
+    """A bias of zero has no relative deviations, but the regularizer depends on it."""
+
+    class Network(Task):
+        def init(self, key):
+            raise NotImplementedError
+
+        def loss(self, params, batch):
+            return jnp.sum((params["weight"] ** 2 + params["bias"] - batch) ** 2)
+
+    params = {"weight": jnp.array([[1.0], [2.0]]), "bias": jnp.zeros(1)}
+    loss = StepLoss(Network(), jnp.array(0.5))
+    regularizer = Relative(HessianNorm(1.0, num_iterations=100), filter_norms)
+    run = jax.jit(lambda params: regularizer.value_and_gradient(loss, params, KEY))
+    value, gradient = run(params)
+    moved = 1e-6
+
+    def at(bias):
+        """The Hessian in the weights alone, relative to their size."""
+        weight = np.array([1.0, 2.0])
+        diagonal = 12 * weight**2 + 4 * (bias - 0.5)
+        return np.max(diagonal) * np.mean(weight**2)
+
+    assert value == pytest.approx(at(0.0), rel=1e-6)
+    difference = (at(moved) - at(-moved)) / (2 * moved)
+    np.testing.assert_allclose(gradient["bias"], difference, rtol=1e-4)
+
+
+def test_held_out_loss_is_that_of_other_examples():
+    value, gradient = HeldOutLoss(1.0).value_and_gradient(quartic(), jnp.asarray(X), KEY)
+    loss = quartic().held_out(KEY)
+    assert value == pytest.approx(float(loss(jnp.asarray(X))))
+    np.testing.assert_allclose(gradient, jax.grad(loss)(jnp.asarray(X)), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("regularizer", "truth"),
+    [
+        (
+            SignedPowerIteration(1.0, num_iterations=300),
+            lambda x: np.linalg.eigvalsh(dense_hessian(x))[-1],
+        ),
+        (RitzSum(1.0, num_iterations=4), lambda x: np.trace(dense_hessian(x))),
+        (
+            MeanSquaredGradient(1.0),
+            lambda x: np.mean((MATRIX.T @ (MATRIX @ x) ** 3 + x) ** 2),
+        ),
+    ],
+)
+def test_published_variants(regularizer, truth):
+    check(regularizer, truth)
+
+
+def test_the_published_trace_has_the_same_probes_for_ever():
+    values = [
+        TraceOfFixedProbes(1.0).value_and_gradient(quartic(), jnp.asarray(X), jax.random.key(seed))
+        for seed in (0, 1)
+    ]
+    assert values[0][0] == values[1][0]
+
+
+class Quartics(TaskFamily):
+    def sample(self, key):
+        return Quartic(jnp.asarray(MATRIX) + 0.1 * jax.random.normal(key, (4, 4)))
+
+
+REGULARIZERS = (
+    HessianNorm(0.3, num_iterations=200),
+    ExpectedSharpness(0.2, every=2, sigma=0.1),
+    SAMSharpness(0.1, every=3),
+)
+
+
+@pytest.fixture
+def window(random_like):
+    """A window that begins at initialisation, and the optimizer for it."""
+    optimizer = random_like(eqx.filter_eval_shape(lambda: GRU(3, key=KEY)), scale=0.2)
+    task = TaskBatch.draw(Quartics(), KEY, 2)
+    params = task.init(KEY)
+    state = InnerState(params, per_task(optimizer).init(params))
+    return optimizer, Window(task, KEY, state, jnp.asarray(True), jnp.ones(2), jnp.asarray(0), 6)
+
+
+def test_regularized_meta_gradients_are_the_same_by_either_way(window, assert_trees_close):
+    optimizer, window = window
+    meta_loss = MetaLoss(MeanLoss(), REGULARIZERS)
+    plain = eqx.filter_jit(FirstOrder(0))(optimizer, MetaLoss(MeanLoss()), window)
+    blocks = eqx.filter_jit(FirstOrder(0))(optimizer, meta_loss, window)
+    for checkpoint in (False, True):
+        through = eqx.filter_jit(gradient_through_unroll)(
+            optimizer, meta_loss, window, first_order=True, checkpoint=checkpoint
+        )
+        assert_trees_close(blocks.gradient, through.gradient, rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(blocks.meta_loss, through.meta_loss, rtol=1e-10)
+        np.testing.assert_allclose(blocks.regularization, through.regularization, rtol=1e-10)
+    np.testing.assert_allclose(blocks.meta_loss, plain.meta_loss + blocks.regularization)
+    assert blocks.regularization > 0.01
+
+
+def test_regularized_exact_meta_gradient_against_finite_differences(window, random_like):
+    """The eigenvector has converged, and the noise does not depend on where it is added."""
+    optimizer, window = window
+    meta_loss = MetaLoss(MeanLoss(), REGULARIZERS[:2])
+    differentiate = eqx.filter_jit(Exact())
+    result = differentiate(optimizer, meta_loss, window)
+    direction = random_like(optimizer, seed=1)
+
+    def moved(step):
+        there = jax.tree.map(lambda x, d: x + step * d, optimizer, direction)
+        return differentiate(there, meta_loss, window).meta_loss
+
+    products = jax.tree.map(lambda g, d: np.sum(g * d), result.gradient, direction)
+    difference = (moved(1e-6) - moved(-1e-6)) / 2e-6
+    np.testing.assert_allclose(sum(jax.tree.leaves(products)), difference, rtol=1e-5)
+
+
+def test_a_regularizer_acts_at_its_steps_alone(window):
+    """Their mean, so that a weight means the same however often it acts."""
+    optimizer, window = window
+
+    def added(every):
+        meta_loss = MetaLoss(MeanLoss(), (SAMSharpness(1.0, every=every),))
+        return eqx.filter_jit(FirstOrder(0))(optimizer, meta_loss, window).regularization
+
+    run = eqx.filter_jit(gradient_through_unroll)(
+        optimizer, MetaLoss(MeanLoss(), (SAMSharpness(1.0, every=6),)), window, first_order=True
+    )
+    np.testing.assert_allclose(added(6), run.regularization, rtol=1e-10)
+    assert added(1) != added(2) != added(6)
+    with pytest.raises(ValueError, match="every 7th inner step never does in a window of 6"):
+        added(7)
+
+
+def test_schedules_of_weights_see_the_meta_step(window):
+    optimizer, window = window
+    later = eqx.tree_at(lambda window: window.meta_step, window, jnp.asarray(5))
+    scheduled = MetaLoss(MeanLoss(), (SAMSharpness(1.0, schedule=lambda step: 1.0 * step),))
+    run = eqx.filter_jit(FirstOrder(0))
+    assert run(optimizer, scheduled, window).regularization == 0
+    steady = run(optimizer, MetaLoss(MeanLoss(), (SAMSharpness(5.0),)), window).regularization
+    np.testing.assert_allclose(run(optimizer, scheduled, later).regularization, steady, rtol=1e-12)
