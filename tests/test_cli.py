@@ -449,3 +449,21 @@ def test_interrupting_ends_cleanly_and_can_be_resumed(recipe_file, tmp_path):
     assert "Traceback" not in errors
     assert f"Go on with: l2o train {out}/config.json --out {out} --resume" in errors
     assert output == ""
+
+
+def test_training_for_flatness_and_unseen_data(tmp_path):
+    out = tmp_path / "flat"
+    flags = ["--num-train", "64", "--num-held-out", "32", "--batch-size", "16", "--hidden", "4"]
+    flags += ["--held-out-loss", "1", "--hessian-norm", "0.1", "--regularize-every", "2"]
+    flags += ["--objective-weight", "0", "--relative-to", "filters"]
+    steps = ["--meta-steps", "2", "--horizon", "4", "--truncation", "4", "--validation-tasks", "2"]
+    assert main(["train", "digits-rnnprop", "--out", str(out), *flags, *steps]) == 0
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    # The objective has no part in it.
+    assert [row["meta_loss"] for row in rows] == [row["regularization"] for row in rows]
+    assert all(row["regularization"] > 1 for row in rows)
+
+
+def test_nothing_held_out(tmp_path, refused):
+    out = str(tmp_path / "x")
+    assert "num_held_out" in refused("train", "digits-rnnprop", "--out", out, "--held-out-loss", "1")

@@ -75,14 +75,3 @@ class MeanLogRatio(Objective):
         """Averages the logarithm of the loss ratio over time."""
         ratio = losses / (initial_loss + self.offset)
         return jnp.mean(jnp.log(ratio + self.offset), axis=0)
-
-
-class Nothing(Objective):
-    """Zero, for a meta-loss that consists of regularizers alone, such as held-out losses."""
-
-    def __call__(
-        self, losses: Float[Array, "losses *tasks"], initial_loss: Float[Array, "*tasks"]
-    ) -> Float[Array, "*tasks"]:
-        """Gives zeros."""
-        del losses
-        return jnp.zeros_like(initial_loss)

@@ -6,8 +6,17 @@ from typing import get_args
 import jax
 import pytest
 
+from l2o.metatraining import HeldOutLoss, HessianNorm, LocalEntropy, Relative
 from l2o.optimizers import LearnedOptimizer
-from l2o.recipes import RECIPES, AnyOptimizer, AnyTask, Recipe, TrainingSettings, find_recipe
+from l2o.recipes import (
+    RECIPES,
+    AnyOptimizer,
+    AnyTask,
+    Recipe,
+    RegularizationSettings,
+    TrainingSettings,
+    find_recipe,
+)
 from l2o.recipes.task_settings import ImageConv, ImageMLP, Quadratic
 from l2o.tasks import ReparameterizedFamily, TaskFamily
 
@@ -157,6 +166,25 @@ def test_flat_names_every_setting():
 @pytest.mark.parametrize("optimizer", get_args(AnyOptimizer))
 def test_flags_of_a_recipe_have_names_of_their_own(task, optimizer):
     """On the command line there are no prefixes to tell them apart."""
-    parts = (task, optimizer, TrainingSettings)
+    parts = (task, optimizer, TrainingSettings, RegularizationSettings)
     names = [field.name for part in parts for field in fields(part)]
     assert len(set(names)) == len(names)
+
+
+def test_regularizers_are_built_as_asked():
+    assert RegularizationSettings().build() == ()
+    settings = RegularizationSettings(
+        hessian_norm=0.1, local_entropy=0.2, held_out_loss=0.3, regularize_every=5
+    )
+    norm, entropy, held_out = settings.build()
+    assert isinstance(norm, HessianNorm)
+    assert isinstance(entropy, LocalEntropy)
+    assert isinstance(held_out, HeldOutLoss)
+    assert [float(each.weight) for each in (norm, entropy, held_out)] == pytest.approx(
+        [0.1, 0.2, 0.3]
+    )
+    assert {each.every for each in (norm, entropy, held_out)} == {5}
+    relative = replace(settings, relative_to="filters").build()
+    assert [type(each) for each in relative] == [Relative, Relative, HeldOutLoss]
+    with pytest.raises(ValueError, match="regularize_every must be at least 1"):
+        RegularizationSettings(regularize_every=0).check()

@@ -37,11 +37,13 @@ class MetaLoss(eqx.Module):
 
     objective: Objective
     regularizers: tuple[Regularizer, ...] = ()
+    objective_weight: Float[Array, ""] = eqx.field(default=1.0, converter=jnp.asarray)
 
     def of_losses(self, losses: Float[Array, "losses tasks"], window: Window) -> Float[Array, ""]:
-        """The objective over a window's losses, averaged over its tasks."""
+        """The weighted objective over a window's losses, averaged over its tasks."""
         initial_loss = jnp.where(window.fresh, losses[0], window.initial_loss)
-        return jnp.mean(self.objective(losses, jax.lax.stop_gradient(initial_loss)))
+        values = self.objective(losses, jax.lax.stop_gradient(initial_loss))
+        return self.objective_weight * jnp.mean(values)
 
     def at_step(self, step: Step, window: Window) -> Regularization:
         """The regularizers at one step of a window."""

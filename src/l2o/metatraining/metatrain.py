@@ -51,6 +51,7 @@ def metatrain(
     horizon: int = 100,
     truncation: int = 20,
     objective: Objective | None = None,
+    objective_weight: float = 1.0,
     regularizers: Sequence[Regularizer] = (),
     estimator: MetaGradientEstimator | None = None,
     meta_optimizer: optax.GradientTransformation | None = None,
@@ -80,6 +81,7 @@ def metatrain(
     - `num_tasks`: at once; `horizon`: inner steps of a task; `truncation`: inner steps a window,
       a divisor of `horizon`.
     - `objective`: of the meta-loss; the mean loss by default.
+    - `objective_weight`: its factor in the meta-loss; 0 leaves that to the regularizers.
     - `regularizers`: what else is added to the meta-loss (`l2o.metatraining.regularizers`).
     - `estimator`: of the meta-gradient; `FirstOrder()` by default.
     - `meta_optimizer`: any Optax transformation, with its schedule and clipping; Adam with
@@ -119,7 +121,7 @@ def metatrain(
     mesh = device_mesh(num_tasks, split_coordinates=split_coordinates)
     meta_step = MetaStep(
         family=family,
-        meta_loss=MetaLoss(objective, tuple(regularizers)),
+        meta_loss=MetaLoss(objective, tuple(regularizers), objective_weight),
         estimator=estimator,
         meta_optimizer=optax.adam(1e-3) if meta_optimizer is None else meta_optimizer,
         num_tasks=num_tasks,

@@ -17,6 +17,9 @@ from l2o.recipes.explanations import explain_all as explain_all, read_settings a
 from l2o.recipes.named import RECIPES as RECIPES, find_recipe as find_recipe
 from l2o.recipes.optimizer_settings import AnyOptimizer as AnyOptimizer
 from l2o.recipes.recipe import Recipe as Recipe
+from l2o.recipes.regularization_settings import (
+    RegularizationSettings as RegularizationSettings,
+)
 from l2o.recipes.reproduction import Reproduction as Reproduction
 from l2o.recipes.reproductions import (
     REPRODUCTIONS as REPRODUCTIONS,

@@ -12,6 +12,7 @@ import tyro
 
 from l2o.recipes.evaluation_settings import EvaluationSettings
 from l2o.recipes.optimizer_settings import AnyOptimizer
+from l2o.recipes.regularization_settings import RegularizationSettings
 from l2o.recipes.task_settings import AnyTask
 from l2o.recipes.training_settings import TrainingSettings
 
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 class Recipe:
     """Everything that a run depends on."""
 
-    # On the command line, fields of the first three are flags without a prefix.
+    # On the command line, fields of all but the evaluation are flags without a prefix.
     name: tyro.conf.Suppress[str]
     description: tyro.conf.Suppress[str]
     task: tyro.conf.OmitArgPrefixes[AnyTask]
     optimizer: tyro.conf.OmitArgPrefixes[AnyOptimizer]
     training: tyro.conf.OmitArgPrefixes[TrainingSettings] = field(default_factory=TrainingSettings)
+    regularization: tyro.conf.OmitArgPrefixes[RegularizationSettings] = field(
+        default_factory=RegularizationSettings
+    )
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     seed: int = 0
     """Seed of all randomness."""

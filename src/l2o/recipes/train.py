@@ -40,6 +40,7 @@ def train(
     optimizer_key, training_key, _ = jax.random.split(jax.random.key(recipe.seed), 3)
     settings = recipe.training
     settings.check()
+    recipe.regularization.check()
     recipe.evaluation.check()
     optimizer = recipe.optimizer.build(optimizer_key)
     family = recipe.task.family(judge_on="validation")
@@ -53,6 +54,8 @@ def train(
         horizon=settings.horizon,
         truncation=settings.truncation,
         objective=settings.build_objective(),
+        objective_weight=recipe.regularization.objective_weight,
+        regularizers=recipe.regularization.build(),
         estimator=settings.build_estimator(),
         meta_optimizer=settings.build_meta_optimizer(),
         validation_every=settings.validation_every,

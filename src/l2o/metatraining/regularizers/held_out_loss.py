@@ -10,8 +10,8 @@ from l2o.tasks import Params
 class HeldOutLoss(Regularizer):
     """The loss on a minibatch of the held-out part of the training data.
 
-    With `l2o.objectives.Nothing` as the objective it is the whole meta-loss, a validation
-    meta-loss: what the optimizee is judged by is what the optimizer is trained for. The optimizer
+    With an `objective_weight` of zero it is the whole meta-loss, a validation meta-loss: what the
+    optimizee is judged by is what the optimizer is trained for. The optimizer
     itself sees training gradients only, and test data stay untouched. The tasks must have held-out
     examples (`num_held_out` of image families).
 
