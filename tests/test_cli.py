@@ -465,5 +465,5 @@ def test_training_for_flatness_and_unseen_data(tmp_path):
 
 
 def test_nothing_held_out(tmp_path, refused):
-    out = str(tmp_path / "x")
-    assert "num_held_out" in refused("train", "digits-rnnprop", "--out", out, "--held-out-loss", "1")
+    message = refused("train", "digits-rnnprop", "--out", tmp_path / "x", "--held-out-loss", "1")
+    assert "num_held_out" in message

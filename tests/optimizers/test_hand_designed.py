@@ -21,6 +21,7 @@ from l2o.optimizers import (
     momentum,
     nesterov,
     rmsprop,
+    sam,
     sgd,
 )
 
@@ -101,11 +102,16 @@ HESSIAN = np.diag([1.0, 0.3, 0.02]) + 0.01
 START = np.array([1.0, -2.0, 3.0])
 
 
+def loss(params):
+    return params @ jnp.asarray(HESSIAN) @ params / 2
+
+
 def run(optimizer, num_steps=20):
     params, state = jnp.asarray(START), optimizer.init(jnp.asarray(START))
     path = []
     for _ in range(num_steps):
-        updates, state = optimizer.update(jnp.asarray(HESSIAN) @ params, state, params)
+        gradient = jnp.asarray(HESSIAN) @ params
+        updates, state = optimizer.update(gradient, state, params, value_fn=loss)
         params = optax.apply_updates(params, updates)
         path.append(np.asarray(params))
     return np.stack(path)
@@ -150,6 +156,10 @@ def adamw_step(g, x, memory, t):
     return adam_step(g, x, memory, t) - 0.05 * 0.1 * x
 
 
+def sam_step(g, x, memory, t):
+    return -0.3 * HESSIAN @ (x + 0.2 * g / np.linalg.norm(g))
+
+
 def adagrad_step(g, x, memory, t):
     memory["n"] = memory.get("n", 0.5) + g**2
     return -0.3 * g / np.sqrt(memory["n"] + 1e-7)
@@ -182,6 +192,7 @@ CASES = [
         adamw_step,
         {"learning_rate": 0.05, "b1": 0.7, "b2": 0.8, "eps": 1e-3, "weight_decay": 0.1},
     ),
+    (sam, sam_step, {"learning_rate": 0.3, "rho": 0.2}),
     (adagrad, adagrad_step, {"learning_rate": 0.3, "initial_accumulator_value": 0.5}),
     (lion, lion_step, {"learning_rate": 0.05, "b1": 0.7, "b2": 0.8, "weight_decay": 0.1}),
     (adan, adan_step, {"learning_rate": 0.05, "b1": 0.7, "b2": 0.6, "b3": 0.8, "eps": 1e-3}),
@@ -211,11 +222,14 @@ def test_configurations_run_side_by_side(hand_designed):
     params = {"a": jnp.float32(2.0), "b": jnp.ones((2, 3)), "c": jnp.ones((1, 2, 1, 2))}
     grads = jax.tree.map(lambda x: 0.1 * x, params)
 
+    def bowl(params):
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params)) / 20
+
     def updates(values):
         optimizer = hand_designed.with_hyperparameters(**values)
         state = optimizer.init(params)
         for _ in range(2):
-            update, state = optimizer.update(grads, state, params)
+            update, state = optimizer.update(grads, state, params, value_fn=bowl)
         return update
 
     together = jax.vmap(updates)(values)
@@ -223,6 +237,13 @@ def test_configurations_run_side_by_side(hand_designed):
         alone = updates({name: float(value[index]) for name, value in values.items()})
         for ours, theirs in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(ours[index], theirs, rtol=1e-3, atol=1e-6)
+
+
+def test_sam_without_the_loss_is_refused():
+    optimizer = sam.with_hyperparameters()
+    params = jnp.ones(2)
+    with pytest.raises(ValueError, match="value_fn"):
+        optimizer.update(params, optimizer.init(params), params)
 
 
 def test_hyperparameters_left_out_have_their_defaults():

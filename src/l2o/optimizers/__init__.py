@@ -24,6 +24,7 @@ from l2o.optimizers.hand_designed import (
     momentum as momentum,
     nesterov as nesterov,
     rmsprop as rmsprop,
+    sam as sam,
     sgd as sgd,
 )
 from l2o.optimizers.hierarchical import Hierarchical as Hierarchical

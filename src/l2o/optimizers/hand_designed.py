@@ -8,11 +8,13 @@ import abc
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
@@ -235,6 +237,47 @@ adamw = HandDesigned(
 )
 """Adam with decoupled weight decay (Loshchilov and Hutter 2019; `optax.adamw`)."""
 
+
+def _sam(
+    learning_rate: Float[ArrayLike, ""], rho: Float[ArrayLike, ""]
+) -> optax.GradientTransformationExtraArgs:
+    """Gradient descent with the gradient taken a distance `rho` uphill."""
+    inner = optax.contrib.sam(
+        optax.sgd(learning_rate),
+        optax.chain(optax.contrib.normalize(), optax.sgd(rho)),
+        sync_period=2,
+        opaque_mode=True,
+    )
+
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        *,
+        value_fn: Callable[[optax.Params], Array] | None = None,
+        **extra: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        del extra
+        if value_fn is None:
+            raise ValueError("sam looks at the loss uphill, so its update takes value_fn=.")
+
+        gradient = jax.grad(value_fn)
+        return inner.update(updates, state, params, grad_fn=lambda params, _: gradient(params))
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+sam = HandDesigned(
+    name="sam",
+    build=_sam,
+    space={"learning_rate": _GRADIENT_STEP, "rho": LogUniform(1e-3, 1e1, low_is_limit=True)},
+    defaults={"learning_rate": 0.01, "rho": 0.05},
+)
+"""Sharpness-aware minimization (Foret et al. 2021; `optax.contrib.sam`) with gradient descent.
+
+Each step takes two gradients on its minibatch.
+"""
+
 adagrad = HandDesigned(
     name="adagrad",
     build=optax.adagrad,
@@ -287,6 +330,7 @@ ALL_HAND_DESIGNED: tuple[HandDesigned, ...] = (
     rmsprop,
     adam,
     adamw,
+    sam,
     adagrad,
     lion,
     adan,

@@ -66,6 +66,13 @@ class ImageClassification(Task):
             raise ValueError("No training data are held out; give the family num_held_out.")
         return self._draw(key, self.held_out_rows)
 
+    def whole_batch(self) -> LabelledBatch:
+        """All rows that minibatches are drawn from."""
+        inputs, labels = self.dataset.split(self.split)
+        if self.train_rows is not None:
+            return inputs[self.train_rows], labels[self.train_rows]
+        return inputs, labels
+
     def _draw(self, key: PRNGKeyArray, among: Int[Array, " rows"] | None) -> LabelledBatch:
         """Draws a minibatch among some rows of the split, or all."""
         inputs, labels = self.dataset.split(self.split)

@@ -41,6 +41,10 @@ class Reparameterized(Task):
         """The task's own held-out minibatch."""
         return self.task.sample_held_out(key)
 
+    def whole_batch(self) -> Batch:
+        """The task's own training data."""
+        return self.task.whole_batch()
+
     def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
         """The task's own loss."""
         return self.task.loss(self._original(params), batch)

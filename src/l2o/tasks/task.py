@@ -37,6 +37,15 @@ class Task(eqx.Module):
         del key
         raise ValueError(f"{type(self).__name__} has no held-out training data.")
 
+    def whole_batch(self) -> Batch:
+        """All training data as one batch, for measures that must not depend on a minibatch.
+
+        **Raises:** `ValueError` for tasks whose data do not make one batch.
+        """
+        if type(self).sample is Task.sample:
+            return None
+        raise ValueError(f"{type(self).__name__} has no batch of all its training data.")
+
     @abc.abstractmethod
     def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
         """The training loss of `params` on `batch`."""
