@@ -83,7 +83,13 @@ def _check_same_training(before: Recipe, now: Recipe, path: Path) -> None:
     settings = [recipe.flat() for recipe in (before, now)]
     for name in sorted(settings[0].keys() | settings[1].keys()):
         values = [each.get(name) for each in settings]
-        is_training = name.split(".")[0] in ("task", "optimizer", "training", "seed")
+        is_training = name.split(".")[0] in (
+            "task",
+            "optimizer",
+            "training",
+            "regularization",
+            "seed",
+        )
         if is_training and values[0] != values[1]:
             raise ValueError(
                 f"The run in {path} cannot be resumed with other settings: it has {name} = "
