@@ -137,6 +137,16 @@ def test_the_steps_of_entropy_sgd(key):
     np.testing.assert_allclose(jnp.std(noisy), 0.2 * np.sqrt(0.2), rtol=0.05)
 
 
+def test_every_step_has_a_minibatch_of_its_own(key):
+    def walk(key):
+        return sgld_mean(
+            lambda _, k: jax.random.normal(k), jnp.zeros(()), 0.0, 1.0, 25, 0.0, 0.0, key
+        )
+
+    ends = jax.jit(jax.vmap(walk))(jax.random.split(key, 2000))
+    np.testing.assert_allclose(jnp.std(ends), 5, rtol=0.06)
+
+
 def test_the_gradient_of_local_entropy_is_the_way_to_the_mean(key):
     x, step = 0.4, 1e-4
 
