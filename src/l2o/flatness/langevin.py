@@ -48,9 +48,12 @@ def sgld_mean(
     check_at_least("num_steps", num_steps, 1)
     centre, unravel = ravel_pytree(params)
 
-    batch_key, noise_key = jax.random.split(key)
+    def draw(index: Array) -> tuple[PRNGKeyArray, Float[Array, " size"]]:
+        batch_key, noise_key = jax.random.split(jax.random.fold_in(key, index))
+        return batch_key, jax.random.normal(noise_key, centre.shape, centre.dtype)
+
     # Drawn ahead: within the loop random numbers would take longer than gradients.
-    normal = jax.random.normal(noise_key, (num_steps, centre.size), centre.dtype)
+    batch_keys, normal = jax.vmap(draw)(jnp.arange(num_steps))
     size = jnp.asarray(step_size, centre.dtype)
     kicks = jnp.asarray(noise, centre.dtype) * jnp.sqrt(2 * size) * normal
     pull, kept = jnp.asarray(gamma, centre.dtype), jnp.asarray(averaging, centre.dtype)
@@ -64,8 +67,7 @@ def sgld_mean(
         point = point - size * (slope + pull * (point - centre)) + kick
         return (point, kept * mean + (1 - kept) * point), None
 
-    inputs = (jax.random.split(batch_key, num_steps), kicks)
-    (_, mean), _ = jax.lax.scan(step, (centre, centre), inputs)
+    (_, mean), _ = jax.lax.scan(step, (centre, centre), (batch_keys, kicks))
     return unravel(mean)
 
 
