@@ -31,6 +31,10 @@ def test_the_moments_of_a_network(small_network, key):
         params, key
     )
     np.testing.assert_allclose(integral(density), 1, rtol=1e-4)
+    # A Gaussian adds its variance to the second moment.
+    width = 0.01 * np.max(np.abs(density.nodes))
+    np.testing.assert_allclose(integral(density, 1), density.moment(1), rtol=1e-3)
+    np.testing.assert_allclose(integral(density, 2), density.moment(2) + width**2, rtol=1e-3)
     for order in (1, 2, 3):
         power = np.linalg.matrix_power(dense, order)
         off_diagonal = power - np.diag(np.diag(power))

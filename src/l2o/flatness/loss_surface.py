@@ -75,7 +75,7 @@ def loss_slice(
     def evaluate(point: Float[Array, " directions"]) -> Float[Array, ""]:
         def moved(leaf: Array, *along: Array) -> Array:
             return leaf + sum(
-                coordinate * part for coordinate, part in zip(point, along, strict=True)
+                step.astype(leaf.dtype) * part for step, part in zip(point, along, strict=True)
             )
 
         return loss(jax.tree.map(moved, params, *directions))

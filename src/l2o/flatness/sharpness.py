@@ -38,6 +38,7 @@ def sharpness(
     check_at_least("num_steps", num_steps, 1)
     flat = ravel(loss, params)
     centre = flat.params
+    radius = jnp.asarray(radius, centre.dtype)
     base, gradient = jax.value_and_grad(flat.loss)(centre)
     if key is None:
         first = _to_length(gradient, radius)
@@ -82,6 +83,7 @@ def expected_sharpness(
     """
     flat = ravel(loss, params)
     base = flat.loss(flat.params)
+    sigma = jnp.asarray(sigma, flat.params.dtype)
 
     def rise(key: PRNGKeyArray) -> Float[Array, ""]:
         deviation = sigma * jax.random.normal(key, flat.params.shape, flat.params.dtype)
