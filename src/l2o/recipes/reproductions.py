@@ -1,9 +1,10 @@
 """The papers whose experiments can be repeated."""
 
+from l2o.recipes.flatness import Flatness
 from l2o.recipes.reproduction import Reproduction
 from l2o.recipes.reverse_engineering import ReverseEngineering
 
-REPRODUCTIONS: tuple[Reproduction, ...] = (ReverseEngineering(),)
+REPRODUCTIONS: tuple[Reproduction, ...] = (ReverseEngineering(), Flatness())
 """Every reproduction."""
 
 

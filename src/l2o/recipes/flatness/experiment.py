@@ -1,0 +1,80 @@
+"""The whole reproduction: the study of a profile, then `results.json`, figures and the page."""
+
+import json
+import shlex
+from pathlib import Path
+
+from l2o.recipes.compare import OnProgress
+from l2o.recipes.flatness.profiles import CPU, FULL, QUICK, FlatnessStudy
+from l2o.recipes.reproduction import Reproduction, WorkFolder
+
+_PROFILES = {"quick": QUICK, "cpu": CPU, "full": FULL}
+
+
+class Flatness(Reproduction):
+    """Yang et al. 2023."""
+
+    name = "flatness"
+    description = "Whether learned optimizers can be taught to generalize (after Yang et al. 2023)."
+    profiles = {  # noqa: RUF012 (declared as a class variable above)
+        "quick": "all parts, each as short as can be: a few minutes on two cores",
+        "cpu": "200 training examples of digits: within an hour on two cores",
+        "full": "500 training examples of MNIST, 10,000 steps: for an accelerator",
+    }
+
+    def run(self, profile: str, out: Path, on_progress: OnProgress) -> Path:
+        """Does all of it, or what is left of it when it was interrupted."""
+        from l2o.tasks.checks import check_choice
+
+        check_choice("A profile", profile, self.profiles)
+        command = f"l2o reproduce {self.name} --profile {profile} --out {shlex.quote(str(out))}"
+        return run_study(_PROFILES[profile], out, on_progress, profile=profile, command=command)
+
+
+def run_study(
+    study: FlatnessStudy, out: Path, on_progress: OnProgress, *, profile: str, command: str
+) -> Path:
+    """Runs the study and writes all about it, going on where an earlier process stopped.
+
+    **Arguments:** `study`; `out`, the folder for `results.json`, the figures and the page;
+    `on_progress`, called now and then; `profile` and `command`, to be named in the results.
+
+    **Returns:** the page.
+
+    **Raises:** `ValueError` for a folder that holds anything else, and for missing data.
+    """
+    from l2o.deploy.atomic import write_atomically
+    from l2o.recipes.flatness.comparison import compare_methods
+    from l2o.recipes.flatness.page import write_page
+    from l2o.recipes.flatness.study import FlatnessRunner
+    from l2o.report.pages import versions
+
+    study.training_task.family(judge_on="validation")
+    folder = WorkFolder(out)
+    folder.claim({"study": study.as_dict(), "profile": profile})
+    done = FlatnessRunner(study, folder, on_progress).run()
+    results = {
+        "experiment": "flatness",
+        "paper": "Yang, Chen, Zhu, He, Tao, Liang, Wang: Learning to Generalize Provably in "
+        "Learning to Optimize (AISTATS 2023); its numbers are not known to us",
+        "profile": profile,
+        "command": command,
+        "versions": versions(),
+        "settings": study.as_dict(),
+        "titles": {method.name: method.title for method in study.methods},
+        "comparisons": compare_methods(done["rows"]),
+        **done,
+    }
+    # As JSON gives it back: without tuples.
+    results = json.loads(json.dumps(results, allow_nan=False))
+    write_atomically(out / "results.json", _compact(results).encode())
+    return write_page(results, out)
+
+
+def _compact(results: dict[str, object]) -> str:
+    """JSON with one line for each row."""
+    rows = results["rows"]
+    text = json.dumps({**results, "rows": []}, indent=1)
+    assert isinstance(rows, list)
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    return text.replace('"rows": []', f'"rows": [\n{lines}\n]')
