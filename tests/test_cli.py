@@ -467,3 +467,17 @@ def test_training_for_flatness_and_unseen_data(tmp_path):
 def test_nothing_held_out(tmp_path, refused):
     message = refused("train", "digits-rnnprop", "--out", tmp_path / "x", "--held-out-loss", "1")
     assert "num_held_out" in message
+
+
+def test_flatness_of_a_run(run, capsys, refused):
+    (run / "evaluation.json").unlink(missing_ok=True)
+    assert "run `l2o eval" in refused("flatness", run)
+    few = ["--tasks", "2", "--steps", "3", "--configurations", "3", "--baselines", "sgd", "sam"]
+    assert main(["eval", str(run), *few]) == 0
+    assert main(["flatness", str(run), "--tasks", "2"]) == 0
+    numbers = json.loads((run / "flatness" / "flatness.json").read_text())
+    assert [each["name"] for each in numbers["results"]] == ["GRU(3)", "sgd", "sam"]
+    assert all(each["spectral_norm"]["mean"] > 0 for each in numbers["results"])
+    assert (run / "flatness" / "loss-planes.png").exists()
+    assert "spectral norm" in capsys.readouterr().out
+    assert "tasks must be at least 1" in refused("flatness", run, "--tasks", "0")

@@ -7,13 +7,25 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from l2o.cli.commands import Command, Demo, Eval, Explain, List, Reproduce, Show, Train, Tune
+from l2o.cli.commands import (
+    Command,
+    Demo,
+    Eval,
+    Explain,
+    Flatness,
+    List,
+    Reproduce,
+    Show,
+    Train,
+    Tune,
+)
 
 _COMMANDS: dict[str, type[Command]] = {
     "train": Train,
     "eval": Eval,
     "tune": Tune,
     "explain": Explain,
+    "flatness": Flatness,
     "list": List,
     "show": Show,
     "demo": Demo,

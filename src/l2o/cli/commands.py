@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 import tyro
 
 from l2o.cli.progress import LiveProgress
-from l2o.cli.tables import print_comparison, print_findings, print_lists, print_run, print_tuned
+from l2o.cli.tables import (
+    print_comparison,
+    print_findings,
+    print_flatness,
+    print_lists,
+    print_run,
+    print_tuned,
+)
 from l2o.recipes import (
     RECIPES,
     EvaluationSettings,
@@ -21,6 +28,7 @@ from l2o.recipes import (
     find_hand_designed,
     find_recipe,
     find_reproduction,
+    flatness_of_run,
     read_settings,
     set_up_jax,
     train,
@@ -28,6 +36,7 @@ from l2o.recipes import (
 )
 
 if TYPE_CHECKING:
+    from l2o.recipes import RunFlatness
     from l2o.report import Comparison, Subject
 
 _Value = TypeVar("_Value")
@@ -324,6 +333,54 @@ class Explain(Command):
         words += ["--against", *self.against] if self.against else []
         words += ["--distill"] if self.distill else []
         return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Flatness(Command):
+    """Show how flat the minima are that a run's optimizer finds, beside tuned baselines.
+
+    Networks are trained anew and measured where they end, on all of their training data: the
+    Hessian's spectral norm and trace, the trace relative to the size of parameters, and the gap of
+    local entropy; with pictures of the loss around them. `l2o eval RUN` comes first.
+    """
+
+    run_folder: _Run
+    """Folder of a run that was evaluated."""
+    tasks: int = 10
+    """Networks to train."""
+    steps: int | None = None
+    """Steps to train each; by default those of the run's evaluation."""
+    out: Path | None = None
+    """Folder for figures and numbers; by default flatness in the run."""
+    json: Path | None = None
+    """Also write the numbers to this file."""
+
+    def run(self) -> None:
+        """Trains, measures, draws and prints the table."""
+        with LiveProgress(f"measuring flatness in {self.run_folder}") as progress:
+            set_up_jax()
+            found = flatness_of_run(
+                RunFolder(self.run_folder),
+                num_tasks=self.tasks,
+                num_steps=self.steps,
+                on_progress=progress.on_comparison,
+            )
+            out = _given(self.out, self.run_folder / "flatness")
+            self._draw(found, out)
+        for target in (out / "flatness.json", self.json):
+            if target is not None:
+                _write_numbers(found.as_dict(), target)
+        print_flatness(found)
+        print(f"Figures: {out}")
+
+    def _draw(self, found: "RunFlatness", out: Path) -> None:
+        """Writes the pictures of the loss."""
+        from l2o.deploy.atomic import write_atomically
+        from l2o.report.drawing import as_png
+        from l2o.report.flatness import loss_lines, loss_planes
+
+        write_atomically(out / "loss-lines.png", as_png(loss_lines(found.lines)))
+        write_atomically(out / "loss-planes.png", as_png(loss_planes(found.planes)))
 
 
 @dataclass(frozen=True)

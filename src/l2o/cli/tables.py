@@ -13,6 +13,7 @@ from l2o.recipes import RECIPES, REPRODUCTIONS, AnyOptimizer, AnyTask, Recipe, R
 if TYPE_CHECKING:
     from l2o.evaluation import Tuned
     from l2o.optimizers import SearchRange
+    from l2o.recipes import RunFlatness
     from l2o.report import Comparison, Distillation, Subject
 
 
@@ -99,6 +100,17 @@ def print_closed_form(distillation: "Distillation") -> None:
         text = f"{mean:.4g} ± {sem:.2g}" if math.isfinite(sem) else "not finite"
         table.add_row(score.name, text)
     console.print(table)
+
+
+def print_flatness(found: "RunFlatness") -> None:
+    """What was measured where training ends."""
+    metrics = list(next(iter(found.summaries.values())))
+    title = f"{found.title}, {found.num_tasks} networks"
+    table = _table(title, "optimizer", *(metric.replace("_", " ") for metric in metrics))
+    for name, summaries in found.summaries.items():
+        numbers = [f"{each.mean:.3g} ± {each.sem:.2g}" for each in summaries.values()]
+        table.add_row(name, *numbers)
+    Console(highlight=False).print(table)
 
 
 def print_lists() -> None:

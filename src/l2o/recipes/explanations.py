@@ -69,7 +69,7 @@ def explain_all(
     folder = RunFolder(Path(name_or_run))
     if distill and not folder.config.exists():
         raise ValueError(f"--distill is for runs; {name_or_run} is no folder of one.")
-    tuned = _tuned_in(folder)
+    tuned = tuned_in(folder)
     found = [_find(name_or_run, settings)]
     found += [_find(each, {}, tuned.get(each)) for each in against if each != name_or_run]
     subjects = {}
@@ -147,8 +147,11 @@ def _from_run(folder: RunFolder) -> _Found:
     return _Found(str(folder.path), optimizer, origin, record)
 
 
-def _tuned_in(folder: RunFolder) -> dict[str, dict[str, float]]:
-    """The baselines' hyperparameters in a run's latest evaluation."""
+def tuned_in(folder: RunFolder) -> dict[str, dict[str, float]]:
+    """The baselines' hyperparameters in a run's latest evaluation; none without one.
+
+    **Raises:** `ValueError` if it is damaged.
+    """
     if not folder.evaluation.exists():
         return {}
     try:

@@ -99,11 +99,11 @@ def verdicts(results: dict[str, Any]) -> list[str]:
         mean = np.mean([100 * (each["test_accuracy"]["difference"] or np.nan) for each in cells])
         ratios = [each["spectral_norm_ratio"] for each in cells if each["spectral_norm_ratio"]]
         sentences.append(
-            f"{title[0].upper()}{title[1:]}: test accuracy is higher in {len(better)} and lower in "
-            f"{len(worse)} of {len(cells)} cells (95 % interval of the paired difference off zero), "
-            f"by {mean:+.2f} points on average; test loss is lower in {len(loss_better)} and higher "
-            f"in {len(loss_worse)}. The spectral norm is {np.median(ratios):.2g} times that without "
-            "it (median over cells)."
+            f"{title[0].upper()}{title[1:]}: test accuracy is higher in {len(better)} and lower "
+            f"in {len(worse)} of {len(cells)} cells (95 % interval of the paired difference off "
+            f"zero), by {mean:+.2f} points on average; test loss is lower in {len(loss_better)} "
+            f"and higher in {len(loss_worse)}. The spectral norm is {np.median(ratios):.2g} times "
+            "that without it (median over cells)."
         )
     return sentences
 

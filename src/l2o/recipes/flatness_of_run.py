@@ -1,0 +1,94 @@
+"""The flatness of what a run's optimizer finds, beside tuned baselines."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from l2o.recipes.compare import ComparisonProgress, OnProgress, evaluation_key
+from l2o.recipes.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from l2o.evaluation import Summary
+    from l2o.flatness import LossSurface
+
+
+@dataclass(frozen=True)
+class RunFlatness:
+    """What was measured where training ends."""
+
+    title: str
+    """The task and the number of steps."""
+    num_tasks: int
+    summaries: "dict[str, dict[str, Summary]]"
+    """Every metric of every optimizer, over networks."""
+    lines: "dict[str, LossSurface]"
+    planes: "dict[str, LossSurface]"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The numbers, for JSON."""
+        from l2o.report.plain import plain
+
+        return plain(
+            {
+                "title": self.title,
+                "num_tasks": self.num_tasks,
+                "results": [
+                    {
+                        "name": name,
+                        **{
+                            metric: {"mean": each.mean, "sem": each.sem, "median": each.median}
+                            for metric, each in summaries.items()
+                        },
+                    }
+                    for name, summaries in self.summaries.items()
+                ],
+            }
+        )
+
+
+def flatness_of_run(
+    folder: RunFolder, *, num_tasks: int, num_steps: int | None, on_progress: OnProgress
+) -> RunFlatness:
+    """Lets a run's optimizer and its tuned baselines train networks, and measures where they end.
+
+    **Arguments:** `folder`, of a finished run that was evaluated, so that its baselines are tuned;
+    `num_tasks`, networks to train; `num_steps`, by default those of the run's evaluation;
+    `on_progress`, called now and then.
+
+    **Raises:** `ValueError` for a folder without an optimizer or an evaluation, and for tasks whose
+    training data do not make one batch.
+    """
+    from l2o.deploy import load
+    from l2o.evaluation import Summary
+    from l2o.recipes.evaluation_settings import find_hand_designed
+    from l2o.recipes.explanations import tuned_in
+    from l2o.recipes.flatness.measure import measure, surfaces
+    from l2o.tasks.checks import check_at_least
+
+    check_at_least("tasks", num_tasks, 1)
+    recipe = folder.read_recipe()
+    tuned = tuned_in(folder)
+    if not folder.optimizer.exists() or not tuned:
+        raise ValueError(
+            f"The run in {folder.path} has no tuned baselines to compare with yet: run `l2o eval "
+            f"{folder.path}` first."
+        )
+    steps = recipe.evaluation.num_steps if num_steps is None else num_steps
+    check_at_least("steps", steps, 1)
+    optimizers = {recipe.optimizer.title: load(folder.optimizer)}
+    for name, hyperparameters in tuned.items():
+        if name not in optimizers:
+            optimizers[name] = find_hand_designed(name).with_hyperparameters(**hyperparameters)
+    family = recipe.task.family(judge_on="test")
+    key = evaluation_key(recipe)
+    summaries, lines, planes = {}, {}, {}
+    for number, (name, optimizer) in enumerate(optimizers.items()):
+        on_progress(ComparisonProgress(f"measuring {name}", number, len(optimizers)))
+        found = measure(optimizer, family, key, num_tasks=num_tasks, num_steps=steps)
+        summaries[name] = {metric: Summary.of(values) for metric, values in found.items()}
+        lines[name], planes[name] = (
+            surfaces(
+                optimizer, family, key, num_tasks=count, num_steps=steps, dimensions=dimensions
+            )
+            for count, dimensions in ((num_tasks, 1), (1, 2))
+        )
+    return RunFlatness(f"{recipe.task.title}, {steps} steps", num_tasks, summaries, lines, planes)
