@@ -1,8 +1,16 @@
 """Meta-training: gradients of a meta-loss, and the outer loop that follows them."""
 
 from l2o.metatraining.coordinate_gradient import coordinate_gradient as coordinate_gradient
+from l2o.metatraining.curriculum import (
+    HIERARCHICAL_CURRICULUM as HIERARCHICAL_CURRICULUM,
+    RECURRENT_CURRICULUM as RECURRENT_CURRICULUM,
+    Curriculum as Curriculum,
+    CurriculumResult as CurriculumResult,
+    metatrain_on_curriculum as metatrain_on_curriculum,
+)
 from l2o.metatraining.exact import Exact as Exact
 from l2o.metatraining.first_order import FirstOrder as FirstOrder
+from l2o.metatraining.imitation import Imitation as Imitation
 from l2o.metatraining.meta_gradient import (
     MetaGradient as MetaGradient,
     MetaGradientEstimator as MetaGradientEstimator,

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from l2o.inner_loop import InnerState
 from l2o.metatraining.devices import AXES, COORDINATES, TASKS, on_devices
+from l2o.metatraining.imitation import Imitation
 from l2o.metatraining.meta_gradient import MetaGradientEstimator, MetaLoss, Window
 from l2o.optimizers import LearnedOptimizer, RecurrentOptimizer, SplitCoordinates, per_task
 from l2o.tasks import TaskBatch, TaskFamily
@@ -49,12 +50,14 @@ class StepMetrics(eqx.Module):
     """What one meta-step reports."""
 
     meta_loss: Float[Array, ""]
-    """Regularizers included."""
+    """Regularizers included; the imitation loss on a meta-step of imitation."""
     regularization: Float[Array, ""]
     """What regularizers add to it."""
     gradient_norm: Float[Array, ""]
     applied: Bool[Array, ""]
     num_skipped: Int[Array, ""]
+    imitates: Bool[Array, ""]
+    """Whether this was a meta-step of imitation."""
 
 
 class MetaStep(eqx.Module):
@@ -73,6 +76,7 @@ class MetaStep(eqx.Module):
     num_windows: int = eqx.field(static=True)
     truncation: int = eqx.field(static=True)
     mesh: Mesh = eqx.field(static=True)
+    imitation: Imitation | None = None
 
     def init(self, optimizer: LearnedOptimizer, key: PRNGKeyArray) -> MetaState:
         """The state before the first meta-step."""
@@ -93,12 +97,12 @@ class MetaStep(eqx.Module):
         )
 
     def __call__(self, state: MetaState) -> tuple[MetaState, StepMetrics]:
-        """One window of every task, and one update of the meta-parameters."""
+        """One window of every task, or imitation, and one update of the meta-parameters."""
         step_key = jax.random.fold_in(state.key, state.meta_step)
         fresh = state.window == 0
         task_key = jax.tree.map(partial(jnp.where, fresh), step_key, state.task_key)
         shared = (self, state.optimizer, task_key, step_key, fresh, state.meta_step)
-        (meta_loss, regularization, gradient), carried = on_devices(_window_gradient, self.mesh)(
+        (meta_loss, regularization, gradient), carried = on_devices(_gradient, self.mesh)(
             shared, state.carried
         )
         leaves = jax.tree.leaves(eqx.filter(gradient, eqx.is_inexact_array))
@@ -115,7 +119,12 @@ class MetaStep(eqx.Module):
             partial(jnp.where, applied), updated, (meta_parameters, state.meta_opt_state)
         )
         num_skipped = state.num_skipped + jnp.where(applied, 0, 1)
-        next_window = jnp.where(applied, (state.window + 1) % self.num_windows, 0)
+        imitates = jnp.asarray(False)
+        if self.imitation is not None:
+            imitates = self.imitation.is_due(step_key)
+        # Imitation leaves the inner problems as they are.
+        window = jnp.where(imitates, state.window, (state.window + 1) % self.num_windows)
+        next_window = jnp.where(applied, window, 0)
         state = MetaState(
             optimizer=eqx.combine(meta_parameters, structure),
             meta_opt_state=meta_opt_state,
@@ -130,7 +139,7 @@ class MetaStep(eqx.Module):
             best_step=state.best_step,
         )
         return state, StepMetrics(
-            meta_loss, regularization, optax.global_norm(leaves), applied, num_skipped
+            meta_loss, regularization, optax.global_norm(leaves), applied, num_skipped, imitates
         )
 
     def keep_best(self, state: MetaState, score: Float[Array, ""]) -> MetaState:
@@ -144,6 +153,16 @@ class MetaStep(eqx.Module):
         return eqx.tree_at(
             lambda state: (state.best_optimizer, state.best_score, state.best_step), state, best
         )
+
+
+Shared = tuple[
+    MetaStep, LearnedOptimizer, PRNGKeyArray, PRNGKeyArray, Bool[Array, ""], Int[Array, ""]
+]
+"""What all devices share: settings, optimizer, the key of the tasks, the key of the meta-step,
+whether the inner problems are fresh, and the number of the meta-step."""
+
+Found = tuple[Float[Array, ""], Float[Array, ""], LearnedOptimizer]
+"""The meta-loss, what regularizers add to it, and its gradient."""
 
 
 def _on_this_device(step: MetaStep, optimizer: LearnedOptimizer) -> LearnedOptimizer:
@@ -172,13 +191,8 @@ def _begin(
     return own, Carried(state, jnp.ones(task.num_tasks))
 
 
-def _window_gradient(
-    shared: tuple[
-        MetaStep, LearnedOptimizer, PRNGKeyArray, PRNGKeyArray, Bool[Array, ""], Int[Array, ""]
-    ],
-    carried: Carried,
-) -> tuple[tuple[Float[Array, ""], Float[Array, ""], LearnedOptimizer], Carried]:
-    """The meta-gradient over one window of this device's tasks, averaged over devices."""
+def _window_gradient(shared: Shared, carried: Carried) -> tuple[Found, Carried]:
+    """The meta-gradient over one window of this device's tasks."""
     step, optimizer, task_key, step_key, fresh, meta_step = shared
     _, begun = _begin((step, optimizer, task_key), ())
     start = jax.tree.map(partial(jnp.where, fresh), begun, carried)
@@ -194,5 +208,32 @@ def _window_gradient(
     result = step.estimator(_on_this_device(step, optimizer), step.meta_loss, window)
     initial_loss = jnp.where(fresh, result.losses[0], start.initial_loss)
     gradient = eqx.filter(result.gradient, eqx.is_inexact_array)
-    mean = jax.lax.pmean((result.meta_loss, result.regularization, gradient), AXES)
-    return mean, Carried(result.state, initial_loss)
+    found = (result.meta_loss, result.regularization, gradient)
+    return found, Carried(result.state, initial_loss)
+
+
+def _imitation_gradient(
+    imitation: Imitation, shared: Shared, carried: Carried
+) -> tuple[Found, Carried]:
+    """The derivative of the imitation loss on tasks of its own; the carried ones stay."""
+    step, optimizer, _, step_key, _, _ = shared
+    task_key = jax.random.fold_in(step_key, 4)
+    key = jax.random.fold_in(jax.random.fold_in(task_key, 5), jax.lax.axis_index(TASKS))
+    loss, gradient = imitation(optimizer, _draw(step, task_key), key, step.truncation)
+    found = (loss, jnp.zeros_like(loss), eqx.filter(gradient, eqx.is_inexact_array))
+    return found, carried
+
+
+def _gradient(shared: Shared, carried: Carried) -> tuple[Found, Carried]:
+    """This meta-step's gradient, of one kind or the other, averaged over devices."""
+    imitation, step_key = shared[0].imitation, shared[3]
+    if imitation is None:
+        found, carried = _window_gradient(shared, carried)
+    else:
+        found, carried = jax.lax.cond(
+            imitation.is_due(step_key),
+            lambda carried: _imitation_gradient(imitation, shared, carried),
+            lambda carried: _window_gradient(shared, carried),
+            carried,
+        )
+    return jax.lax.pmean(found, AXES), carried

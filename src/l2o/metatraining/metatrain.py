@@ -1,5 +1,6 @@
 """Meta-training: the outer loop."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from jaxtyping import PRNGKeyArray
 
 from l2o.metatraining.devices import device_mesh, replicate
 from l2o.metatraining.first_order import FirstOrder
+from l2o.metatraining.imitation import Imitation
 from l2o.metatraining.meta_gradient import MetaGradientEstimator, MetaLoss
-from l2o.metatraining.meta_step import MetaStep
+from l2o.metatraining.meta_step import MetaState, MetaStep
 from l2o.metatraining.progress import Progress, ProgressReports
 from l2o.metatraining.regularizers import Regularizer
 from l2o.metatraining.run_record import RunRecord
@@ -55,7 +57,11 @@ def metatrain(
     regularizers: Sequence[Regularizer] = (),
     estimator: MetaGradientEstimator | None = None,
     meta_optimizer: optax.GradientTransformation | None = None,
+    imitation: Imitation | None = None,
     validation_family: TaskFamily | None = None,
+    validation_horizon: int | None = None,
+    validate_first: bool = False,
+    stop_when: Callable[[Sequence[float]], bool] | None = None,
     validation_every: int = 100,
     validation_tasks: int = 16,
     folder: Path | None = None,
@@ -86,10 +92,16 @@ def metatrain(
     - `estimator`: of the meta-gradient; `FirstOrder()` by default.
     - `meta_optimizer`: any Optax transformation, with its schedule and clipping; Adam with
       learning rate 1e-3 by default.
+    - `imitation`: if given, some meta-steps imitate a teacher instead. In their rows `imitation`
+      is 1, and `meta_loss` the imitation loss.
     - `validation_family`: the tasks to select the best optimizer on; `family` by default, on
       draws of its own. Every `validation_every` meta-steps and after the last one, the objective
       over the whole horizon, without regularizers, is taken on `validation_tasks` tasks, always
       the same.
+    - `validation_horizon`: inner steps of validation; `horizon` by default.
+    - `validate_first`: whether to validate before the first meta-step too, in a row of its own.
+    - `stop_when`: called with the scores of all validations so far; meta-training ends when it
+      says so, even before `meta_steps`.
     - `folder`: where to write `metrics.jsonl`, `tensorboard/` and, every `checkpoint_every`
       meta-steps, `checkpoints/`. Nothing is written by default.
     - `resume`: go on from the last checkpoint in `folder`, if there is one. The result is, bit
@@ -128,13 +140,14 @@ def metatrain(
         num_windows=horizon // truncation,
         truncation=truncation,
         mesh=mesh,
+        imitation=imitation,
     )
     validation = Validation(
         family=family if validation_family is None else validation_family,
         objective=objective,
         key=validation_key,
         num_tasks=validation_tasks,
-        horizon=horizon,
+        horizon=horizon if validation_horizon is None else validation_horizon,
         mesh=device_mesh(validation_tasks),
     )
     meta_step, validation = replicate(meta_step, mesh), replicate(validation, validation.mesh)
@@ -145,8 +158,25 @@ def metatrain(
     with closing(RunRecord(folder)) as record:
         state, done = record.begin(state, resume=resume)
         score: float | None = None
+
+        def validated(state: MetaState, row: dict[str, Any]) -> tuple[MetaState, float]:
+            judged = judge(validation, replicate(state.optimizer, validation.mesh))
+            score = float(judged.score)
+            state = keep_best(meta_step, state, replicate(jnp.asarray(score), mesh))
+            row["validation_score"] = score
+            # The row's own numbers stay, whatever the task calls its metrics.
+            row |= jax.tree.map(float, judged.held_out) | row
+            return state, score
+
+        if validate_first and done == 0:
+            row: dict[str, Any] = {"meta_step": 0}
+            state, score = validated(state, row)
+            if not record.history:
+                record.add(row)
         progress = ProgressReports(meta_steps, on_progress)
         for number in range(done + 1, meta_steps + 1):
+            if stop_when is not None and stop_when(_scores(record.history)):
+                break
             is_last = number == meta_steps
             state, metrics = advance(meta_step, state)
             row = {
@@ -155,16 +185,13 @@ def metatrain(
                 "regularization": float(metrics.regularization),
                 "gradient_norm": float(metrics.gradient_norm),
                 "num_skipped": int(metrics.num_skipped),
+                **({} if imitation is None else {"imitation": int(metrics.imitates)}),
             }
             if is_last or number % validation_every == 0:
-                judged = judge(validation, replicate(state.optimizer, validation.mesh))
-                score = float(judged.score)
-                state = keep_best(meta_step, state, replicate(jnp.asarray(score), mesh))
-                row["validation_score"] = score
-                # The row's own numbers stay, whatever the task calls its metrics.
-                row |= jax.tree.map(float, judged.held_out) | row
+                state, score = validated(state, row)
             record.add(row)
-            if is_last or number % checkpoint_every == 0:
+            stops = stop_when is not None and stop_when(_scores(record.history))
+            if is_last or stops or number % checkpoint_every == 0:
                 record.checkpoint(number, state)
             progress.report(row, score)
     state = jax.device_put(state, jax.devices()[0])
@@ -176,6 +203,12 @@ def metatrain(
         num_skipped=int(state.num_skipped),
         history=record.history,
     )
+
+
+def _scores(history: list[dict[str, Any]]) -> list[float]:
+    """The scores of all validations; those that were not finite count as infinite."""
+    scores = [row["validation_score"] for row in history if "validation_score" in row]
+    return [math.inf if score is None else score for score in scores]
 
 
 def _check_sizes(**sizes: int) -> None:

@@ -1,0 +1,81 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from l2o.metatraining import (
+    HIERARCHICAL_CURRICULUM,
+    RECURRENT_CURRICULUM,
+    Curriculum,
+    metatrain_on_curriculum,
+)
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+KEY = jax.random.key(3)
+
+
+def drift(amount):
+    """Whatever the meta-gradient, the learning rate changes by as much a meta-step."""
+    return optax.stateless(
+        lambda updates, _: jax.tree.map(lambda x: jnp.full_like(x, amount), updates)
+    )
+
+
+def run(optimizer, family, **changes):
+    settings = {"num_tasks": 2, "truncation": 1, "validation_tasks": 2, "validation_every": 1}
+    settings |= {"key": KEY, "meta_steps": 20, "meta_optimizer": drift(0.125)}
+    return metatrain_on_curriculum(optimizer, family, Curriculum((1, 2, 3)), **settings | changes)
+
+
+def test_the_published_schedules():
+    assert RECURRENT_CURRICULUM.stages()[-1] == (2500, 3000)
+    assert len(HIERARCHICAL_CURRICULUM.horizons) == 12
+    assert HIERARCHICAL_CURRICULUM.stages()[:3] == [(100, 200), (200, 500), (500, 1000)]
+    assert HIERARCHICAL_CURRICULUM.stages()[-1] == (4500, 5000)
+
+
+@pytest.mark.parametrize(
+    ("scores", "over"),
+    [
+        ([9.0], False),
+        ([9.0, 8.0, 8.5, 7.0], False),
+        ([9.0, 8.0, 8.5, 8.0], True),
+        ([9.0, 8.0, 9.0], False),
+        ([9.0, 9.5, 9.5, 9.5], True),
+        ([9.0, 8.0, 7.0, float("nan")], True),
+    ],
+)
+def test_when_a_stage_is_over(scores, over):
+    assert Curriculum((1, 2)).is_over(scores) == over
+
+
+def test_stages_follow_one_another_until_none_helps(learnable_rate, parabolas):
+    # The best rate is 1/2, one over the curvature, whatever the horizon: after four meta-steps.
+    result = run(learnable_rate(jnp.asarray(0.0)), parabolas(curvature=2.0))
+    first, second = result.stages
+    np.testing.assert_allclose(result.optimizer.rate, 0.5)
+    assert first.best_step == 4
+    # It stops at the first validation that is no better, once there were three.
+    assert first.history[-1]["meta_step"] == 5
+    # The second stage begins with the best of the first, and makes it no better.
+    assert second.best_step == 0
+    assert [row["meta_step"] for row in second.history] == [0, 1, 2, 3]
+    assert second.best_score == second.history[0]["validation_score"]
+
+
+def test_a_resumed_curriculum_is_the_same(learnable_rate, parabolas, tmp_path):
+    given = (learnable_rate(jnp.asarray(0.0)), parabolas(curvature=2.0))
+    whole = run(*given, folder=tmp_path, checkpoint_every=1)
+    again = run(*given, folder=tmp_path, checkpoint_every=1, resume=True)
+    for one, other in zip(whole.stages, again.stages, strict=True):
+        assert one.history == other.history
+        assert one.best_step == other.best_step
+    assert whole.optimizer.rate == again.optimizer.rate
+
+
+@pytest.mark.parametrize("horizons", [(5,), (5, 5), (0, 3)])
+def test_horizons_rise(horizons):
+    with pytest.raises(ValueError, match="horizon"):
+        Curriculum(horizons)
