@@ -57,6 +57,7 @@ def train(
         objective_weight=recipe.regularization.objective_weight,
         regularizers=recipe.regularization.build(),
         estimator=settings.build_estimator(),
+        imitation=settings.build_imitation(),
         meta_optimizer=settings.build_meta_optimizer(),
         validation_every=settings.validation_every,
         validation_tasks=settings.validation_tasks,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import optax
 
-    from l2o.metatraining import MetaGradientEstimator
+    from l2o.metatraining import Imitation, MetaGradientEstimator
     from l2o.objectives import Objective
 
 
@@ -51,6 +51,8 @@ class TrainingSettings:
     """Largest size of each element of the meta-gradient; unbounded by default."""
     clip_norm: float | None = None
     """Largest 2-norm of the whole meta-gradient; unbounded by default."""
+    imitation_ratio: float = 0.0
+    """Share of meta-steps that imitate Adam with learning rate 0.01 instead."""
     validation_every: int = 100
     """Meta-steps between validations; the best optimizer is kept."""
     validation_tasks: int = 16
@@ -76,6 +78,8 @@ class TrainingSettings:
         ):
             check_at_least(name, getattr(self, name), 1)
         check_at_least("decay_steps", self.decay_steps, 1)
+        check_at_least("imitation_ratio", self.imitation_ratio, 0)
+        check_at_least("1 - imitation_ratio", 1 - self.imitation_ratio, 0)
         for name in (
             "learning_rate",
             "warmup_steps",
@@ -120,6 +124,12 @@ class TrainingSettings:
                 return Exact()
             case "exact-stored":
                 return Exact(checkpoint=False)
+
+    def build_imitation(self) -> "Imitation | None":
+        """Builds the imitation of Adam, if there is to be any."""
+        from l2o.metatraining import Imitation
+
+        return Imitation(self.imitation_ratio) if self.imitation_ratio else None
 
     def build_meta_optimizer(self) -> "optax.GradientTransformation":
         """Builds Adam with its schedule, the penalty's gradient and clipping."""

@@ -93,14 +93,14 @@ METHODS = (
         "Hessian norm",
         RegularizationSettings(),
         "hessian_norm",
-        (0.003, 0.03, 0.3),
+        (0.03, 0.3, 3.0),
     ),
     Method(
         "entropy",
         "local entropy",
         RegularizationSettings(),
         "local_entropy",
-        (0.1, 1.0, 10.0),
+        (0.01, 0.1, 1.0),
     ),
     Method(
         "sharpness",
@@ -110,7 +110,7 @@ METHODS = (
         (0.3, 3.0, 30.0),
     ),
     Method(
-        "relative-hessian", "relative Hessian norm", _RELATIVE, "hessian_norm", (0.01, 0.1, 1.0)
+        "relative-hessian", "relative Hessian norm", _RELATIVE, "hessian_norm", (0.1, 1.0, 10.0)
     ),
     Method(
         "relative-sharpness",
@@ -129,7 +129,7 @@ METHODS = (
         "held-out loss and relative Hessian norm",
         replace(_RELATIVE, objective_weight=0.0, held_out_loss=1.0),
         "hessian_norm",
-        (0.01, 0.1, 1.0),
+        (0.1, 1.0, 10.0),
     ),
 )
 
