@@ -1,0 +1,18 @@
+"""Weightings, one a file: from the Gramian of the gradients to their weights."""
+
+from l2o.multiobjective.weightings.aligned_mtl import aligned_mtl as aligned_mtl
+from l2o.multiobjective.weightings.cagrad import cagrad as cagrad
+from l2o.multiobjective.weightings.dualproj import dualproj as dualproj
+from l2o.multiobjective.weightings.fairgrad import fairgrad as fairgrad
+from l2o.multiobjective.weightings.gradvac import GradVac as GradVac, gradvac as gradvac
+from l2o.multiobjective.weightings.imtl_g import imtl_g as imtl_g
+from l2o.multiobjective.weightings.linear import (
+    constant as constant,
+    mean as mean,
+    sum_ as sum_,
+)
+from l2o.multiobjective.weightings.mgda import mgda as mgda
+from l2o.multiobjective.weightings.nash_mtl import nash_mtl as nash_mtl
+from l2o.multiobjective.weightings.pcgrad import pcgrad as pcgrad
+from l2o.multiobjective.weightings.random_weighting import random_weighting as random_weighting
+from l2o.multiobjective.weightings.upgrad import upgrad as upgrad
