@@ -7,9 +7,7 @@ from l2o.multiobjective.cosines import Cosines
 from l2o.multiobjective.nonnegative_program import nonnegative_program
 
 
-def dual_cone_weights(
-    scaled: Cosines, weights: Float[Array, " m"]
-) -> Float[Array, " m"]:
+def dual_cone_weights(scaled: Cosines, weights: Float[Array, " m"]) -> Float[Array, " m"]:
     """`argmin v'Gv` over `v >= u`: J'v is the projection of J'u onto `{d: Jd >= 0}`.
 
     It is solved for v times the gradients' norms, in which it is a program of their cosines

@@ -129,7 +129,10 @@ def _interior_point(
 
         def longest(dx: Float[Array, " m"], dslope: Float[Array, " m"]) -> Float[Array, ""]:
             ratios = jnp.concatenate(
-                [jnp.where(dx < 0, -x / dx, jnp.inf), jnp.where(dslope < 0, -slope / dslope, jnp.inf)]
+                [
+                    jnp.where(dx < 0, -x / dx, jnp.inf),
+                    jnp.where(dslope < 0, -slope / dslope, jnp.inf),
+                ]
             )
             return jnp.minimum(1.0, jnp.min(ratios))
 

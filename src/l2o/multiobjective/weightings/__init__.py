@@ -2,8 +2,10 @@
 
 from l2o.multiobjective.weightings.aligned_mtl import aligned_mtl as aligned_mtl
 from l2o.multiobjective.weightings.cagrad import cagrad as cagrad
+from l2o.multiobjective.weightings.config import config as config
 from l2o.multiobjective.weightings.dualproj import dualproj as dualproj
 from l2o.multiobjective.weightings.fairgrad import fairgrad as fairgrad
+from l2o.multiobjective.weightings.graddrop import graddrop as graddrop
 from l2o.multiobjective.weightings.gradvac import GradVac as GradVac, gradvac as gradvac
 from l2o.multiobjective.weightings.imtl_g import imtl_g as imtl_g
 from l2o.multiobjective.weightings.linear import (

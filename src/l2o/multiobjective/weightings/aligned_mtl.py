@@ -30,9 +30,7 @@ def aligned_mtl(
     """
     weights = preference_or_mean(gramian, preference)
     values, inverse_root = _eigenvalues_and_inverse_root(gramian)
-    return jnp.where(
-        values[-1] > 0.0, jnp.sqrt(scale(values)) * (inverse_root @ weights), weights
-    )
+    return jnp.where(values[-1] > 0.0, jnp.sqrt(scale(values)) * (inverse_root @ weights), weights)
 
 
 @jax.custom_jvp

@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from l2o.multiobjective.cosines import cosines_of, weights_from_scaled_rows
+from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.multiobjective.weightings.orders import random_orders
 
 _OFFSET = 1e-8
@@ -34,7 +34,7 @@ def gradvac(
     return _vaccinate(gramian, wanted, key).weights
 
 
-class GradVac(eqx.Module):
+class GradVac(StatefulWeighting):
     """`gradvac` with targets that are exponential averages of the cosines met.
 
     Source: Wang et al. 2021, Gradient Vaccine, algorithm 1.
@@ -53,9 +53,11 @@ class GradVac(eqx.Module):
         gramian: Float[Array, "m m"],
         state: Float[Array, "m m"],
         *,
+        losses: Float[Array, " m"] | None = None,
         key: PRNGKeyArray | None = None,
     ) -> tuple[Float[Array, " m"], Float[Array, "m m"]]:
-        """One step: weights, and new targets."""
+        """One step: weights, and new targets; the losses do not matter."""
+        del losses
         weights, met = _vaccinate(gramian, state, key)
         is_other = ~jnp.eye(len(gramian), dtype=bool)
         return weights, jnp.where(is_other, (1 - self.decay) * state + self.decay * met, state)

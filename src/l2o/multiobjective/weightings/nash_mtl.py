@@ -6,9 +6,7 @@ from jaxtyping import Array, Float
 from l2o.multiobjective.fair_program import fair_weights
 
 
-def nash_mtl(
-    gramian: Float[Array, "m m"], *, max_norm: float | None = 1.0
-) -> Float[Array, " m"]:
+def nash_mtl(gramian: Float[Array, "m m"], *, max_norm: float | None = 1.0) -> Float[Array, " m"]:
     """The Nash bargaining solution: weights `w > 0` with `Gw = |G| / w`.
 
     The product of the objectives' decreases is the largest possible for a step of its length.
