@@ -1,5 +1,6 @@
 """Weights for which every objective gains its fair share."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ _MOST_STEPS = 100
 _SETTLED = 1e-9
 
 
+@partial(jax.jit, static_argnames="alpha")
 def fair_weights(gramian: Float[Array, "m m"], alpha: float) -> Float[Array, " m"]:
     """Solves `Gw = w^(-1/alpha)` for `w > 0`, by Newton steps in double precision.
 

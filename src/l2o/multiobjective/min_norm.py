@@ -1,5 +1,6 @@
 """The point of least norm among convex combinations of gradients."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -7,6 +8,7 @@ from l2o.multiobjective.cosines import cosines_of
 from l2o.multiobjective.nonnegative_program import nonnegative_program
 
 
+@jax.jit
 def min_norm_weights(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
     """`argmin w'Gw` over the simplex.
 

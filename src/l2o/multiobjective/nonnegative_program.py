@@ -16,6 +16,7 @@ _TOLERANCE = 1e-12
 _ROUNDING = 2.3e-16
 
 
+@jax.jit
 def nonnegative_program(
     matrix: Float[Array, "m m"], linear: Float[Array, " m"]
 ) -> Float[Array, " m"]:

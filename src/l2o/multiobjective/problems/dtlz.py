@@ -48,7 +48,7 @@ def _rastrigin(distances: Float[Array, " k"]) -> Float[Array, ""]:
     return 100 * jnp.sum(1 + offsets**2 - jnp.cos(20 * jnp.pi * offsets))
 
 
-def _sphere(positions: Float[Array, " m-1"]) -> Float[Array, " m"]:
+def _sphere(positions: Float[Array, " positions"]) -> Float[Array, " m"]:
     """A point of the unit sphere's positive part."""
     angles = positions * jnp.pi / 2
     cosines = jnp.concatenate([jnp.ones(1), jnp.cumprod(jnp.cos(angles))])

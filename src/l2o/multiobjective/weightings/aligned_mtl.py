@@ -30,7 +30,8 @@ def aligned_mtl(
     """
     weights = preference_or_mean(gramian, preference)
     values, inverse_root = _eigenvalues_and_inverse_root(gramian)
-    return jnp.where(values[-1] > 0.0, jnp.sqrt(scale(values)) * (inverse_root @ weights), weights)
+    balanced = jnp.sqrt(scale(values)) * (inverse_root @ weights)
+    return jnp.where(jnp.all(gramian == 0.0), weights, balanced)
 
 
 @jax.custom_jvp
@@ -57,7 +58,7 @@ def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple[Array, ...],
 
 
 def _eigensystem(gramian: Float[Array, "m m"]) -> tuple[Array, Array, Array]:
-    def decompose(gramian: Float[Array, "m m"]) -> Float[Array, "m+1 m"]:
+    def decompose(gramian: Float[Array, "m m"]) -> Float[Array, "rows m"]:
         values, vectors = jnp.linalg.eigh(gramian)
         return jnp.concatenate([values[None], vectors])
 

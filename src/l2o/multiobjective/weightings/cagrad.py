@@ -1,5 +1,6 @@
 """CAGrad: conflict-averse gradient descent."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -7,10 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from l2o.multiobjective.cosines import cosines_of
+from l2o.multiobjective.min_norm import min_norm_weights
 from l2o.multiobjective.precision import in_double_precision, made_definite
 
 _MOST_STEPS = 60
 _SETTLED = 1e-11
+_TOLERATED = 1e-3
 
 
 def cagrad(gramian: Float[Array, "m m"], *, c: float = 0.5) -> Float[Array, " m"]:
@@ -25,12 +28,19 @@ def cagrad(gramian: Float[Array, "m m"], *, c: float = 0.5) -> Float[Array, " m"
     **Arguments:** `gramian`, of inner products of m gradients; `c`, at least 0.
 
     **Returns:** the weights; all zero where a convex combination of the gradients vanishes as far
-    as the Gramian's precision can tell.
+    as the Gramian's precision can tell. Should the method not come to an end, which happens where
+    the mean is best approached by no step at all, those of MGDA: weights that sum to 1, where
+    otherwise they sum to more.
 
     **Raises:** `ValueError` if the Gramian is not a square matrix or c is negative.
     """
     if c < 0:
         raise ValueError(f"c must be at least 0, got {c}.")
+    return _weights(gramian, c)
+
+
+@partial(jax.jit, static_argnames="c")
+def _weights(gramian: Float[Array, "m m"], c: float) -> Float[Array, " m"]:
     norms, cosines = cosines_of(gramian)
     m = len(gramian)
     is_zero = norms == 0.0
@@ -43,14 +53,14 @@ def cagrad(gramian: Float[Array, "m m"], *, c: float = 0.5) -> Float[Array, " m"
     slopes = jnp.where(is_zero, 0.0, mean_products / mean_norm)
     present = jnp.where(is_zero[:, None] | is_zero, 0.0, cosines)
 
-    def optimality(solution: Float[Array, " m+1"]) -> Float[Array, " m+1"]:
+    def optimality(solution: Float[Array, " solution"]) -> Float[Array, " solution"]:
         y, multiplier = solution[:-1], solution[-1]
         products = present @ y
         norm = jnp.sqrt(jnp.maximum(y @ products, jnp.finfo(y.dtype).tiny))
         slack = slopes + c * products / norm - multiplier * inverses
         return jnp.append(jnp.minimum(y, slack), inverses @ y - 1.0)
 
-    def solve(_: object, start: Float[Array, " m+1"]) -> Float[Array, " m+1"]:
+    def solve(_: object, start: Float[Array, " solution"]) -> Float[Array, " solution"]:
         del start
 
         def interior_point(cosines: Array, slopes: Array, inverses: Array) -> Array:
@@ -58,17 +68,22 @@ def cagrad(gramian: Float[Array, "m m"], *, c: float = 0.5) -> Float[Array, " m"
 
         return in_double_precision(interior_point)(present, slopes, inverses)
 
-    def solve_tangent(linear_map: object, y: Float[Array, " m+1"]) -> Float[Array, " m+1"]:
+    def solve_tangent(
+        linear_map: object, y: Float[Array, " solution"]
+    ) -> Float[Array, " solution"]:
         assert callable(linear_map)
         return jnp.linalg.solve(jax.jacobian(linear_map)(jnp.zeros_like(y)), y)
 
     start = jnp.zeros(m + 1, gramian.dtype)
-    y = jnp.maximum(jax.lax.custom_root(optimality, start, solve, solve_tangent)[:-1], 0.0)
+    solution = jax.lax.custom_root(optimality, start, solve, solve_tangent)
+    is_solved = jnp.max(jnp.abs(optimality(solution))) < _TOLERATED
+    y = jnp.maximum(jnp.where(is_solved, solution[:-1], 1.0), 0.0)
     square = y @ present @ y
     vanishes = square <= 10 * jnp.finfo(gramian.dtype).eps * jnp.sum(y) ** 2
     factor = c * mean_norm / jnp.sqrt(jnp.where(vanishes, 1.0, square))
     weights = 1 / m + factor * jnp.where(is_zero, 0.0, y / jnp.where(is_zero, 1.0, sizes))
-    return jnp.where(vanishes, 0.0, weights)
+    weights = jnp.where(vanishes, 0.0, weights)
+    return jnp.where(is_solved, weights, min_norm_weights(gramian))
 
 
 class _Interior(NamedTuple):
@@ -84,7 +99,7 @@ def _interior_point(
     slopes: Float[Array, " m"],
     inverses: Float[Array, " m"],
     c: float,
-) -> Float[Array, " m+1"]:
+) -> Float[Array, " solution"]:
     """Minimises `a'y + c sqrt(y'Cy)` over `y >= 0` with `p'y = 1`; y and the multiplier."""
 
     def step(state: _Interior) -> _Interior:
