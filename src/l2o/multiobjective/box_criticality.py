@@ -1,5 +1,7 @@
 """Pareto-criticality where the parameters are kept in a box."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -32,7 +34,7 @@ def box_criticality(
     def best_move(weights: Float[Array, " m"]) -> Float[Array, " d"]:
         return jnp.clip(-(weights @ jacobian), low, high)
 
-    def climb(_: int, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def climb(_: Any, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         weights, ahead, momentum = state
         slope = jacobian @ best_move(ahead)
         new = project_onto_simplex(ahead + step * slope)

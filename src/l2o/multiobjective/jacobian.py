@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-Jacobian = PyTree[Float[Array, "m ..."]]
+Jacobian = PyTree[Float[Array, "..."]]
 """Gradients of m objectives: every leaf has the leading axis m. A matrix (m, d) is one, too."""
 
 

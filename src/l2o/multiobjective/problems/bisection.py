@@ -1,6 +1,7 @@
 """Roots of increasing functions."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ def increasing_root(
 ) -> Float[Array, "..."]:
     """Where a function, increasing in each coordinate by itself, crosses zero, by bisection."""
 
-    def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
         middle = (low + high) / 2
         is_above = function(middle) > 0
