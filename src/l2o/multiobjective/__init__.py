@@ -27,9 +27,18 @@ from l2o.multiobjective.guards import (
     guard as guard,
 )
 from l2o.multiobjective.jacobian import gramian as gramian
+from l2o.multiobjective.scalarizations import (
+    geometric_mean as geometric_mean,
+    stch as stch,
+)
 from l2o.multiobjective.stateful_weighting import StatefulWeighting as StatefulWeighting
 from l2o.multiobjective.weightings import (
+    CRMOGM as CRMOGM,
+    DWA as DWA,
+    FAMO as FAMO,
     GradVac as GradVac,
+    MoDo as MoDo,
+    UncertaintyWeighting as UncertaintyWeighting,
     aligned_mtl as aligned_mtl,
     cagrad as cagrad,
     config as config,

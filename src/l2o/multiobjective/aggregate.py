@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from l2o.multiobjective.jacobian import Jacobian, combine, gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
+from l2o.optimizers import OptState
 
 
 class AggregateState(eqx.Module):
@@ -50,7 +51,7 @@ def aggregate(
             f"{type(weighting).__name__} has a state for every objective: pass num_objectives."
         )
 
-    def init(params: PyTree) -> AggregateState:
+    def init(params: PyTree) -> OptState:
         del params
         state = None
         if isinstance(weighting, StatefulWeighting) and num_objectives is not None:
@@ -59,12 +60,12 @@ def aggregate(
 
     def update(
         updates: Jacobian,
-        state: AggregateState,
+        state: OptState,
         params: PyTree | None = None,
         *,
         value: Float[Array, " m"] | None = None,
         **extra: Any,
-    ) -> tuple[PyTree, AggregateState]:
+    ) -> tuple[PyTree, OptState]:
         del params, extra
         own = {} if key is None else {"key": jax.random.fold_in(key, state.step)}
         products = gramian(updates)
@@ -88,13 +89,13 @@ def aggregate_jacobian(
     **Returns:** the transformation.
     """
 
-    def init(params: PyTree) -> AggregateState:
+    def init(params: PyTree) -> OptState:
         del params
         return AggregateState(jnp.zeros((), jnp.int32), None)
 
     def update(
-        updates: Jacobian, state: AggregateState, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, AggregateState]:
+        updates: Jacobian, state: OptState, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, OptState]:
         del params, extra
         own = {} if key is None else {"key": jax.random.fold_in(key, state.step)}
         return aggregator(updates, **own), AggregateState(state.step + 1, None)

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from l2o.multiobjective.simplex import project_onto_simplex
+
 _NUM_STEPS = 3000
 
 
@@ -49,13 +51,3 @@ def box_criticality(
     move = best_move(weights)
     theta = jnp.max(jacobian @ move) + move @ move / 2
     return jnp.sqrt(jnp.maximum(-2 * theta, 0.0))
-
-
-def project_onto_simplex(point: Float[Array, " m"]) -> Float[Array, " m"]:
-    """The nearest non-negative numbers that sum to 1.
-
-    Source: Held, Wolfe and Crowder 1974, Validation of subgradient optimization.
-    """
-    descending = -jnp.sort(-point)
-    thresholds = (jnp.cumsum(descending) - 1) / jnp.arange(1, len(point) + 1)
-    return jnp.maximum(point - jnp.max(thresholds), 0.0)

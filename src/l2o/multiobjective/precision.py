@@ -40,9 +40,16 @@ def made_definite(matrix: Float[Array, "m m"]) -> Float[Array, "m m"]:
 
     **Arguments:** `matrix`, in double precision, with a diagonal of about 1.
 
-    **Returns:** its symmetric part plus a multiple of the identity: 1e-12, and twice what the
-    smallest eigenvalue lacks to zero.
+    **Returns:** its symmetric part plus a multiple of the identity: 1e-12, and, if that is not
+    enough, twice what the smallest eigenvalue lacks to zero.
     """
-    symmetric = (matrix + matrix.T) / 2
-    smallest = jnp.linalg.eigvalsh(symmetric, symmetrize_input=False)[0]
-    return symmetric + (jnp.maximum(-2.0 * smallest, 0.0) + 1e-12) * jnp.eye(len(matrix))
+    identity = jnp.eye(len(matrix))
+    symmetric = (matrix + matrix.T) / 2 + 1e-12 * identity
+
+    def shift() -> Float[Array, ""]:
+        smallest = jnp.linalg.eigvalsh(symmetric, symmetrize_input=False)[0]
+        return jnp.maximum(-2.0 * smallest, 0.0) + 1e-12
+
+    # A factorisation is several times cheaper than eigenvalues.
+    is_definite = jnp.all(jnp.isfinite(jnp.linalg.cholesky(symmetric, symmetrize_input=False)))
+    return symmetric + jax.lax.cond(is_definite, lambda: jnp.zeros(()), shift) * identity

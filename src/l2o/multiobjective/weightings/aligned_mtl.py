@@ -43,7 +43,9 @@ def _eigenvalues_and_inverse_root(gramian: Float[Array, "m m"]) -> tuple[Array, 
 
 
 @_eigenvalues_and_inverse_root.defjvp
-def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple[Array, ...], ...]:
+def _(
+    primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """The derivative of a function of a matrix (Daleckii and Krein 1965)."""
     (gramian,), (tangent,) = primals, tangents
     values, vectors, is_null = _eigensystem(gramian)

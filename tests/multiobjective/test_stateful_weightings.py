@@ -1,0 +1,106 @@
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from l2o import multiobjective as mo
+
+pytestmark = [
+    pytest.mark.usefixtures("quick_compilation"),
+    pytest.mark.filterwarnings("ignore"),
+]
+
+LOSSES = np.random.default_rng(0).uniform(0.5, 2.0, (5, 3))
+GRAMIAN = jnp.eye(3) + 0.5
+
+
+def weights_over_steps(weighting, gramian=GRAMIAN):
+    state, weights = weighting.init(3), []
+    for losses in LOSSES:
+        new, state = weighting.update(gramian, state, losses=jnp.asarray(losses, jnp.float32))
+        weights.append(new)
+    return np.stack(weights)
+
+
+@pytest.fixture(scope="module")
+def torchjd():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("torchjd")
+        import torchjd.aggregation
+        import torchjd.scalarization
+    return torchjd
+
+
+def gradients_of(scalarizer, after_step):
+    """The weights that a scalarizer of TorchJD gives the losses of every step."""
+    import torch
+
+    weights = []
+    for losses in LOSSES:
+        values = torch.tensor(losses, dtype=torch.float32, requires_grad=True)
+        if weights:
+            after_step(values.detach())
+        scalarizer(values).backward()
+        weights.append(values.grad.numpy())
+    return np.stack(weights)
+
+
+def test_famo(torchjd):
+    theirs = torchjd.scalarization.FAMO(3)
+    expected = gradients_of(theirs, theirs.update)
+    np.testing.assert_allclose(weights_over_steps(mo.FAMO()), expected, rtol=1e-4)
+
+
+def test_dwa(torchjd):
+    theirs = torchjd.scalarization.DWA()
+    expected = gradients_of(theirs, lambda _: theirs.step())
+    np.testing.assert_allclose(weights_over_steps(mo.DWA()), expected, rtol=1e-5)
+
+
+def test_modo(torchjd):
+    import torch
+
+    theirs = torchjd.aggregation.MoDoWeighting(gamma=0.1, rho=0.1)
+    gramian = jnp.diag(jnp.array([1.0, 4.0, 9.0])) - 0.5
+    expected = [theirs(torch.tensor(np.asarray(gramian))).numpy() for _ in LOSSES]
+    np.testing.assert_allclose(weights_over_steps(mo.MoDo(), gramian), expected, rtol=1e-5)
+
+
+def test_uncertainty_weighting():
+    weights = weights_over_steps(mo.UncertaintyWeighting(optax.sgd(0.5)))
+    np.testing.assert_allclose(weights[0], 0.5)
+    slopes = 0.5 - 0.5 * LOSSES[0]
+    np.testing.assert_allclose(weights[1], np.exp(0.5 * slopes) / 2, rtol=1e-5)
+
+
+def test_cr_mogm_averages():
+    weighting = mo.CRMOGM(lambda gramian: gramian[0], decay=0.75)
+    first, state = weighting.update(GRAMIAN, weighting.init(3))
+    second, _ = weighting.update(3 * GRAMIAN, state)
+    np.testing.assert_allclose(first, GRAMIAN[0])
+    np.testing.assert_allclose(second, 1.5 * GRAMIAN[0])
+
+
+@pytest.mark.parametrize("weighting", [mo.FAMO(), mo.DWA(), mo.UncertaintyWeighting()])
+def test_says_that_it_needs_losses(weighting):
+    with pytest.raises(ValueError, match="value="):
+        weighting.update(GRAMIAN, weighting.init(3))
+    optimizer = mo.aggregate(weighting, num_objectives=3)
+    jacobian = jnp.eye(3)
+    updates, _ = jax.jit(optimizer.update)(jacobian, optimizer.init(jacobian[0]), value=jnp.ones(3))
+    assert jnp.isfinite(updates).all()
+
+
+def test_scalarizations(torchjd):
+    import torch
+
+    losses = jnp.asarray(LOSSES[0], jnp.float32)
+    assert mo.geometric_mean(losses) == pytest.approx(np.prod(LOSSES[0]) ** (1 / 3), rel=1e-5)
+    expected = torchjd.scalarization.STCH(0.2)(torch.tensor(LOSSES[0]))
+    assert mo.stch(losses, mu=0.2) == pytest.approx(float(expected), rel=1e-5)
+    with pytest.raises(ValueError, match="larger than 0"):
+        mo.stch(losses, mu=0.0)
