@@ -95,6 +95,55 @@ def test_says_that_it_needs_losses(weighting):
     assert jnp.isfinite(updates).all()
 
 
+def run(transformation, jacobians):
+    state, updates = transformation.init(jnp.zeros(4)), []
+    step = jax.jit(transformation.update)
+    for jacobian, losses in zip(jacobians, LOSSES, strict=False):
+        update, state = step(jnp.asarray(jacobian), state, value=jnp.asarray(losses, jnp.float32))
+        updates.append(update)
+    return updates, state
+
+
+def test_moco():
+    jacobians = np.random.default_rng(1).standard_normal((2, 3, 4)).astype(np.float32)
+    updates, state = run(mo.moco(3, tracking_rate=1.0, weights_rate=0.1, decay=1.0), jacobians)
+    first, second = jacobians[0], jacobians[0] / 2 + jacobians[1] / 2
+    weights = np.full(3, 1 / 3)
+    for tracked, rate, update in zip((first, second), (0.1, 0.05), updates, strict=True):
+        moved = weights - rate * tracked @ tracked.T @ weights
+        # Nothing leaves the simplex here, so its projection takes the same from all.
+        weights = moved - (moved.sum() - 1) / 3
+        assert (weights > 0).all()
+        np.testing.assert_allclose(update, weights @ tracked, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(state.weights, weights, rtol=1e-4)
+
+
+def test_moco_goes_to_mgda():
+    jacobian = np.random.default_rng(2).standard_normal((3, 4)).astype(np.float32)
+    transformation = mo.moco(3, tracking_rate=1.0, weights_rate=0.05, decay=0.0)
+    update, _ = jax.lax.scan(
+        lambda state, _: transformation.update(jnp.asarray(jacobian), state)[::-1],
+        transformation.init(jnp.zeros(4)),
+        None,
+        length=1000,
+    )
+    expected = mo.mgda(jnp.asarray(jacobian @ jacobian.T))
+    np.testing.assert_allclose(update.weights, expected, atol=1e-3)
+
+
+def test_db_mtl():
+    jacobians = np.random.default_rng(1).standard_normal((2, 3, 4)).astype(np.float32)
+    updates, _ = run(mo.db_mtl(3, decay=0.8, decay_exponent=1.0), jacobians)
+    logarithmic = jacobians / LOSSES[:2, :, None]
+    first = 0.2 * logarithmic[0]
+    second = 0.4 * first + 0.6 * logarithmic[1]
+    for averages, update in zip((first, second), updates, strict=True):
+        norms = np.linalg.norm(averages, axis=1)
+        np.testing.assert_allclose(update, norms.max() / norms @ averages, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="value="):
+        mo.db_mtl(3).update(jnp.zeros((3, 4)), mo.db_mtl(3).init(jnp.zeros(4)))
+
+
 def test_scalarizations(torchjd):
     import torch
 

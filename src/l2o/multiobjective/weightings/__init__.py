@@ -4,6 +4,7 @@ from l2o.multiobjective.weightings.aligned_mtl import aligned_mtl as aligned_mtl
 from l2o.multiobjective.weightings.cagrad import cagrad as cagrad
 from l2o.multiobjective.weightings.config import config as config
 from l2o.multiobjective.weightings.cr_mogm import CRMOGM as CRMOGM
+from l2o.multiobjective.weightings.db_mtl import db_mtl as db_mtl
 from l2o.multiobjective.weightings.dualproj import dualproj as dualproj
 from l2o.multiobjective.weightings.dwa import DWA as DWA
 from l2o.multiobjective.weightings.fairgrad import fairgrad as fairgrad
@@ -17,6 +18,7 @@ from l2o.multiobjective.weightings.linear import (
     sum_ as sum_,
 )
 from l2o.multiobjective.weightings.mgda import mgda as mgda
+from l2o.multiobjective.weightings.moco import moco as moco
 from l2o.multiobjective.weightings.modo import MoDo as MoDo
 from l2o.multiobjective.weightings.nash_mtl import nash_mtl as nash_mtl
 from l2o.multiobjective.weightings.pcgrad import pcgrad as pcgrad
