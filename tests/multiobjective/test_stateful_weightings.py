@@ -70,6 +70,16 @@ def test_modo(torchjd):
     np.testing.assert_allclose(weights_over_steps(mo.MoDo(), gramian), expected, rtol=1e-5)
 
 
+def test_sdmgrad(torchjd):
+    import torch
+
+    theirs = torchjd.aggregation.SDMGradWeighting(lr=0.1)
+    gramian = jnp.diag(jnp.array([1.0, 4.0, 9.0])) - 0.5
+    expected = [theirs(torch.tensor(np.asarray(gramian))).numpy() for _ in LOSSES]
+    ours = weights_over_steps(mo.SDMGrad(learning_rate=0.1), gramian)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4)
+
+
 def test_uncertainty_weighting():
     weights = weights_over_steps(mo.UncertaintyWeighting(optax.sgd(0.5)))
     np.testing.assert_allclose(weights[0], 0.5)

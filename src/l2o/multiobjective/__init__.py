@@ -38,6 +38,7 @@ from l2o.multiobjective.weightings import (
     FAMO as FAMO,
     GradVac as GradVac,
     MoDo as MoDo,
+    SDMGrad as SDMGrad,
     UncertaintyWeighting as UncertaintyWeighting,
     aligned_mtl as aligned_mtl,
     cagrad as cagrad,

@@ -23,6 +23,7 @@ from l2o.multiobjective.weightings.modo import MoDo as MoDo
 from l2o.multiobjective.weightings.nash_mtl import nash_mtl as nash_mtl
 from l2o.multiobjective.weightings.pcgrad import pcgrad as pcgrad
 from l2o.multiobjective.weightings.random_weighting import random_weighting as random_weighting
+from l2o.multiobjective.weightings.sdmgrad import SDMGrad as SDMGrad
 from l2o.multiobjective.weightings.uncertainty import (
     UncertaintyWeighting as UncertaintyWeighting,
 )
