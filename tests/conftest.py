@@ -14,6 +14,7 @@ ROOMS = (
     "objectives",
     "deploy",
     "flatness",
+    "multiobjective",
     "evaluation",
     "mechanisms",
     "metatraining",

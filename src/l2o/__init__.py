@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         inner_loop as inner_loop,
         mechanisms as mechanisms,
         metatraining as metatraining,
+        multiobjective as multiobjective,
         objectives as objectives,
         optimizers as optimizers,
         tasks as tasks,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from l2o.evaluation import evaluate as evaluate, tune as tune
     from l2o.inner_loop import unroll as unroll
     from l2o.metatraining import metatrain as metatrain
+    from l2o.multiobjective import guard as guard
     from l2o.optimizers import (
         LearnedOptimizer as LearnedOptimizer,
         as_optax as as_optax,
@@ -40,6 +42,7 @@ _SUBMODULES = frozenset(
         "flatness",
         "inner_loop",
         "metatraining",
+        "multiobjective",
         "objectives",
         "optimizers",
         "tasks",
@@ -54,6 +57,7 @@ _HOMES = {
     "as_optax": "l2o.optimizers",
     "evaluate": "l2o.evaluation",
     "from_optax": "l2o.optimizers",
+    "guard": "l2o.multiobjective",
     "load": "l2o.deploy",
     "metatrain": "l2o.metatraining",
     "save": "l2o.deploy",

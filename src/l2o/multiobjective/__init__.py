@@ -1,0 +1,61 @@
+"""Many objectives: weightings for conflicting gradients, Pareto-criticality, guards, problems."""
+
+from l2o.multiobjective import problems as problems
+from l2o.multiobjective.aggregate import (
+    AggregateState as AggregateState,
+    aggregate as aggregate,
+    aggregate_jacobian as aggregate_jacobian,
+)
+from l2o.multiobjective.box_criticality import box_criticality as box_criticality
+from l2o.multiobjective.criticality import (
+    CommonDescent as CommonDescent,
+    common_descent as common_descent,
+    criticality as criticality,
+    relative_criticality as relative_criticality,
+)
+from l2o.multiobjective.fair_program import fairness_gap as fairness_gap
+from l2o.multiobjective.guards import (
+    BestOfTwo as BestOfTwo,
+    DirectionTest as DirectionTest,
+    DualConeProjection as DualConeProjection,
+    Fallback as Fallback,
+    Guarded as Guarded,
+    GuardRule as GuardRule,
+    GuardState as GuardState,
+    ResidualTest as ResidualTest,
+    SufficientDecrease as SufficientDecrease,
+    guard as guard,
+)
+from l2o.multiobjective.jacobian import gramian as gramian
+from l2o.multiobjective.scalarizations import (
+    geometric_mean as geometric_mean,
+    stch as stch,
+)
+from l2o.multiobjective.stateful_weighting import StatefulWeighting as StatefulWeighting
+from l2o.multiobjective.weightings import (
+    CRMOGM as CRMOGM,
+    DWA as DWA,
+    FAMO as FAMO,
+    GradVac as GradVac,
+    MoDo as MoDo,
+    SDMGrad as SDMGrad,
+    UncertaintyWeighting as UncertaintyWeighting,
+    aligned_mtl as aligned_mtl,
+    cagrad as cagrad,
+    config as config,
+    constant as constant,
+    db_mtl as db_mtl,
+    dualproj as dualproj,
+    fairgrad as fairgrad,
+    graddrop as graddrop,
+    gradvac as gradvac,
+    imtl_g as imtl_g,
+    mean as mean,
+    mgda as mgda,
+    moco as moco,
+    nash_mtl as nash_mtl,
+    pcgrad as pcgrad,
+    random_weighting as random_weighting,
+    sum_ as sum_,
+    upgrad as upgrad,
+)

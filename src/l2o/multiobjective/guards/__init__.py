@@ -1,0 +1,16 @@
+"""Guards: what makes any optimizer, learned or not, descend on all objectives."""
+
+from l2o.multiobjective.guards.accept import (
+    BestOfTwo as BestOfTwo,
+    DirectionTest as DirectionTest,
+    DualConeProjection as DualConeProjection,
+    GuardRule as GuardRule,
+    ResidualTest as ResidualTest,
+    SufficientDecrease as SufficientDecrease,
+)
+from l2o.multiobjective.guards.fallback import Fallback as Fallback
+from l2o.multiobjective.guards.guard import (
+    Guarded as Guarded,
+    GuardState as GuardState,
+    guard as guard,
+)

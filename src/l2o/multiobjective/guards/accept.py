@@ -1,0 +1,196 @@
+"""Rules by which a guard takes a learned step, changes it, or falls back."""
+
+import abc
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+from l2o.multiobjective.cosines import cosines_of
+from l2o.multiobjective.criticality import criticality
+from l2o.multiobjective.guards.fallback import armijo_length
+from l2o.multiobjective.guards.point import Point, chosen, scaled
+from l2o.multiobjective.jacobian import combine, gramian, products_with, squared_norm
+from l2o.multiobjective.nonnegative_program import nonnegative_program
+
+FallBack = Callable[[Bool[Array, ""]], PyTree]
+"""The fallback's update; zero, and nothing evaluated, where it is not needed."""
+
+
+class Decision(NamedTuple):
+    """What a rule makes of a learned update."""
+
+    update: PyTree
+    accepted: Bool[Array, ""]
+    """Whether the update is the learned one, if perhaps changed, and not the fallback's."""
+    state: PyTree
+
+
+class GuardRule(eqx.Module):
+    """Decides between a learned update and the fallback's."""
+
+    def init(self) -> PyTree:
+        """The rule's state before the first step; `None` by default."""
+        return None
+
+    @abc.abstractmethod
+    def __call__(
+        self, point: Point, update: PyTree, fall_back: FallBack, state: PyTree
+    ) -> Decision:
+        """Decides at a point. The learned update may be anything, finite or not."""
+
+
+class SufficientDecrease(GuardRule):
+    """Accepts what decreases all objectives enough: `f_i(y) <= f_i(x) - sigma omega(x)^2`.
+
+    **Arguments:** `sigma`, larger than 0, and small against the step sizes that are good.
+    """
+
+    sigma: float = 1e-4
+
+    def __call__(
+        self, point: Point, update: PyTree, fall_back: FallBack, state: PyTree
+    ) -> Decision:
+        """Takes the update or falls back."""
+        least = self.sigma * point.descent.criticality**2
+        accepted = jnp.all(point.losses_after(update) <= point.losses - least)
+        return Decision(chosen(accepted, update, fall_back(~accepted)), accepted, state)
+
+
+class DirectionTest(GuardRule):
+    """Accepts a direction that descends on all objectives, and searches a step along it.
+
+    The tests are `<g_i, d> <= -smallest_slope omega^2` for all i and `|d| <= largest_norm omega`.
+    The losses are evaluated along d, from the whole of it on by halves, for an Armijo step.
+
+    **Arguments:** `smallest_slope`, c_1; `largest_norm`, c_2; `slope`, beta of the Armijo step;
+    `most_halvings`, after which it falls back.
+    """
+
+    smallest_slope: float = 1e-4
+    largest_norm: float = 1e4
+    slope: float = 0.1
+    most_halvings: int = eqx.field(static=True, default=40)
+
+    def __call__(
+        self, point: Point, update: PyTree, fall_back: FallBack, state: PyTree
+    ) -> Decision:
+        """Takes a part of the update or falls back."""
+        rates = -products_with(point.jacobian, update)
+        omega = point.descent.criticality
+        passes = jnp.all(rates >= self.smallest_slope * omega**2)
+        passes &= jnp.sqrt(squared_norm(update)) <= self.largest_norm * omega
+        return _along(
+            self.slope, self.most_halvings, point, update, rates, passes, fall_back, state
+        )
+
+
+class ResidualTest(GuardRule):
+    """Accepts what makes omega small against its average over accepted steps.
+
+    The test is `omega(y) <= factor mu`, and then mu moves to omega(y) by the share `rate`. This is
+    the residual test of Heaton et al. 2020 (Safe-L2O) with the residual omega: objectives may
+    rise, and it promises no more than a lower limit of zero. It takes the gradients at y.
+
+    **Arguments:** `factor`, below 1; `rate`, above 0 and at most 1.
+    """
+
+    factor: float = 0.99
+    rate: float = 0.5
+
+    def init(self) -> Float[Array, ""]:
+        """No average yet: infinity."""
+        return jnp.asarray(jnp.inf)
+
+    def __call__(
+        self, point: Point, update: PyTree, fall_back: FallBack, state: PyTree
+    ) -> Decision:
+        """Takes the update or falls back."""
+        average = jnp.where(jnp.isinf(state), point.descent.criticality, state)
+        omega = criticality(point.jacobian_after(update))
+        accepted = omega <= self.factor * average
+        average = jnp.where(accepted, average + self.rate * (omega - average), average)
+        return Decision(chosen(accepted, update, fall_back(~accepted)), accepted, average)
+
+
+class BestOfTwo(GuardRule):
+    """Takes whichever does more for the objective that it does the least for.
+
+    Learned and fallback step are compared by `max_i f_i(y) - f_i(x)`, as Premont-Schwarz et al.
+    2022 (LGL2O) compare losses. Nothing has to be set, and both steps are always made.
+    """
+
+    def __call__(
+        self, point: Point, update: PyTree, fall_back: FallBack, state: PyTree
+    ) -> Decision:
+        """Takes the better update."""
+        other = fall_back(jnp.asarray(True))
+
+        def merit(update: PyTree) -> Float[Array, ""]:
+            return jnp.max(point.losses_after(update) - point.losses)
+
+        accepted = merit(update) <= merit(other)
+        return Decision(chosen(accepted, update, other), accepted, state)
+
+
+class DualConeProjection(GuardRule):
+    """Turns a learned direction as little as it takes to descend on all objectives.
+
+    d becomes the nearest direction with `<g_i, d> <= -smallest_slope omega^2` for all i, and a
+    step is searched along it as in `DirectionTest`. Before that, d is shortened to
+    `largest_norm omega`. It falls back only where d is not finite or the search finds nothing.
+
+    **Arguments:** `smallest_slope`, at most 1; `largest_norm`; `slope`, beta of the Armijo step;
+    `most_halvings`, after which it falls back.
+    """
+
+    smallest_slope: float = 0.1
+    largest_norm: float = 1e4
+    slope: float = 0.1
+    most_halvings: int = eqx.field(static=True, default=40)
+
+    def __call__(
+        self, point: Point, update: PyTree, fall_back: FallBack, state: PyTree
+    ) -> Decision:
+        """Takes a part of the projected update or falls back."""
+        omega = point.descent.criticality
+        norm = jnp.sqrt(squared_norm(update))
+        passes = jnp.isfinite(norm)
+        tiny = jnp.finfo(norm.dtype).tiny
+        shortening = jnp.minimum(1.0, self.largest_norm * omega / jnp.maximum(norm, tiny))
+        update = scaled(update, jnp.where(passes, shortening, 0.0))
+        norms, cosines = cosines_of(gramian(point.jacobian))
+        least = self.smallest_slope * omega**2
+        safe = jnp.where(norms > 0.0, norms, 1.0)
+        excess = (products_with(point.jacobian, update) + least) / safe
+        size = jnp.maximum(jnp.max(jnp.abs(excess)), tiny)
+        multipliers = size * nonnegative_program(cosines, -excess / size) / safe
+        against = combine(point.jacobian, multipliers)
+        update = jax.tree.map(jnp.subtract, update, against)
+        # Some of the slope asked for may be lost to rounding.
+        rates = jnp.broadcast_to(least, norms.shape)
+        passes &= jnp.all(-products_with(point.jacobian, update) >= 0.5 * rates)
+        return _along(
+            self.slope, self.most_halvings, point, update, rates, passes, fall_back, state
+        )
+
+
+def _along(
+    slope: float,
+    most_halvings: int,
+    point: Point,
+    direction: PyTree,
+    rates: Float[Array, " m"],
+    passes: Bool[Array, ""],
+    fall_back: FallBack,
+    state: PyTree,
+) -> Decision:
+    """An Armijo step along a direction that passes, otherwise the fallback's."""
+    one = jnp.ones_like(point.descent.criticality)
+    length = armijo_length(point, direction, rates, slope, one, most_halvings, passes)
+    accepted = length > 0.0
+    own = scaled(direction, length)
+    return Decision(chosen(accepted, own, fall_back(~accepted)), accepted, state)

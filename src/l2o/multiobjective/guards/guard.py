@@ -1,0 +1,135 @@
+"""An optimizer that is guarded."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, PyTree
+
+from l2o.multiobjective.guards.accept import GuardRule, SufficientDecrease
+from l2o.multiobjective.guards.fallback import Fallback
+from l2o.multiobjective.guards.point import Point
+from l2o.optimizers import LearnedOptimizer, OptState, Updates, from_optax
+
+
+class GuardState(eqx.Module):
+    """What a guard keeps from step to step."""
+
+    optimizer: OptState
+    """The guarded optimizer's own state."""
+    rule: PyTree
+    first_step: Float[Array, ""]
+    """The step length with which the fallback's next search begins."""
+    accepted: Bool[Array, ""]
+    """Whether the last update was the optimizer's."""
+    criticality: Float[Array, ""]
+    """omega before the last update; infinite before the first."""
+
+
+class Guarded(LearnedOptimizer):
+    """An optimizer with a guard around it. Made by `l2o.guard`."""
+
+    optimizer: LearnedOptimizer
+    rule: GuardRule
+    fallback: Fallback
+
+    def init(self, params: PyTree) -> GuardState:
+        """The state before the first step."""
+        return GuardState(
+            self.optimizer.init(params),
+            self.rule.init(),
+            self.fallback.init(),
+            jnp.asarray(True),
+            jnp.asarray(jnp.inf),
+        )
+
+    def update(
+        self,
+        grads: PyTree,
+        state: GuardState,
+        params: PyTree | None = None,
+        *,
+        value: Float[Array, "..."] | None = None,
+        grad: PyTree | None = None,
+        value_fn: Callable[[PyTree], Float[Array, "..."]] | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, GuardState]:
+        """One guarded step.
+
+        **Arguments:** `grads`, handed to the optimizer; `state`; `params`; `value`, one loss, or
+        m losses; `grad`, the gradient of the loss at `params`, or the m gradients stacked along
+        the leading axis of every leaf, by default `grads`; `value_fn`, gives `value` for any
+        parameters.
+
+        **Returns:** the update to add to the parameters, and the new state.
+
+        **Raises:** `ValueError` without `params`, `value` or `value_fn`, or if `value` is neither
+        a number nor a vector.
+        """
+        if params is None or value is None or value_fn is None:
+            raise ValueError(
+                "A guarded optimizer needs params, value= and value_fn= at every step."
+            )
+        if jnp.ndim(value) > 1:
+            raise ValueError(f"value is one loss or m losses, got shape {jnp.shape(value)}.")
+        learned, inner = self.optimizer.update(
+            grads, state.optimizer, params, value=value, grad=grad, value_fn=value_fn, **extra
+        )
+        jacobian = grads if grad is None else grad
+        if jnp.ndim(value) == 0:
+            jacobian = jax.tree.map(lambda leaf: leaf[None], jacobian)
+
+        def losses(params: PyTree) -> Float[Array, " m"]:
+            return jnp.atleast_1d(value_fn(params))
+
+        point = Point.at(params, jnp.atleast_1d(value), jacobian, losses)
+        next_first_step = [state.first_step]
+
+        def fall_back(is_needed: Bool[Array, ""]) -> PyTree:
+            update, next_first_step[0] = self.fallback(point, state.first_step, is_needed)
+            return update
+
+        decision = self.rule(point, learned, fall_back, state.rule)
+        return decision.update, GuardState(
+            inner,
+            decision.state,
+            next_first_step[0].astype(state.first_step.dtype),
+            decision.accepted,
+            point.descent.criticality.astype(state.criticality.dtype),
+        )
+
+
+def guard(
+    optimizer: LearnedOptimizer | optax.GradientTransformation,
+    rule: GuardRule | None = None,
+    *,
+    fallback: Fallback | None = None,
+) -> Guarded:
+    """Makes any optimizer converge to Pareto-critical points, whatever it does.
+
+    Every update is put to a test. One that fails is replaced by a step of steepest common
+    descent. With the default rule no objective ever rises and, for losses with Lipschitz
+    gradients of which one is bounded below, omega goes to zero; `docs/multiobjective.md` has the
+    proof. That is for losses which are the same at every step: with minibatches a step is tested
+    on its own minibatch and nothing is promised about the others.
+
+    It takes Optax's extra arguments `value`, `grad` and `value_fn`, as line searches do: m losses
+    with m gradients stacked along the leading axis of every leaf, or one loss with its gradient.
+    `l2o.unroll` hands them on; for several tasks at once use `l2o.optimizers.per_task`.
+
+    **Arguments:** `optimizer`, learned or from Optax, whose `update` turns the same gradients
+    into an update of the parameters (from Optax, `optax.chain(aggregate(upgrad), ...)`); `rule`,
+    by default `SufficientDecrease()`; `fallback`, by default `Fallback()`.
+
+    **Returns:** a learned optimizer; `l2o.as_optax` makes it an Optax transformation.
+    """
+    if not isinstance(optimizer, LearnedOptimizer):
+        optimizer = from_optax(optimizer)
+    return Guarded(
+        optimizer,
+        SufficientDecrease() if rule is None else rule,
+        Fallback() if fallback is None else fallback,
+    )

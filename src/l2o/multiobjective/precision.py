@@ -1,0 +1,55 @@
+"""Double precision inside a program of single precision."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def in_double_precision(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Makes a function of arrays compute in double precision, whatever JAX's setting is.
+
+    Small dense solves cost little in double precision, even where all the rest is single. The
+    result gets the precision of the first argument. It can be compiled and mapped; derivatives
+    have to be given from outside (`jax.lax.custom_root`).
+
+    **Arguments:** `function`, of arrays, returning an array.
+
+    **Returns:** a function of the same arguments.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def call(*arguments: Array) -> Array:
+        dtype = arguments[0].dtype
+        with jax.enable_x64(True):
+            return function(*(x.astype(jnp.float64) for x in arguments)).astype(dtype)
+
+    # Mapped from outside, JAX would meet the numbers of double precision in its own setting.
+    @call.def_vmap
+    def _(size: int, is_mapped: Sequence[bool], *arguments: Array) -> tuple[Array, bool]:
+        del size
+        axes = tuple(0 if mapped else None for mapped in is_mapped)
+        return in_double_precision(jax.vmap(function, in_axes=axes))(*arguments), True
+
+    return call
+
+
+def made_definite(matrix: Float[Array, "m m"]) -> Float[Array, "m m"]:
+    """Makes a positive semidefinite matrix that was rounded symmetric and positive definite.
+
+    **Arguments:** `matrix`, in double precision, with a diagonal of about 1.
+
+    **Returns:** its symmetric part plus a multiple of the identity: 1e-12, and, if that is not
+    enough, twice what the smallest eigenvalue lacks to zero.
+    """
+    identity = jnp.eye(len(matrix))
+    symmetric = (matrix + matrix.T) / 2 + 1e-12 * identity
+
+    def shift() -> Float[Array, ""]:
+        smallest = jnp.linalg.eigvalsh(symmetric, symmetrize_input=False)[0]
+        return jnp.maximum(-2.0 * smallest, 0.0) + 1e-12
+
+    # A factorisation is several times cheaper than eigenvalues.
+    is_definite = jnp.all(jnp.isfinite(jnp.linalg.cholesky(symmetric, symmetrize_input=False)))
+    return symmetric + jax.lax.cond(is_definite, lambda: jnp.zeros(()), shift) * identity

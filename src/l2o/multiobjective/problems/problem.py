@@ -1,0 +1,54 @@
+"""The protocol of a test problem with several objectives."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+class Problem(eqx.Module):
+    """Several losses of one vector, and where it is Pareto-critical."""
+
+    @abc.abstractmethod
+    def losses(self, params: Float[Array, " n"]) -> Float[Array, " m"]:
+        """All losses at `params`."""
+
+    @abc.abstractmethod
+    def sample_start(self, key: PRNGKeyArray) -> Float[Array, " n"]:
+        """Draws parameters to start from."""
+
+    @abc.abstractmethod
+    def critical_set(self, num_points: int = 100) -> Float[Array, "points n"]:
+        """Points that are spread over the Pareto-critical set; always the same ones."""
+
+    def distance_to_critical_set(self, params: Float[Array, " n"]) -> Float[Array, ""]:
+        """The distance to the Pareto-critical set: here to the nearest of 2,000 of its points."""
+        return jnp.min(jnp.linalg.norm(self.critical_set(2000) - params, axis=1))
+
+    @property
+    def bounds(self) -> tuple[Float[Array, " n"], Float[Array, " n"]] | None:
+        """Lower and upper bounds of the parameters; `None`, by default, without any."""
+        return None
+
+    def jacobian(self, params: Float[Array, " n"]) -> Float[Array, "m n"]:
+        """The gradients of all losses, as rows."""
+        return jax.jacrev(self.losses)(params)
+
+
+def simplex_points(num_points: int, m: int) -> Float[Array, "points m"]:
+    """Points of the simplex: evenly spread for two objectives, otherwise drawn once for all."""
+    if m == 2:
+        share = jnp.linspace(0.0, 1.0, num_points)
+        return jnp.stack([share, 1 - share], axis=1)
+    return jax.random.dirichlet(jax.random.key(0), jnp.ones(m), (num_points,))
+
+
+def distance_to_segment(
+    point: Float[Array, " n"], start: Float[Array, " n"], end: Float[Array, " n"]
+) -> Float[Array, ""]:
+    """The distance of a point to a straight line between two others."""
+    along = end - start
+    share = jnp.clip((point - start) @ along / (along @ along), 0.0, 1.0)
+    return jnp.linalg.norm(point - start - share * along)

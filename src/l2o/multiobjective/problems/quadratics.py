@@ -1,0 +1,108 @@
+"""Convex quadratics, with which most of multi-objective optimization begins."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.multiobjective.problems.problem import Problem, simplex_points
+
+
+class Quadratics(Problem):
+    """`f_i(x) = (x - c_i)' A_i (x - c_i) / 2`.
+
+    Critical are the points `x(w) = (sum w_i A_i)^-1 sum w_i A_i c_i` for w on the simplex; where
+    all A_i are positive definite they are also optimal.
+
+    **Arguments:** `matrices`, A_i, symmetric and positive semidefinite with a sum that is
+    definite; `centres`, c_i; `spread`, the standard deviation of the starts.
+    """
+
+    matrices: Float[Array, "m n n"]
+    centres: Float[Array, "m n"]
+    spread: float = 5.0
+
+    def losses(self, params: Float[Array, " n"]) -> Float[Array, " m"]:
+        """All quadratics at `params`."""
+        offsets = params - self.centres
+        return jnp.einsum("mi,mij,mj->m", offsets, self.matrices, offsets) / 2
+
+    def sample_start(self, key: PRNGKeyArray) -> Float[Array, " n"]:
+        """A normal point around the mean of the centres."""
+        mean = jnp.mean(self.centres, axis=0)
+        return mean + self.spread * jax.random.normal(key, mean.shape, mean.dtype)
+
+    def critical_point(self, weights: Float[Array, " m"]) -> Float[Array, " n"]:
+        """The minimum of the weighted sum."""
+        matrix = jnp.einsum("m,mij->ij", weights, self.matrices)
+        return jnp.linalg.solve(
+            matrix, jnp.einsum("m,mij,mj->i", weights, self.matrices, self.centres)
+        )
+
+    def critical_set(self, num_points: int = 100) -> Float[Array, "points n"]:
+        """`critical_point` for weights spread over the simplex."""
+        return jax.vmap(self.critical_point)(simplex_points(num_points, len(self.centres)))
+
+
+def jos1(n: int = 2) -> Quadratics:
+    """JOS1: `|x|^2 / n` and `|x - 2|^2 / n`; critical between 0 and (2, ..., 2)."""
+    return _spheres([[0.0] * n, [2.0] * n], 2 / n)
+
+
+def sch1() -> Quadratics:
+    """SCH1: `x^2` and `(x - 2)^2`; critical between 0 and 2."""
+    return _spheres([[0.0], [2.0]], 2.0)
+
+
+def bk1() -> Quadratics:
+    """BK1: `|x|^2` and `|x - 5|^2`; critical between (0, 0) and (5, 5)."""
+    return _spheres([[0.0, 0.0], [5.0, 5.0]], 2.0)
+
+
+def zlt1(m: int = 3, n: int = 5) -> Quadratics:
+    """ZLT1: `|x - e_i|^2` for m unit vectors, m at most n; critical is their convex hull.
+
+    **Raises:** `ValueError` if m is larger than n.
+    """
+    if m > n:
+        raise ValueError(f"ZLT1 has no more objectives than coordinates, got {m} and {n}.")
+    return _spheres(jnp.eye(n)[:m], 2.0)
+
+
+def mhhm2() -> Quadratics:
+    """MHHM2: squared distances to the corners of a triangle, which is critical."""
+    return _spheres([[0.8, 0.6], [0.85, 0.7], [0.9, 0.6]], 2.0)
+
+
+def lov1() -> Quadratics:
+    """Lov1: `1.05 x^2 + 0.98 y^2` and `0.99 (x - 3)^2 + 1.03 (y - 2.5)^2`."""
+    matrices = jnp.array([[[2.1, 0.0], [0.0, 1.96]], [[1.98, 0.0], [0.0, 2.06]]])
+    return Quadratics(matrices, jnp.array([[0.0, 0.0], [3.0, 2.5]]))
+
+
+def sp1() -> Quadratics:
+    """SP1: `(x - 1)^2 + (x - y)^2` and `(y - 3)^2 + (x - y)^2`."""
+    matrices = jnp.array([[[4.0, -2.0], [-2.0, 2.0]], [[2.0, -2.0], [-2.0, 4.0]]])
+    return Quadratics(matrices, jnp.array([[1.0, 1.0], [3.0, 3.0]]))
+
+
+def random_quadratics(
+    key: PRNGKeyArray, m: int, n: int, *, condition: float = 10.0, scales: ArrayLike = 1.0
+) -> Quadratics:
+    """Quadratics with random axes and centres.
+
+    **Arguments:** `key`; `m` objectives of `n` parameters; `condition`, largest over smallest
+    eigenvalue of every A_i; `scales`, the largest eigenvalue, one number or m.
+    """
+    axes_key, centres_key = jax.random.split(key)
+    axes = jax.random.orthogonal(axes_key, n, (m,))
+    values = jnp.logspace(-jnp.log10(condition), 0.0, n)
+    matrices = jnp.einsum("mij,j,mkj->mik", axes, values, axes)
+    scales = jnp.broadcast_to(jnp.asarray(scales, matrices.dtype), (m,))
+    return Quadratics(matrices * scales[:, None, None], jax.random.normal(centres_key, (m, n)))
+
+
+def _spheres(centres: ArrayLike | list[list[float]], curvature: float) -> Quadratics:
+    points = jnp.asarray(centres)
+    m, n = points.shape
+    return Quadratics(jnp.broadcast_to(curvature * jnp.eye(n), (m, n, n)), points)

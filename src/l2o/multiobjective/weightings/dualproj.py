@@ -1,0 +1,26 @@
+"""DualProj: the projection of the mean gradient onto the dual cone."""
+
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from l2o.multiobjective.cosines import cosines_of
+from l2o.multiobjective.dual_cone import dual_cone_weights
+from l2o.multiobjective.weightings.linear import preference_or_mean
+
+
+def dualproj(
+    gramian: Float[Array, "m m"], *, preference: ArrayLike | None = None
+) -> Float[Array, " m"]:
+    """Projects the mean gradient onto the dual cone of all gradients.
+
+    It conflicts with no gradient; where it changes the mean it lies on the cone's boundary, where
+    the product with some gradient is zero.
+
+    Source: Lopez-Paz and Ranzato 2017, Gradient Episodic Memory, section 3.
+
+    **Arguments:** `gramian`, of inner products of m gradients; `preference`, m weights of the
+    combination to project, by default `1 / m`.
+
+    **Raises:** `ValueError` if the Gramian is not a square matrix or there are not m weights.
+    """
+    return dual_cone_weights(cosines_of(gramian), preference_or_mean(gramian, preference))

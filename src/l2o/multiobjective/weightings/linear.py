@@ -1,0 +1,46 @@
+"""Weights that do not depend on the gradients."""
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+
+def mean(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
+    """Equal weights, `1 / m`: the gradient of the mean loss.
+
+    **Arguments:** `gramian`, of inner products of m gradients; only its size matters.
+    """
+    return jnp.full_like(gramian[0], 1 / len(gramian))
+
+
+def sum_(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
+    """Weights of 1: the gradient of the sum of the losses.
+
+    **Arguments:** `gramian`, of inner products of m gradients; only its size matters.
+    """
+    return jnp.ones_like(gramian[0])
+
+
+def constant(gramian: Float[Array, "m m"], *, weights: ArrayLike) -> Float[Array, " m"]:
+    """Weights chosen by hand: linear scalarisation.
+
+    **Arguments:** `gramian`, of inner products of m gradients; `weights`, m of them.
+
+    **Raises:** `ValueError` if there are not m weights.
+    """
+    return preference_or_mean(gramian, weights)
+
+
+def preference_or_mean(
+    gramian: Float[Array, "m m"], preference: ArrayLike | None
+) -> Float[Array, " m"]:
+    """The preference of a caller, by default `1 / m` each.
+
+    **Raises:** `ValueError` if there are not m of them.
+    """
+    if preference is None:
+        return mean(gramian)
+    weights = jnp.asarray(preference, gramian.dtype)
+    if weights.shape != (len(gramian),):
+        raise ValueError(f"There must be {len(gramian)} weights, got shape {weights.shape}.")
+    return weights

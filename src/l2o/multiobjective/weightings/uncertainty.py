@@ -1,0 +1,49 @@
+"""Uncertainty weighting."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from l2o.multiobjective.stateful_weighting import StatefulWeighting
+
+
+class UncertaintyWeighting(StatefulWeighting):
+    """Weights `exp(-s) / 2`, where s are learned along with the parameters.
+
+    s descend on `sum_i exp(-s_i) L_i / 2 + s_i / 2`, from 0 on.
+
+    Source: Kendall et al. 2018, Multi-Task Learning Using Uncertainty to Weigh Losses.
+
+    **Arguments:** `optimizer`, of s, from Optax.
+    """
+
+    optimizer: optax.GradientTransformation = eqx.field(static=True, default=optax.adam(1e-3))
+
+    def init(self, num_objectives: int) -> tuple[Float[Array, " m"], PyTree]:
+        """Variances of 1."""
+        zeros = jnp.zeros(num_objectives)
+        return zeros, self.optimizer.init(zeros)
+
+    def update(
+        self,
+        gramian: Float[Array, "m m"],
+        state: tuple[Float[Array, " m"], PyTree],
+        *,
+        losses: Float[Array, " m"] | None = None,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[Float[Array, " m"], tuple[Float[Array, " m"], PyTree]]:
+        """One step; the key does not matter, nor does the Gramian.
+
+        **Raises:** `ValueError` without losses.
+        """
+        del gramian, key
+        if losses is None:
+            raise ValueError(
+                "Uncertainty weighting needs the losses: pass value= to the optimizer's update."
+            )
+        log_variances, optimizer = state
+        weights = jnp.exp(-log_variances) / 2
+        change, optimizer = self.optimizer.update(0.5 - weights * losses, optimizer)
+        moved = jnp.asarray(optax.apply_updates(log_variances, change))
+        return weights, (moved, optimizer)

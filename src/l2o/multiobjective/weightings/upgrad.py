@@ -1,0 +1,29 @@
+"""UPGrad: the mean of the gradients' projections onto the dual cone."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from l2o.multiobjective.cosines import cosines_of
+from l2o.multiobjective.dual_cone import dual_cone_weights
+from l2o.multiobjective.weightings.linear import preference_or_mean
+
+
+def upgrad(
+    gramian: Float[Array, "m m"], *, preference: ArrayLike | None = None
+) -> Float[Array, " m"]:
+    """Projects every gradient onto the dual cone of all, and averages the projections.
+
+    It conflicts with no gradient and is linear in the scale of each.
+
+    Source: Quinton and Rey 2024, Jacobian Descent for Multi-Objective Optimization.
+
+    **Arguments:** `gramian`, of inner products of m gradients; `preference`, the m weights of the
+    projections, by default `1 / m`.
+
+    **Raises:** `ValueError` if the Gramian is not a square matrix or there are not m weights.
+    """
+    scaled = cosines_of(gramian)
+    rows = jnp.diag(preference_or_mean(gramian, preference))
+    return jnp.sum(jax.vmap(lambda row: dual_cone_weights(scaled, row))(rows), axis=0)
