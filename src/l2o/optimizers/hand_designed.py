@@ -239,7 +239,7 @@ adamw = HandDesigned(
 
 
 def _sam(
-    learning_rate: Float[ArrayLike, ""], rho: Float[ArrayLike, ""]
+    learning_rate: float | Float[Array, ""], rho: float | Float[Array, ""]
 ) -> optax.GradientTransformationExtraArgs:
     """Gradient descent with the gradient taken a distance `rho` uphill."""
     inner = optax.contrib.sam(
