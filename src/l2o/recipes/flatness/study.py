@@ -134,6 +134,11 @@ class FlatnessRunner:
             self.on_progress(ComparisonProgress(activity, progress.meta_step, progress.meta_steps))
 
         def run() -> dict[str, Any]:
+            import jax
+
+            # Each meta-training compiles programs of its own; hundreds of them would use up the
+            # memory maps that a process may have.
+            jax.clear_caches()
             recipe = self.study.recipe(architecture, settings, seed)
             result = train(recipe, folder, resume=True, on_progress=report)
             return plain({"score": result.best_score, "num_skipped": result.num_skipped})
