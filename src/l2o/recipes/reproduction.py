@@ -2,6 +2,7 @@
 
 import abc
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,6 @@ class Reproduction(abc.ABC):
     profiles: ClassVar[dict[str, str]]
     """The sizes that it comes in, and what each is for."""
 
-    @abc.abstractmethod
     def run(self, profile: str, out: Path, on_progress: OnProgress) -> Path:
         """Does all of it, or what is left of it when it was interrupted.
 
@@ -33,6 +33,15 @@ class Reproduction(abc.ABC):
         **Raises:** `ValueError` for an unknown profile, and for a folder that holds anything but
         the same reproduction in the same profile.
         """
+        from l2o.tasks.checks import check_choice
+
+        check_choice("A profile", profile, self.profiles)
+        command = f"l2o reproduce {self.name} --profile {profile} --out {shlex.quote(str(out))}"
+        return self._repeat(profile, out, on_progress, command)
+
+    @abc.abstractmethod
+    def _repeat(self, profile: str, out: Path, on_progress: OnProgress, command: str) -> Path:
+        """Does it, given the command to be named in the results."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The whole reproduction: the study of a profile, then `results.json`, figures and the page."""
 
 import json
-import shlex
 from pathlib import Path
 
 from l2o.recipes.compare import OnProgress
@@ -22,12 +21,7 @@ class Flatness(Reproduction):
         "full": "500 training examples of MNIST, 10,000 steps: for an accelerator",
     }
 
-    def run(self, profile: str, out: Path, on_progress: OnProgress) -> Path:
-        """Does all of it, or what is left of it when it was interrupted."""
-        from l2o.tasks.checks import check_choice
-
-        check_choice("A profile", profile, self.profiles)
-        command = f"l2o reproduce {self.name} --profile {profile} --out {shlex.quote(str(out))}"
+    def _repeat(self, profile: str, out: Path, on_progress: OnProgress, command: str) -> Path:
         return run_study(_PROFILES[profile], out, on_progress, profile=profile, command=command)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,7 @@ class ReverseEngineering(Reproduction):
         "full": "256 units, the published settings where there are some: for an accelerator",
     }
 
-    def run(self, profile: str, out: Path, on_progress: OnProgress) -> Path:
-        """Does all of it, or what is left of it when it was interrupted."""
-        from l2o.tasks.checks import check_choice
-
-        check_choice("A profile", profile, self.profiles)
-        command = f"l2o reproduce {self.name} --profile {profile} --out {shlex.quote(str(out))}"
+    def _repeat(self, profile: str, out: Path, on_progress: OnProgress, command: str) -> Path:
         return run_studies(_PROFILES[profile], out, on_progress, profile=profile, command=command)
 
 
