@@ -38,9 +38,10 @@ class MetaTrainingResult:
     best_step: int
     num_skipped: int
     history: list[dict[str, Any]]
-    """One row a meta-step: `meta_step`, `meta_loss`, the part of it that is `regularization`,
-    `gradient_norm`, `num_skipped`, and, where it was validated, `validation_score` and the tasks'
-    held-out metrics of other names."""
+    """One row a meta-step: `meta_step`, `meta_loss`, `gradient_norm`, `num_skipped`; with
+    regularizers, the part of the meta-loss that is `regularization`; with imitation, whether it was
+    one of `imitation`; and, where it was validated, `validation_score` and the tasks' held-out
+    metrics of other names."""
 
 
 def metatrain(
@@ -182,11 +183,13 @@ def metatrain(
             row = {
                 "meta_step": number,
                 "meta_loss": float(metrics.meta_loss),
-                "regularization": float(metrics.regularization),
                 "gradient_norm": float(metrics.gradient_norm),
                 "num_skipped": int(metrics.num_skipped),
-                **({} if imitation is None else {"imitation": int(metrics.imitates)}),
             }
+            if regularizers:
+                row["regularization"] = float(metrics.regularization)
+            if imitation is not None:
+                row["imitation"] = int(metrics.imitates)
             if is_last or number % validation_every == 0:
                 state, score = validated(state, row)
             record.add(row)
