@@ -132,7 +132,9 @@ def draw_differences(results: dict[str, Any]) -> Figure:
                     scale * _number(each[metric]["difference"]), height, "o", color=colour, ms=4
                 )
         axes.set_yticks(range(len(methods)), [results["titles"][name] for name in methods])
-        axes.invert_yaxis()
+    panels[0].invert_yaxis()
+    # Networks that diverge must not squeeze the others into a line.
+    panels[1].set_xscale("symlog", linthresh=0.1)
     panels[0].set_xlabel("change of test accuracy (percentage points)")
     panels[1].set_xlabel("change of test loss (nats)")
     for architecture, colour in colours.items():
