@@ -33,6 +33,6 @@ def step(params, state):
     return optax.apply_updates(params, updates), state, criticality(jacobian)
 
 
-for number in range(300):
+for _ in range(300):
     params, state, omega = step(params, state)
 print(f"losses {losses(params)}, criticality {omega:.3g}")
