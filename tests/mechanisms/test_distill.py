@@ -217,7 +217,8 @@ def test_a_record_of_its_own_to_judge_by():
     unexplained = np.sum(held_out.updates**2) / np.sum(
         (held_out.updates - held_out.updates.mean()) ** 2
     )
-    assert result.variance_explained == pytest.approx(1 - unexplained)
+    # The penalty on large alphas makes them smaller by about 1e-7.
+    assert result.variance_explained == pytest.approx(1 - unexplained, abs=1e-6)
 
 
 @pytest.mark.parametrize(
