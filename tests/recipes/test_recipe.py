@@ -187,4 +187,6 @@ def test_regularizers_are_built_as_asked():
     relative = replace(settings, relative_to="filters").build()
     assert [type(each) for each in relative] == [Relative, Relative, HeldOutLoss]
     with pytest.raises(ValueError, match="regularize_every must be at least 1"):
-        RegularizationSettings(regularize_every=0).check()
+        RegularizationSettings(regularize_every=0).check(truncation=20)
+    with pytest.raises(ValueError, match="at most truncation, got 21 and 20"):
+        RegularizationSettings(regularize_every=21).check(truncation=20)

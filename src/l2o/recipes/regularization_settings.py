@@ -42,8 +42,10 @@ class RegularizationSettings:
     sam_rho: float = 0.05
     """Distance along the gradient of the SAM sharpness."""
 
-    def check(self) -> None:
+    def check(self, truncation: int) -> None:
         """Makes sure that the settings are in range, before anything is written to disk.
+
+        **Arguments:** `truncation`, inner steps of a window, in which regularizers must act.
 
         **Raises:** `ValueError` that names the setting.
         """
@@ -51,6 +53,11 @@ class RegularizationSettings:
 
         for name in ("regularize_every", "hessian_iterations", "entropy_steps"):
             check_at_least(name, getattr(self, name), 1)
+        if self.regularize_every > truncation:
+            raise ValueError(
+                "regularize_every must be at most truncation, got "
+                f"{self.regularize_every} and {truncation}."
+            )
         for name in ("entropy_gamma", "entropy_step_size", "sharpness_sigma", "sam_rho"):
             check_at_least(name, getattr(self, name), 0)
 

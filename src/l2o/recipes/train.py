@@ -40,7 +40,7 @@ def train(
     optimizer_key, training_key, _ = jax.random.split(jax.random.key(recipe.seed), 3)
     settings = recipe.training
     settings.check()
-    recipe.regularization.check()
+    recipe.regularization.check(settings.truncation)
     recipe.evaluation.check()
     optimizer = recipe.optimizer.build(optimizer_key)
     family = recipe.task.family(judge_on="validation")
