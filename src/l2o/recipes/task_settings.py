@@ -229,7 +229,7 @@ class ImageMLP(TaskSettings):
     """Classification of images by multilayer perceptrons, on minibatches."""
 
     dataset: Dataset = "digits"
-    """Images: digits (8 x 8, bundled), or mnist, mnist-14x14 or cifar10 from the folder L2O_DATA."""
+    """Images: digits (8 x 8, bundled); mnist, mnist-14x14 or cifar10 from the folder L2O_DATA."""
     hidden: tuple[int, ...] = (20,)
     """Units of each hidden layer; the most there can be, with --min-width."""
     activations: tuple[Activation, ...] = ("relu",)
@@ -282,7 +282,7 @@ class ImageConv(TaskSettings):
     """Classification of images by convolutional networks, on minibatches."""
 
     dataset: Dataset = "mnist"
-    """Images: digits (8 x 8, bundled), or mnist, mnist-14x14 or cifar10 from the folder L2O_DATA."""
+    """Images: digits (8 x 8, bundled); mnist, mnist-14x14 or cifar10 from the folder L2O_DATA."""
     network: Literal["mnist-conv", "cifar-conv", "four-layer-conv", "two-layer-conv"] = "mnist-conv"
     """The network (see l2o.tasks)."""
     batch_size: int = 128

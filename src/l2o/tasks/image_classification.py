@@ -7,6 +7,7 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from l2o.tasks.checks import check_at_least, check_choice
@@ -113,11 +114,9 @@ class ImageClassification(Task):
         )
 
 
-def _optional_number() -> Any:
-    """A field for a number that programs are not compiled anew for, or `None`."""
-    return eqx.field(
-        default=None, converter=lambda value: None if value is None else jnp.asarray(value)
-    )
+def _unless_none(value: Float[ArrayLike, ""] | None) -> Float[Array, ""] | None:
+    """A number as an array, so that no program is compiled anew for it."""
+    return None if value is None else jnp.asarray(value)
 
 
 class ImageClassificationFamily(TaskFamily):
@@ -144,8 +143,8 @@ class ImageClassificationFamily(TaskFamily):
     batch_size: int = eqx.field(static=True, default=128)
     split: Split = eqx.field(static=True, default="train")
     judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
-    weight_decay: Float[Array, ""] | None = _optional_number()
-    label_smoothing: Float[Array, ""] | None = _optional_number()
+    weight_decay: Float[Array, ""] | None = eqx.field(default=None, converter=_unless_none)
+    label_smoothing: Float[Array, ""] | None = eqx.field(default=None, converter=_unless_none)
 
     def __check_init__(self) -> None:
         check_at_least("batch_size", self.batch_size, 1)
