@@ -1,6 +1,6 @@
 """Which optimizers are meta-trained, how, and on what the networks they train are judged."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from l2o.recipes.optimizer_settings import DM, AnyOptimizer, Hierarchical, RNNProp
@@ -41,6 +41,8 @@ class Architecture:
     """By name; those with weights choose them for this architecture alone."""
     enhanced: tuple[str, ...]
     """Those that are meta-trained on a curriculum with imitation, too."""
+    weights: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """To choose from, for methods that do not try all of their own."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ _RELATIVE = RegularizationSettings(relative_to="filters", sharpness_sigma=0.3)
 METHODS = (
     Method(PLAIN, "no regularizer", RegularizationSettings()),
     Method("hessian", "Hessian norm", RegularizationSettings(), "hessian_norm", (0.03, 0.3, 3.0)),
-    Method("entropy", "local entropy", RegularizationSettings(), "local_entropy", (0.01, 0.1, 1.0)),
+    Method("entropy", "local entropy", RegularizationSettings(), "local_entropy", (0.1, 1.0)),
     Method(
         "sharpness",
         "expected sharpness",
@@ -143,7 +145,13 @@ METHODS = (
 )
 
 _FEW = (PLAIN, "hessian", "entropy", "sam", "relative-hessian", "held-out", "held-out-hessian")
-_ENHANCED = (PLAIN, "hessian", "held-out-hessian")
+_FEW_WEIGHTS = {
+    "hessian": (0.03, 0.3),
+    "sam": (1.0, 10.0),
+    "relative-hessian": (0.1, 1.0),
+    "held-out-hessian": (0.1, 1.0),
+}
+_ENHANCED = (PLAIN, "held-out-hessian")
 
 # Few examples, where what is unseen matters; as many are held out, for the meta-loss alone.
 _LOW_DATA = ImageMLP(activations=("sigmoid",), num_train=200, num_held_out=200, batch_size=64)
@@ -161,38 +169,40 @@ _MLPS = (
 )
 
 _TRAINING = TrainingSettings(
-    meta_steps=300,
+    meta_steps=200,
     num_tasks=1,
     horizon=100,
     truncation=20,
     schedule="cosine",
     clip_norm=1.0,
-    validation_every=300,
+    validation_every=200,
     validation_tasks=8,
-    checkpoint_every=300,
+    checkpoint_every=200,
 )
 
 CPU = FlatnessStudy(
     architectures={
         "RNNProp": Architecture(
             RNNProp(max_step=0.1),
-            (1e-3, 3e-3, 1e-2),
+            (3e-3, 1e-2),
             tuple(method.name for method in METHODS),
-            _ENHANCED,
+            (PLAIN, "hessian", "held-out-hessian"),
         ),
-        "L2O-DM": Architecture(DM(), (1e-3, 3e-3, 1e-2), _FEW, _ENHANCED),
-        "L2O-Scale": Architecture(Hierarchical(), (1e-4, 3e-4, 1e-3), _FEW, _ENHANCED),
+        "L2O-DM": Architecture(DM(), (3e-3, 1e-2), _FEW, _ENHANCED, _FEW_WEIGHTS),
+        "L2O-Scale": Architecture(
+            Hierarchical(), (1e-4, 3e-4, 1e-3), _FEW, _ENHANCED, _FEW_WEIGHTS
+        ),
     },
     methods=METHODS,
     training_task=_LOW_DATA,
     training=_TRAINING,
     enhanced_training=replace(
         _TRAINING,
-        meta_steps=150,
+        meta_steps=100,
         curriculum=(40, 100, 200),
         imitation_ratio=0.1,
-        validation_every=50,
-        checkpoint_every=150,
+        validation_every=25,
+        checkpoint_every=100,
     ),
     optimizees=(
         *_MLPS,
@@ -212,7 +222,7 @@ CPU = FlatnessStudy(
     num_steps=200,
     levels=(0.1, 0.01),
     baselines=("sgd", "adam", "adamw", "sam"),
-    num_configurations=128,
+    num_configurations=64,
     shown_methods=(PLAIN, "hessian", "held-out-hessian"),
     shown_baseline="adam",
     shown_networks=4,

@@ -124,10 +124,11 @@ class FlatnessRunner:
     def _choose_weight(self, architecture: str, name: str, rate: float) -> dict[str, Any]:
         """Tries a method's weights, by the validation split."""
         method = self.study.find_method(name)
-        if len(method.weights) < 2:
-            return {"chosen": method.weights[0] if method.weights else None, "tried": []}
+        weights = self.study.architectures[architecture].weights.get(name, method.weights)
+        if len(weights) < 2:
+            return {"chosen": weights[0] if weights else None, "tried": []}
         tried = []
-        for weight in method.weights:
+        for weight in weights:
             settings = method.with_weight(weight)
             what = MetaTraining(architecture, settings, False, rate, self.study.meta_seeds[0])
             self._train(what, method)
