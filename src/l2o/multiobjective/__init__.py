@@ -6,6 +6,7 @@ from l2o.multiobjective.aggregate import (
     aggregate as aggregate,
     aggregate_jacobian as aggregate_jacobian,
 )
+from l2o.multiobjective.aggregated import aggregated as aggregated
 from l2o.multiobjective.box_criticality import box_criticality as box_criticality
 from l2o.multiobjective.criticality import (
     CommonDescent as CommonDescent,
@@ -27,6 +28,12 @@ from l2o.multiobjective.guards import (
     guard as guard,
 )
 from l2o.multiobjective.jacobian import gramian as gramian
+from l2o.multiobjective.learned import (
+    ML2O as ML2O,
+    ML2OState as ML2OState,
+    PlainML2O as PlainML2O,
+    PlainML2OState as PlainML2OState,
+)
 from l2o.multiobjective.scalarizations import (
     geometric_mean as geometric_mean,
     stch as stch,
@@ -37,7 +44,9 @@ from l2o.multiobjective.weightings import (
     DWA as DWA,
     FAMO as FAMO,
     GradVac as GradVac,
+    InitialLoss as InitialLoss,
     MoDo as MoDo,
+    Scalarized as Scalarized,
     SDMGrad as SDMGrad,
     UncertaintyWeighting as UncertaintyWeighting,
     aligned_mtl as aligned_mtl,

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from l2o.multiobjective.problems.problem import Problem, simplex_points
 
@@ -87,7 +87,7 @@ def sp1() -> Quadratics:
 
 
 def random_quadratics(
-    key: PRNGKeyArray, m: int, n: int, *, condition: float = 10.0, scales: ArrayLike = 1.0
+    key: PRNGKeyArray, m: int, n: int, *, condition: ScalarLike = 10.0, scales: ArrayLike = 1.0
 ) -> Quadratics:
     """Quadratics with random axes and centres.
 

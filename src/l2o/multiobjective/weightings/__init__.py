@@ -12,6 +12,7 @@ from l2o.multiobjective.weightings.famo import FAMO as FAMO
 from l2o.multiobjective.weightings.graddrop import graddrop as graddrop
 from l2o.multiobjective.weightings.gradvac import GradVac as GradVac, gradvac as gradvac
 from l2o.multiobjective.weightings.imtl_g import imtl_g as imtl_g
+from l2o.multiobjective.weightings.initial_loss import InitialLoss as InitialLoss
 from l2o.multiobjective.weightings.linear import (
     constant as constant,
     mean as mean,
@@ -23,6 +24,7 @@ from l2o.multiobjective.weightings.modo import MoDo as MoDo
 from l2o.multiobjective.weightings.nash_mtl import nash_mtl as nash_mtl
 from l2o.multiobjective.weightings.pcgrad import pcgrad as pcgrad
 from l2o.multiobjective.weightings.random_weighting import random_weighting as random_weighting
+from l2o.multiobjective.weightings.scalarized import Scalarized as Scalarized
 from l2o.multiobjective.weightings.sdmgrad import SDMGrad as SDMGrad
 from l2o.multiobjective.weightings.uncertainty import (
     UncertaintyWeighting as UncertaintyWeighting,
