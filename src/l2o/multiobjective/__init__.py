@@ -26,6 +26,11 @@ from l2o.multiobjective.guards import (
     SufficientDecrease as SufficientDecrease,
     guard as guard,
 )
+from l2o.multiobjective.indicators import (
+    hypervolume as hypervolume,
+    igd as igd,
+    non_dominated as non_dominated,
+)
 from l2o.multiobjective.jacobian import gramian as gramian
 from l2o.multiobjective.scalarizations import (
     geometric_mean as geometric_mean,
