@@ -33,7 +33,9 @@ from l2o.multiobjective.indicators import (
 )
 from l2o.multiobjective.jacobian import gramian as gramian
 from l2o.multiobjective.scalarizations import (
+    cosmos as cosmos,
     geometric_mean as geometric_mean,
+    pbi as pbi,
     stch as stch,
 )
 from l2o.multiobjective.stateful_weighting import StatefulWeighting as StatefulWeighting
@@ -41,6 +43,9 @@ from l2o.multiobjective.weightings import (
     CRMOGM as CRMOGM,
     DWA as DWA,
     FAMO as FAMO,
+    IMTLL as IMTLL,
+    PCD as PCD,
+    GradNorm as GradNorm,
     GradVac as GradVac,
     MoDo as MoDo,
     SDMGrad as SDMGrad,
@@ -51,10 +56,12 @@ from l2o.multiobjective.weightings import (
     constant as constant,
     db_mtl as db_mtl,
     dualproj as dualproj,
+    excess_mtl as excess_mtl,
     fairgrad as fairgrad,
     graddrop as graddrop,
     gradvac as gradvac,
     imtl_g as imtl_g,
+    krum as krum,
     mean as mean,
     mgda as mgda,
     moco as moco,
@@ -62,5 +69,6 @@ from l2o.multiobjective.weightings import (
     pcgrad as pcgrad,
     random_weighting as random_weighting,
     sum_ as sum_,
+    trimmed_mean as trimmed_mean,
     upgrad as upgrad,
 )
