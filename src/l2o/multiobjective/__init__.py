@@ -27,6 +27,11 @@ from l2o.multiobjective.guards import (
     SufficientDecrease as SufficientDecrease,
     guard as guard,
 )
+from l2o.multiobjective.indicators import (
+    hypervolume as hypervolume,
+    igd as igd,
+    non_dominated as non_dominated,
+)
 from l2o.multiobjective.jacobian import gramian as gramian
 from l2o.multiobjective.learned import (
     ML2O as ML2O,
@@ -35,7 +40,9 @@ from l2o.multiobjective.learned import (
     PlainML2OState as PlainML2OState,
 )
 from l2o.multiobjective.scalarizations import (
+    cosmos as cosmos,
     geometric_mean as geometric_mean,
+    pbi as pbi,
     stch as stch,
 )
 from l2o.multiobjective.stateful_weighting import StatefulWeighting as StatefulWeighting
@@ -43,6 +50,9 @@ from l2o.multiobjective.weightings import (
     CRMOGM as CRMOGM,
     DWA as DWA,
     FAMO as FAMO,
+    IMTLL as IMTLL,
+    PCD as PCD,
+    GradNorm as GradNorm,
     GradVac as GradVac,
     InitialLoss as InitialLoss,
     MoDo as MoDo,
@@ -55,10 +65,12 @@ from l2o.multiobjective.weightings import (
     constant as constant,
     db_mtl as db_mtl,
     dualproj as dualproj,
+    excess_mtl as excess_mtl,
     fairgrad as fairgrad,
     graddrop as graddrop,
     gradvac as gradvac,
     imtl_g as imtl_g,
+    krum as krum,
     mean as mean,
     mgda as mgda,
     moco as moco,
@@ -66,5 +78,6 @@ from l2o.multiobjective.weightings import (
     pcgrad as pcgrad,
     random_weighting as random_weighting,
     sum_ as sum_,
+    trimmed_mean as trimmed_mean,
     upgrad as upgrad,
 )

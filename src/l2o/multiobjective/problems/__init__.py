@@ -20,6 +20,7 @@ from l2o.multiobjective.problems.quadratics import (
     jos1 as jos1,
     lov1 as lov1,
     mhhm2 as mhhm2,
+    mop7 as mop7,
     random_quadratics as random_quadratics,
     sch1 as sch1,
     sp1 as sp1,
