@@ -25,7 +25,7 @@ def draw_criticality(results: dict[str, Any]) -> Figure:
     problems = list(dict.fromkeys(entry["problem"] for entry in results["problems"]))
     columns = min(4, len(problems))
     rows = -(-len(problems) // columns)
-    figure = blank_figure(3.0 * columns, 2.4 * rows + 0.6)
+    figure = blank_figure(max(6.4, 3.0 * columns), 2.4 * rows + 0.8)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, problem in zip(grid.flat, problems, strict=False):
         style(axes)
@@ -64,7 +64,7 @@ def draw_profiles(results: dict[str, Any]) -> Figure:
 def draw_losses(results: dict[str, Any]) -> Figure:
     """Relative losses over steps, one panel a family of networks."""
     families = list(dict.fromkeys(each["family"] for each in results["methods"]))
-    figure = blank_figure(5.2 * len(families), 3.9)
+    figure = blank_figure(max(6.4, 5.2 * len(families)), 4.1)
     grid = figure.subplots(1, len(families), squeeze=False)[0]
     for axes, family in zip(grid, families, strict=True):
         style(axes)
@@ -74,7 +74,6 @@ def draw_losses(results: dict[str, Any]) -> Figure:
             _line(axes, np.arange(curve.size), curve, entry["method"])
         axes.set_title(family, fontsize=10)
         axes.set_yscale("log")
-        axes.set_ylim(top=1.5)
         axes.set_xlabel("step")
         axes.set_ylabel("training loss over its first value")
     _legend(figure, grid[0], "grey: other aggregators with tuned Adam")
@@ -111,5 +110,5 @@ def _legend(figure: Figure, axes: Axes, others: str) -> None:
     handles, labels = axes.get_legend_handles_labels()
     handles.append(axes.plot([], [], color=_OTHER, linewidth=0.8)[0])
     figure.legend(
-        handles, [*labels, others], loc="outside upper center", ncols=4, fontsize=9, frameon=False
+        handles, [*labels, others], loc="outside upper center", ncols=3, fontsize=9, frameon=False
     )

@@ -87,7 +87,8 @@ def problems() -> "Mapping[str, Problem]":
         "ill-scaled quadratics": known.random_quadratics(
             jax.random.key(7), 2, 10, condition=100.0, scales=jnp.array([1.0, 1000.0])
         ),
-        "Fonseca": known.fonseca(10),
+        # From farther away, in ten dimensions, all gradients fade below what numbers can hold.
+        "Fonseca": known.Fonseca(jnp.full(10, 10**-0.5), spread=1.0),
         "FF1": known.ff1(),
         "SLCDT1": known.SLCDT1(),
         "SLCDT2": known.SLCDT2(),

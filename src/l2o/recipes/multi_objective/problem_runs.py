@@ -86,7 +86,7 @@ def judge(study: ProblemStudy, problem: Problem, method: Method) -> dict[str, An
     factors = jnp.logspace(low, high, count)
     runs = run(study, problem, method, factors)
     criticality = np.nan_to_num(np.asarray(_criticality(runs.gradients), float), nan=1.0)
-    finite = np.isfinite(np.asarray(runs.losses)).all(axis=(2, 3))
+    finite = np.asarray(np.isfinite(np.asarray(runs.losses)).all(axis=(2, 3)))
     criticality = np.where(finite[..., None], criticality, 1.0)
     logarithms = np.asarray(np.log10(np.maximum(criticality, FLOOR)))
     tuning = study.tuning_starts
@@ -168,7 +168,9 @@ def _criticality(
     gradients: Float[Array, "factors starts steps m n"],
 ) -> Float[Array, "factors starts steps"]:
     def of_run(gradients: Float[Array, "steps m n"]) -> Float[Array, " steps"]:
-        return jax.vmap(relative_criticality)(gradients)
+        # Where all gradients have faded to nothing, nothing has been reached.
+        fades = jnp.all(gradients == 0.0, axis=(1, 2))
+        return jnp.where(fades, 1.0, jax.vmap(relative_criticality)(gradients))
 
     flat = gradients.reshape(-1, *gradients.shape[2:])
     return jax.lax.map(of_run, flat).reshape(gradients.shape[:3])
