@@ -59,7 +59,8 @@ class Trajectory(eqx.Module):
     """What an unroll gives back."""
 
     losses: Float[Array, "losses ..."]
-    """The loss before every step and, last, at the final parameters: `num_steps + 1` losses."""
+    """The value before every step and, last, at the final parameters: `num_steps + 1` of them,
+    each with axes for the tasks of a batch and for the losses of a `MultiObjectiveTask`."""
     state: InnerState
     """Where the loop stands after the last step."""
     final_grads: PyTree
@@ -90,7 +91,8 @@ def unroll(
     - `optimizer`: a learned optimizer, or a hand-designed one through `l2o.from_optax`. For a
       `TaskBatch`, pass `l2o.optimizers.per_task(optimizer)`. It gets Optax's extra arguments
       `value`, `grad` and `value_fn`, so line searches work.
-    - `task`: what to optimize.
+    - `task`: what to optimize. A `MultiObjectiveTask` hands the optimizer all its losses as
+      `value`, with stacked gradients.
     - `key`: randomness of the initialisation (without `state`) and of the minibatches.
     - `num_steps`: at least 1.
     - `state`: where to go on from. By default the task's initialisation and a fresh optimizer.
@@ -104,7 +106,8 @@ def unroll(
 
     **Returns:** the `Trajectory`, with `num_steps + 1` losses.
 
-    **Raises:** `ValueError` if `num_steps` is less than 1.
+    **Raises:** `ValueError` if `num_steps` is less than 1, and for updates whose shapes are not
+    those of the parameters.
     """
     if num_steps < 1:
         raise ValueError(f"num_steps must be at least 1, got {num_steps}.")
@@ -143,6 +146,7 @@ def unroll(
                     step_key,
                 )
             )
+        _check_updates(updates, state.params)
         return InnerState(optax.apply_updates(state.params, updates), opt_state), (loss, seen)
 
     policy = jax.checkpoint_policies.save_only_these_names(_KEPT)
@@ -168,6 +172,17 @@ def unroll(
         last_batch = jax.tree.map(lambda leaf: leaf[0], draw(indices[-1:]))
     final_loss, final_grads = task.value_and_grad(state.params, last_batch)
     return Trajectory(jnp.concatenate([losses, final_loss[None]]), state, final_grads, probes)
+
+
+def _check_updates(updates: Updates, params: Params) -> None:
+    """Makes sure that updates can be added to parameters."""
+    shapes = [[jnp.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (updates, params)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "Updates must have the shapes of the parameters. A task with several losses gives "
+            "stacked gradients: put an aggregator such as l2o.multiobjective.aggregate(upgrad) "
+            "first in the chain."
+        )
 
 
 def _steps_drawn_ahead(draw: Callable[[Array], Batch], num_steps: int) -> int:

@@ -11,6 +11,7 @@ FREE = {
     "jos1": lambda: problems.jos1(5),
     "zlt1": problems.zlt1,
     "sp1": problems.sp1,
+    "mop7": problems.mop7,
     "random_quadratics": lambda: problems.random_quadratics(
         jax.random.key(0), 3, 4, condition=100.0, scales=jnp.array([1.0, 100.0, 0.01])
     ),
@@ -92,17 +93,28 @@ def test_known_losses():
     np.testing.assert_allclose(problems.SLCDT1().critical_set(3)[0].sum(), -1.31339705, atol=1e-8)
 
 
-@pytest.mark.parametrize("make", ["sch1", "bk1", "mhhm2", "lov1", "sp1"])
+@pytest.mark.parametrize("make", ["sch1", "bk1", "mhhm2", "lov1", "sp1", "mop7"])
 def test_critical_points_of_quadratics_go_from_centre_to_centre(make):
     problem = getattr(problems, make)()
     centres = jax.vmap(problem.critical_point)(jnp.eye(len(problem.centres)))
     np.testing.assert_allclose(centres, problem.centres, atol=1e-12)
-    np.testing.assert_allclose(jnp.diag(jax.vmap(problem.losses)(problem.centres)), 0.0)
+    np.testing.assert_allclose(jnp.diag(jax.vmap(problem.losses)(problem.centres)), problem.least)
+
+
+def test_mop7_is_as_published():
+    x, y = np.random.default_rng(0).normal(size=(2, 20))
+    expected = [
+        (x - 2) ** 2 / 2 + (y + 1) ** 2 / 13 + 3,
+        (x + y - 3) ** 2 / 36 + (-x + y + 2) ** 2 / 8 - 17,
+        (x + 2 * y - 1) ** 2 / 175 + (2 * y - x) ** 2 / 17 - 13,
+    ]
+    found = jax.vmap(problems.mop7().losses)(jnp.stack([x, y], axis=1))
+    np.testing.assert_allclose(found.T, expected)
 
 
 def test_fronts():
     def front(problem):
-        return jax.vmap(problem.losses)(problem.critical_set(20)).T
+        return problem.front(20).T
 
     for problem in (problems.ZDT1(), problems.ZDT4()):
         first, second = front(problem)
@@ -113,6 +125,18 @@ def test_fronts():
     np.testing.assert_allclose(jnp.sum(front(problems.DTLZ1()), axis=0), 0.5)
     for problem in (problems.DTLZ2(), problems.DTLZ3(), problems.DTLZ4(m=4)):
         np.testing.assert_allclose(jnp.sum(front(problem) ** 2, axis=0), 1.0)
+
+
+def test_a_front_has_no_points_that_are_critical_and_not_optimal():
+    critical = problems.SLCDT1().critical_set(99)
+    is_optimal = jnp.abs(jnp.sum(critical, axis=1)) > 1.0
+    losses = jax.vmap(problems.SLCDT1().losses)(critical)[is_optimal]
+    front = problems.SLCDT1().front(99)
+    np.testing.assert_allclose(front, losses[jnp.argsort(losses[:, 0])])
+    # The two pieces of Hil1's front end at a radius of 1.11; its line x = 0 has one of 3 / 2.
+    radii = jnp.linalg.norm(problems.Hil1().front(200), axis=1)
+    assert radii.max() < 1.11
+    assert radii.min() == pytest.approx(0.5, abs=1e-3)
 
 
 def test_zlt1_has_room_for_its_objectives():

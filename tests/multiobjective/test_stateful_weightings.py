@@ -1,10 +1,13 @@
+import itertools
 import warnings
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from conflicting_gradients import draw
 
 from l2o import multiobjective as mo
 
@@ -80,6 +83,126 @@ def test_sdmgrad(torchjd):
     np.testing.assert_allclose(ours, expected, rtol=1e-4)
 
 
+def test_imtl_l(torchjd):
+    import torch
+
+    theirs = torchjd.scalarization.IMTLL(3)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.3)
+    expected = gradients_of(theirs, lambda _: (optimizer.step(), optimizer.zero_grad()))
+    ours = weights_over_steps(mo.IMTLL(optax.sgd(0.3)))
+    np.testing.assert_allclose(ours, expected, rtol=1e-5)
+
+
+def test_imtl_l_is_uncertainty_weighting_with_the_other_sign():
+    ours = weights_over_steps(mo.IMTLL(optax.sgd(0.25)))
+    np.testing.assert_allclose(ours[0], 1.0)
+    np.testing.assert_allclose(ours[1], np.exp(-0.25 * (LOSSES[0] - 1)), rtol=1e-5)
+    uncertainty = weights_over_steps(mo.UncertaintyWeighting(optax.sgd(0.5)))
+    np.testing.assert_allclose(ours, 2 * uncertainty, rtol=1e-5)
+
+
+def test_gradnorm():
+    norms = np.array([1.0, 2.0, 5.0])
+    gramian = jnp.asarray(np.diag(norms**2) + 0.1, jnp.float32)
+    norms = np.sqrt(norms**2 + 0.1)
+    logits, expected = np.zeros(3), []
+    for losses in LOSSES:
+        weights = 3 * np.exp(logits) / np.exp(logits).sum()
+        expected.append(weights)
+        ratios = losses / LOSSES[0]
+        lags = (ratios / ratios.mean()) ** 1.2
+        signs = np.sign(weights * norms - (weights * norms).mean() * lags)
+        by_weights = signs * norms
+        logits = logits - 0.1 * weights * (by_weights - by_weights @ weights / 3)
+    ours = weights_over_steps(mo.GradNorm(optax.sgd(0.1), alpha=1.2), gramian)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4)
+
+
+def test_gradnorm_makes_gradients_equally_long():
+    norms = jnp.array([1.0, 2.0, 5.0])
+    weighting = mo.GradNorm(optax.adam(1e-2))
+
+    def step(state, _):
+        weights, state = weighting.update(jnp.diag(norms**2), state, losses=jnp.ones(3))
+        return state, weights
+
+    _, weights = jax.lax.scan(step, weighting.init(3), None, length=1000)
+    np.testing.assert_allclose(weights[-1] * norms, jnp.mean(weights[-1] * norms), rtol=0.05)
+    np.testing.assert_allclose(jnp.sum(weights, axis=1), 3.0, rtol=1e-5)
+
+
+PROGRESS = np.array([0.3, 0.02, 0.1])
+
+
+def nearest_with_progress(rows, progress):
+    """The nearest direction to the first row with its share of all others, from all supports."""
+    best, least = rows[0], np.inf
+    limits = progress * np.sum(rows[1:] ** 2, axis=1)
+    for size in range(len(rows)):
+        for support in map(list, itertools.combinations(range(len(rows) - 1), size)):
+            active = rows[1:][support]
+            lacking = limits[support] - active @ rows[0]
+            candidate = rows[0] + np.linalg.pinv(active) @ lacking if size else rows[0]
+            distance = np.linalg.norm(candidate - rows[0])
+            if (rows[1:] @ candidate >= limits - 1e-9).all() and distance < least:
+                best, least = candidate, distance
+    return best
+
+
+def test_pcd():
+    weighting = mo.PCD(jnp.asarray(PROGRESS, jnp.float32), decay=0.75)
+    update, state, averages = eqx.filter_jit(weighting.update), weighting.init(4), 0.0
+    for step, jacobian in enumerate(draw(0, 6, 4, 9, conflict=0.6, decades=2.0)):
+        squares = np.sum(jacobian**2, axis=1)
+        averages = 0.75 * averages + 0.25 * squares
+        scales = 1 / np.sqrt(averages / (1 - 0.75 ** (step + 1)) + 1e-8)
+        found = nearest_with_progress(jacobian * scales[:, None], PROGRESS)
+        expected = found * np.sqrt(squares[0]) / np.linalg.norm(found)
+        weights, state = update(jnp.asarray(jacobian @ jacobian.T, jnp.float32), state)
+        np.testing.assert_allclose(
+            weights @ jacobian, expected, atol=1e-4 * np.abs(expected).max(), err_msg=f"{step}"
+        )
+
+
+@pytest.mark.parametrize("progress", [0.02, PROGRESS])
+def test_pcd_is_that_of_torchjd(torchjd, progress):
+    import torch
+
+    if isinstance(progress, float):
+        theirs, ours = torchjd.aggregation.PCDWeighting(progress), mo.PCD(progress)
+    else:
+        theirs = torchjd.aggregation.PCDWeighting(torch.tensor(progress))
+        ours = mo.PCD(jnp.asarray(progress, jnp.float32))
+    update, state = eqx.filter_jit(ours.update), ours.init(4)
+    for jacobian in draw(1, 10, 4, 9, conflict=0.8, decades=1.0):
+        expected = theirs(torch.tensor(jacobian @ jacobian.T)).numpy()
+        weights, state = update(jnp.asarray(jacobian @ jacobian.T, jnp.float32), state)
+        np.testing.assert_allclose(weights, expected, atol=2e-4 * np.abs(expected).max())
+
+
+def test_pcd_at_the_edges():
+    weighting = mo.PCD()
+    first, across, along = np.eye(3)[0], np.eye(3)[1], np.array([0.5, 0.5, 0.0])
+    cases = {
+        "contradiction": ([first, across, -2 * across], [1.0, 0.0, 0.0]),
+        "more of a contradiction": ([first, across + along, -across - along], [1.0, 0.0, 0.0]),
+        "no first gradient": ([0 * first, across, along], [0.0, 0.0, 0.0]),
+        "no second gradient": ([first, 0 * across, 0 * along], [1.0, 0.0, 0.0]),
+    }
+    for name, (rows, expected) in cases.items():
+        products = jnp.asarray(np.stack(rows) @ np.stack(rows).T, jnp.float32)
+        weights, state = weighting.update(products, weighting.init(3))
+        np.testing.assert_allclose(weights, expected, atol=1e-6, err_msg=name)
+    # Of nothing to be had but a step back, nothing is taken.
+    opposite, _ = mo.PCD(0.0).update(jnp.array([[1.0, -1.0], [-1.0, 1.0]]), mo.PCD().init(2))
+    np.testing.assert_allclose(opposite, 0.0)
+    weights, after = weighting.update(jnp.full((3, 3), jnp.nan), state)
+    assert jnp.isnan(weights).all()
+    np.testing.assert_array_equal(after.squares, state.squares)
+    with pytest.raises(ValueError, match="other 2 objectives"):
+        mo.PCD(jnp.ones(3)).update(jnp.eye(3), weighting.init(3))
+
+
 def test_uncertainty_weighting():
     weights = weights_over_steps(mo.UncertaintyWeighting(optax.sgd(0.5)))
     np.testing.assert_allclose(weights[0], 0.5)
@@ -95,7 +218,9 @@ def test_cr_mogm_averages():
     np.testing.assert_allclose(second, 1.5 * GRAMIAN[0])
 
 
-@pytest.mark.parametrize("weighting", [mo.FAMO(), mo.DWA(), mo.UncertaintyWeighting()])
+@pytest.mark.parametrize(
+    "weighting", [mo.FAMO(), mo.DWA(), mo.UncertaintyWeighting(), mo.IMTLL(), mo.GradNorm()]
+)
 def test_says_that_it_needs_losses(weighting):
     with pytest.raises(ValueError, match="value="):
         weighting.update(GRAMIAN, weighting.init(3))
@@ -154,6 +279,60 @@ def test_db_mtl():
         mo.db_mtl(3).update(jnp.zeros((3, 4)), mo.db_mtl(3).init(jnp.zeros(4)))
 
 
+def test_excess_mtl():
+    jacobians = np.random.default_rng(1).standard_normal((4, 3, 4)).astype(np.float32)
+    updates, _ = run(mo.excess_mtl(3, step_size=0.5, num_first_steps=2), jacobians)
+    excesses = np.sum(jacobians**2 / np.sqrt(np.cumsum(jacobians**2, axis=0)), axis=2)
+    changes = np.exp(0.5 * excesses / excesses[:2].mean(axis=0))
+    weights = np.full(3, 1 / 3)
+    for step, (jacobian, update) in enumerate(zip(jacobians, updates, strict=True)):
+        if step >= 2:
+            weights = weights * changes[step] / (weights @ changes[step])
+        np.testing.assert_allclose(update, weights @ jacobian, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="at least 1 first step"):
+        mo.excess_mtl(3, num_first_steps=0)
+
+
+@pytest.mark.parametrize("num_first_steps", [1, 3])
+def test_excess_mtl_is_that_of_torchjd(torchjd, num_first_steps):
+    import torch
+
+    jacobians = np.random.default_rng(1).standard_normal((5, 3, 4)).astype(np.float32)
+    jacobians[:, 1, 2] = 0.0
+    theirs = torchjd.aggregation.ExcessMTL(0.5, num_first_steps)
+    expected = [theirs(torch.tensor(jacobian)).numpy() for jacobian in jacobians]
+    updates, _ = run(mo.excess_mtl(3, step_size=0.5, num_first_steps=num_first_steps), jacobians)
+    np.testing.assert_allclose(updates, expected, rtol=1e-4, atol=1e-5)
+
+
+WEIGHTS = np.array([0.2, 0.7, 0.1])
+
+
+def test_pbi_and_cosmos():
+    losses = LOSSES[0]
+    direction = WEIGHTS / np.linalg.norm(WEIGHTS)
+    along = (losses - 0.25) @ direction
+    across = np.linalg.norm(losses - 0.25 - along * direction)
+    found = mo.pbi(jnp.asarray(losses), penalty=2.0, preference=WEIGHTS, reference=0.25)
+    assert found == pytest.approx(along + 2 * across, rel=1e-5)
+    total = WEIGHTS @ losses
+    cosine = total / np.linalg.norm(WEIGHTS) / np.linalg.norm(losses)
+    found = mo.cosmos(jnp.asarray(losses), penalty=2.0, preference=WEIGHTS)
+    assert found == pytest.approx(total - 2 * cosine, rel=1e-5)
+    assert mo.cosmos(jnp.asarray(losses), penalty=0.0) == pytest.approx(losses.mean(), rel=1e-5)
+
+
+def test_pbi_and_cosmos_have_derivatives_everywhere():
+    # Losses in the preferred proportions are not pulled aside.
+    np.testing.assert_allclose(jax.grad(mo.pbi)(jnp.ones(3)), 3**-0.5, rtol=1e-5)
+    assert jnp.isfinite(jax.grad(mo.cosmos)(jnp.zeros(3))).all()
+    for scalarization in (mo.pbi, mo.cosmos):
+        with pytest.raises(ValueError, match="at least 0"):
+            scalarization(jnp.ones(3), penalty=-1.0)
+        with pytest.raises(ValueError, match="3 weights"):
+            scalarization(jnp.ones(3), preference=np.ones(2))
+
+
 def test_scalarizations(torchjd):
     import torch
 
@@ -161,5 +340,12 @@ def test_scalarizations(torchjd):
     assert mo.geometric_mean(losses) == pytest.approx(np.prod(LOSSES[0]) ** (1 / 3), rel=1e-5)
     expected = torchjd.scalarization.STCH(0.2)(torch.tensor(LOSSES[0]))
     assert mo.stch(losses, mu=0.2) == pytest.approx(float(expected), rel=1e-5)
+    values, weights = torch.tensor(LOSSES[0]), torch.tensor(WEIGHTS)
+    expected = torchjd.scalarization.PBI(2.0, weights, torch.full((3,), 0.25))(values)
+    found = mo.pbi(losses, penalty=2.0, preference=WEIGHTS, reference=0.25)
+    assert found == pytest.approx(float(expected), rel=1e-5)
+    expected = torchjd.scalarization.COSMOS(2.0, weights)(values)
+    found = mo.cosmos(losses, penalty=2.0, preference=WEIGHTS)
+    assert found == pytest.approx(float(expected), rel=1e-5)
     with pytest.raises(ValueError, match="larger than 0"):
         mo.stch(losses, mu=0.0)

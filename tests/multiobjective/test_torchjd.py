@@ -73,6 +73,37 @@ def test_config():
     np.testing.assert_allclose(weights @ jacobian, expected, atol=1e-4 * np.abs(expected).max())
 
 
+def test_krum_where_only_the_nearest_counts():
+    # Theirs sums distances, not their squares, so that otherwise the order may be another one.
+    jacobian = draw(3, 1, M, D)[0]
+    expected = torchjd.Krum(n_byzantine=M - 3, n_selected=2)(torch.tensor(jacobian)).numpy()
+    products = jnp.asarray(jacobian @ jacobian.T, jnp.float32)
+    weights = mo.krum(products, num_byzantine=M - 3, num_selected=2)
+    np.testing.assert_allclose(weights @ jacobian, expected, rtol=1e-5)
+
+
+def test_trimmed_mean():
+    jacobian = draw(0, 1, M, D)[0]
+    expected = torchjd.TrimmedMean(trim_number=2)(torch.tensor(jacobian)).numpy()
+    found = mo.trimmed_mean(jnp.asarray(jacobian, jnp.float32), num_trimmed=2)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_what_graddrop_leaks():
+    jacobian = draw(0, 1, 3, 4)[0]
+    leak = [0.5, 0.0, 1.0]
+    theirs = torchjd.GradDrop(leak=torch.tensor(leak, dtype=torch.float64))
+    torch.manual_seed(0)
+    expected = np.stack([theirs(torch.tensor(jacobian)).numpy() for _ in range(60)])
+    drawn = jax.vmap(
+        lambda key: mo.graddrop(jnp.asarray(jacobian, jnp.float32), leak=np.array(leak), key=key)
+    )(jax.random.split(jax.random.key(0), 60))
+    for ours, theirs in zip(drawn.T, expected.T, strict=True):
+        np.testing.assert_allclose(
+            np.unique(np.round(ours, 5)), np.unique(np.round(theirs, 5)), atol=2e-5
+        )
+
+
 def test_of_two_gradients_no_order_matters():
     jacobian = draw(7, 1, 2, D, conflict=0.8)[0]
     gramian = jacobian @ jacobian.T

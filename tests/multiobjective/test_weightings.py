@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import hypothesis.strategies as st
 import jax
@@ -210,6 +211,52 @@ def test_graddrop_keeps_one_sign_of_every_coordinate():
     np.testing.assert_allclose(drawn["b"], 0.0)
 
 
+@pytest.mark.parametrize("leak", [0.25, np.array([0.5, 0.0])])
+def test_graddrop_leaks_what_it_does_not_keep(leak):
+    jacobian = jnp.array([[1.0, 2.0], [-3.0, 5.0]])
+    drawn = jax.vmap(lambda key: mo.graddrop(jacobian, leak=leak, key=key))(
+        jax.random.split(jax.random.key(0), 50)
+    )
+    first, second = np.broadcast_to(leak, 2)
+    np.testing.assert_allclose(np.unique(drawn[:, 0]), [-3 + first, 1 - 3 * second])
+    np.testing.assert_allclose(drawn[:, 1], 7.0)
+    with pytest.raises(ValueError, match="one leak or 2"):
+        mo.graddrop(jacobian, leak=np.ones(3), key=jax.random.key(0))
+
+
+@pytest.mark.parametrize(("num_byzantine", "num_selected"), [(0, 1), (2, 3), (4, 7)])
+def test_krum_selects_those_that_are_nearest_to_the_others(num_byzantine, num_selected):
+    jacobian = draw(1, 1, 7, 4)[0]
+    distances = np.sum((jacobian[:, None] - jacobian) ** 2, axis=2)
+    scores = [
+        np.sort(np.delete(row, i))[: 5 - num_byzantine].sum() for i, row in enumerate(distances)
+    ]
+    expected = np.zeros(7)
+    expected[np.argsort(scores, kind="stable")[:num_selected]] = 1 / num_selected
+    weighting = partial(mo.krum, num_byzantine=num_byzantine, num_selected=num_selected)
+    found = jax.jit(weighting)(jnp.asarray(jacobian @ jacobian.T, jnp.float32))
+    np.testing.assert_allclose(found, expected)
+
+
+def test_krum_and_the_trimmed_mean_withstand_faulty_workers():
+    jacobian = 1 + 0.1 * draw(0, 1, 8, 5)[0]
+    jacobian[[2, 6]] = [[1e3], [-1e4]]
+    weights = mo.krum(jnp.asarray(jacobian @ jacobian.T, jnp.float32), num_byzantine=2)
+    assert np.abs(weights @ jacobian - 1).max() < 0.4
+    assert np.abs(mo.trimmed_mean(jnp.asarray(jacobian), num_trimmed=2) - 1).max() < 0.2
+
+
+def test_the_trimmed_mean_is_taken_in_every_coordinate():
+    jacobian = draw(0, 1, 5, 6)[0]
+    expected = np.sort(jacobian, axis=0)[1:4].mean(axis=0)
+    tree = {"a": jnp.asarray(jacobian[:, :4].reshape(5, 2, 2)), "b": jnp.asarray(jacobian[:, 4:])}
+    optimizer = mo.aggregate_jacobian(partial(mo.trimmed_mean, num_trimmed=1))
+    params = jax.tree.map(lambda leaf: leaf[0], tree)
+    found, _ = optimizer.update(tree, optimizer.init(params))
+    np.testing.assert_allclose(found["a"].ravel(), expected[:4], rtol=1e-6)
+    np.testing.assert_allclose(found["b"], expected[4:], rtol=1e-6)
+
+
 def test_constants():
     np.testing.assert_allclose(mo.sum_(jnp.eye(3)), 1.0)
     np.testing.assert_allclose(
@@ -221,3 +268,9 @@ def test_constants():
         mo.cagrad(jnp.eye(3), c=-1.0)
     with pytest.raises(ValueError, match="at least 0"):
         mo.fairgrad(jnp.eye(3), alpha=-1.0)
+    with pytest.raises(ValueError, match="at most 0 may be faulty"):
+        mo.krum(jnp.eye(3), num_byzantine=1)
+    with pytest.raises(ValueError, match="1 to 3 can be selected"):
+        mo.krum(jnp.eye(3), num_byzantine=0, num_selected=4)
+    with pytest.raises(ValueError, match="at most 1 can be left out"):
+        mo.trimmed_mean(jnp.eye(3), num_trimmed=2)

@@ -14,7 +14,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from l2o import optimizers
+from l2o import multiobjective, optimizers
 from l2o.deploy.atomic import write_atomically
 from l2o.optimizers import LearnedOptimizer
 from l2o.tasks.checks import check_choice
@@ -82,7 +82,7 @@ def load(
     """Reads a learned optimizer that `save` wrote.
 
     **Arguments:** `path`, the folder; `architecture`, the class, for one that is not among
-    `l2o.optimizers`.
+    `l2o.optimizers` and `l2o.multiobjective`.
 
     **Returns:** the optimizer, with the same leaves bit for bit.
 
@@ -126,7 +126,7 @@ def _architectures() -> dict[str, type[LearnedOptimizer]]:
     """The architectures of this library that can be saved, by name."""
     return {
         name: value
-        for name, value in vars(optimizers).items()
+        for name, value in {**vars(optimizers), **vars(multiobjective)}.items()
         if inspect.isclass(value)
         and issubclass(value, LearnedOptimizer)
         and not inspect.isabstract(value)

@@ -20,21 +20,14 @@ class Draw(eqx.Module):
 
     def run(
         self, optimizer: LearnedOptimizer, num_steps: int
-    ) -> tuple[Float[Array, "losses tasks"], Params]:
+    ) -> tuple[Float[Array, "losses tasks *objectives"], Params]:
         """Runs `optimizer` on every task for `num_steps` steps.
 
         **Returns:** the `num_steps + 1` losses of each task, and the parameters at the end.
-
-        **Raises:** `ValueError` for tasks with several losses.
         """
         batched = per_task(optimizer)
         start = InnerState(self.params, batched.init(self.params))
         trajectory = unroll(batched, self.tasks, self.key, num_steps, state=start)
-        if trajectory.losses.ndim != 2:
-            raise ValueError(
-                "Optimizers are compared on tasks with one loss, got tasks with losses of shape "
-                f"{trajectory.losses.shape[2:]}."
-            )
         return trajectory.losses, trajectory.state.params
 
 

@@ -24,9 +24,9 @@ _DIVERGED_RATIO = 10.0
 class Runs(eqx.Module):
     """One optimizer's runs, one a task. Runs that diverge are kept as they are."""
 
-    losses: Float[np.ndarray, "tasks losses"]
+    losses: Float[np.ndarray, "tasks losses *objectives"]
     """The loss before every step and, last, at the final parameters: minibatch losses, noisy
-    where minibatches are."""
+    where minibatches are; all losses of a task that has several."""
     objective: Float[np.ndarray, " tasks"]
     held_out: dict[str, Float[np.ndarray, " tasks"]]
     """What the tasks' `evaluate` says of the final parameters."""
@@ -35,25 +35,36 @@ class Runs(eqx.Module):
     def metrics(self) -> dict[str, Float[np.ndarray, " tasks"]]:
         """What optimizers are compared on.
 
-        `mean_train_loss` is over the whole run, `final_train_loss` on a single minibatch; the
-        held-out metrics follow, save those whose names are taken.
+        `mean_train_loss` is over the whole run, `final_train_loss` on a single minibatch, both
+        averaged over the losses of a task that has several, which follow one by one; then the
+        held-out metrics, save those whose names are taken.
         """
         with np.errstate(invalid="ignore", over="ignore"):
             mean = np.asarray(self.losses.mean(axis=1, dtype=np.float64))
-        own = {"mean_train_loss": mean, "final_train_loss": self.losses[:, -1]}
+        final = self.losses[:, -1]
+        own = {
+            "mean_train_loss": _over_objectives(mean),
+            "final_train_loss": _over_objectives(final),
+        }
+        if mean.ndim > 1:
+            for index in range(mean.shape[1]):
+                own[f"mean_train_loss_{index + 1}"] = mean[:, index]
+                own[f"final_train_loss_{index + 1}"] = final[:, index]
         taken = {"objective", *own}
         return own | {name: each for name, each in self.held_out.items() if name not in taken}
 
     @property
     def diverged(self) -> Bool[np.ndarray, " tasks"]:
-        """Whether a loss is not finite, or the last is above ten times the first.
+        """Whether any loss is not finite, or any one's last is above ten times its first.
 
         For first losses below zero: whether the loss rises by more than nine times their size.
         """
-        first, last = self.losses[:, 0], self.losses[:, -1]
-        finite = np.all(np.isfinite(self.losses), axis=1)
+        losses = self.losses.reshape(*self.losses.shape[:2], -1)
+        first, last = losses[:, 0], losses[:, -1]
+        finite = np.all(np.isfinite(losses), axis=(1, 2))
         with np.errstate(invalid="ignore", over="ignore"):
-            return ~finite | (last - first > (_DIVERGED_RATIO - 1) * np.abs(first))
+            rises = np.any(last - first > (_DIVERGED_RATIO - 1) * np.abs(first), axis=1)
+        return np.logical_or(~finite, rises)
 
 
 class Evaluation(eqx.Module):
@@ -198,7 +209,7 @@ def evaluate(
     **Returns:** the losses and held-out metrics of every run. None is left out: what is not
     finite stays so, and `Runs.diverged` tells.
 
-    **Raises:** `ValueError` for a number below 1, no optimizers, or tasks with several losses.
+    **Raises:** `ValueError` for a number below 1, or no optimizers.
     """
     if not optimizers:
         raise ValueError("There must be at least one optimizer to evaluate, got none.")
@@ -213,22 +224,34 @@ def _run(optimizer: LearnedOptimizer, draw: Draw, objective: Objective, num_step
     """One optimizer's runs, brought to the host."""
     losses, params = _train(optimizer, draw, num_steps)
     values, held_out = _judge(draw, objective, losses, params)
-    return Runs(np.asarray(losses).T, np.asarray(values), jax.tree.map(np.asarray, held_out))
+    return Runs(
+        np.moveaxis(np.asarray(losses), 0, 1),
+        _over_objectives(np.asarray(values)),
+        jax.tree.map(np.asarray, held_out),
+    )
 
 
 @eqx.filter_jit
 def _train(
     optimizer: LearnedOptimizer, draw: Draw, num_steps: int
-) -> tuple[Float[Array, "losses tasks"], Any]:
+) -> tuple[Float[Array, "losses tasks *objectives"], Any]:
     return draw.run(optimizer, num_steps)
 
 
 # Apart from training, so that it is compiled once for all optimizers.
 @eqx.filter_jit
 def _judge(
-    draw: Draw, objective: Objective, losses: Float[Array, "losses tasks"], params: Any
-) -> tuple[Float[Array, " tasks"], dict[str, Float[Array, " tasks"]]]:
+    draw: Draw, objective: Objective, losses: Float[Array, "losses tasks *objectives"], params: Any
+) -> tuple[Float[Array, "tasks *objectives"], dict[str, Float[Array, " tasks"]]]:
     return objective(losses, losses[0]), draw.tasks.evaluate(params)
+
+
+def _over_objectives(
+    values: Float[np.ndarray, "tasks *objectives"],
+) -> Float[np.ndarray, " tasks"]:
+    """The mean over the losses of a task that has several."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return values.reshape(len(values), -1).mean(axis=1) if values.ndim > 1 else values
 
 
 def _finite(number: float) -> float | None:

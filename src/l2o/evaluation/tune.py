@@ -105,7 +105,8 @@ def tune(
     - `family`: where the tasks come from.
     - `key`: decides tasks and configurations.
     - `num_steps`: the length of a run, at least 1.
-    - `objective`: what is to be small; its mean over tasks is the score. For a fair comparison,
+    - `objective`: what is to be small; its mean over tasks, and over the losses of a task that
+      has several, is the score. For a fair comparison,
       what the learned optimizers were trained on.
     - `num_configurations`: how many to try, at least 1.
     - `num_tasks`: how many tasks to search on, at least 1.
@@ -117,7 +118,7 @@ def tune(
     **Returns:** the best configuration, and all that were tried. One whose score is not finite
     counts as worst.
 
-    **Raises:** `ValueError` for a number below 1, and for tasks with several losses.
+    **Raises:** `ValueError` for a number below 1.
     """
     check_at_least("num_configurations", num_configurations, 1)
     search_key, final_key, explore_key, refine_key = jax.random.split(tuning_key(key), 4)

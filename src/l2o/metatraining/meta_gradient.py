@@ -25,7 +25,7 @@ class Window(eqx.Module):
     fresh: Bool[Array, ""]
     """Whether the stretch begins at initialisation; if so, the optimizer's initial state is
     differentiated too."""
-    initial_loss: Float[Array, " tasks"]
+    initial_loss: Float[Array, "tasks *objectives"]
     """Each task's loss where its trajectory began; not used where the stretch is fresh."""
     meta_step: Int[Array, ""]
     """How many updates of the meta-parameters came before, for schedules of weights."""
@@ -39,8 +39,10 @@ class MetaLoss(eqx.Module):
     regularizers: tuple[Regularizer, ...] = ()
     objective_weight: Float[Array, ""] = eqx.field(default=1.0, converter=jnp.asarray)
 
-    def of_losses(self, losses: Float[Array, "losses tasks"], window: Window) -> Float[Array, ""]:
-        """The weighted objective over a window's losses, averaged over its tasks."""
+    def of_losses(
+        self, losses: Float[Array, "losses tasks *objectives"], window: Window
+    ) -> Float[Array, ""]:
+        """The weighted objective over a window's losses, averaged over tasks and their losses."""
         initial_loss = jnp.where(window.fresh, losses[0], window.initial_loss)
         values = self.objective(losses, jax.lax.stop_gradient(initial_loss))
         return self.objective_weight * jnp.mean(values)
@@ -61,7 +63,7 @@ class MetaGradient(eqx.Module):
     """What regularizers add to it."""
     gradient: LearnedOptimizer
     """The optimizer's structure, with derivatives as leaves."""
-    losses: Float[Array, "losses tasks"]
+    losses: Float[Array, "losses tasks *objectives"]
     state: InnerState
     """Where the window ends."""
 

@@ -24,7 +24,7 @@ class Carried(eqx.Module):
     """
 
     state: InnerState
-    initial_loss: Float[Array, "*devices tasks"]
+    initial_loss: Float[Array, "*devices_and_tasks"]
 
 
 class MetaState(eqx.Module):
@@ -189,7 +189,8 @@ def _begin(
     init_key = jax.random.fold_in(jax.random.fold_in(task_key, 1), jax.lax.axis_index(TASKS))
     params = task.init(init_key)
     state = InnerState(params, per_task(_on_this_device(step, optimizer)).init(params))
-    return own, Carried(state, jnp.ones(task.num_tasks))
+    value = jax.eval_shape(lambda key: task.value(params, task.sample(key)), init_key)
+    return own, Carried(state, jnp.ones(value.shape))
 
 
 def _window_gradient(shared: Shared, carried: Carried) -> tuple[Found, Carried]:

@@ -6,6 +6,7 @@ from l2o.multiobjective.aggregate import (
     aggregate as aggregate,
     aggregate_jacobian as aggregate_jacobian,
 )
+from l2o.multiobjective.aggregated import aggregated as aggregated
 from l2o.multiobjective.box_criticality import box_criticality as box_criticality
 from l2o.multiobjective.criticality import (
     CommonDescent as CommonDescent,
@@ -26,9 +27,22 @@ from l2o.multiobjective.guards import (
     SufficientDecrease as SufficientDecrease,
     guard as guard,
 )
+from l2o.multiobjective.indicators import (
+    hypervolume as hypervolume,
+    igd as igd,
+    non_dominated as non_dominated,
+)
 from l2o.multiobjective.jacobian import gramian as gramian
+from l2o.multiobjective.learned import (
+    ML2O as ML2O,
+    ML2OState as ML2OState,
+    PlainML2O as PlainML2O,
+    PlainML2OState as PlainML2OState,
+)
 from l2o.multiobjective.scalarizations import (
+    cosmos as cosmos,
     geometric_mean as geometric_mean,
+    pbi as pbi,
     stch as stch,
 )
 from l2o.multiobjective.stateful_weighting import StatefulWeighting as StatefulWeighting
@@ -36,8 +50,13 @@ from l2o.multiobjective.weightings import (
     CRMOGM as CRMOGM,
     DWA as DWA,
     FAMO as FAMO,
+    IMTLL as IMTLL,
+    PCD as PCD,
+    GradNorm as GradNorm,
     GradVac as GradVac,
+    InitialLoss as InitialLoss,
     MoDo as MoDo,
+    Scalarized as Scalarized,
     SDMGrad as SDMGrad,
     UncertaintyWeighting as UncertaintyWeighting,
     aligned_mtl as aligned_mtl,
@@ -46,10 +65,12 @@ from l2o.multiobjective.weightings import (
     constant as constant,
     db_mtl as db_mtl,
     dualproj as dualproj,
+    excess_mtl as excess_mtl,
     fairgrad as fairgrad,
     graddrop as graddrop,
     gradvac as gradvac,
     imtl_g as imtl_g,
+    krum as krum,
     mean as mean,
     mgda as mgda,
     moco as moco,
@@ -57,5 +78,6 @@ from l2o.multiobjective.weightings import (
     pcgrad as pcgrad,
     random_weighting as random_weighting,
     sum_ as sum_,
+    trimmed_mean as trimmed_mean,
     upgrad as upgrad,
 )

@@ -30,9 +30,81 @@ def stch(
     **Arguments:** `losses`; `mu`, larger than 0, the smaller the closer to the maximum;
     `preference`, m weights, by default `1 / m`; `reference`, the losses wished for.
 
-    **Raises:** `ValueError` if mu is not larger than 0.
+    **Raises:** `ValueError` if mu is not larger than 0, or there are not m weights.
     """
     if mu <= 0:
         raise ValueError(f"mu must be larger than 0, got {mu}.")
-    weights = 1 / len(losses) if preference is None else jnp.asarray(preference)
+    weights = _preference_or_mean(losses, preference)
     return mu * jax.nn.logsumexp(weights * (losses - jnp.asarray(reference)) / mu)
+
+
+def pbi(
+    losses: Float[Array, " m"],
+    *,
+    penalty: float = 5.0,
+    preference: ArrayLike | None = None,
+    reference: ArrayLike = 0.0,
+) -> Float[Array, ""]:
+    """Penalty-based boundary intersection: `along + penalty across`.
+
+    Of the vector from the reference to the losses, `along` is its component along the preference,
+    and `across` its distance to it.
+
+    Source: Zhang and Li 2007, MOEA/D, section II.C.
+
+    **Arguments:** `losses`; `penalty`, at least 0, theta in the paper; `preference`, a direction
+    of m numbers, by default that of equal losses; `reference`, a lower bound of the losses.
+
+    **Raises:** `ValueError` if the penalty is negative, or the preference does not have m numbers.
+    """
+    _check_penalty(penalty)
+    weights = _preference_or_mean(losses, preference)
+    direction = weights / jnp.linalg.norm(weights)
+    offset = losses - jnp.asarray(reference)
+    along = offset @ direction
+    return along + penalty * _norm(offset - along * direction)
+
+
+def cosmos(
+    losses: Float[Array, " m"], *, penalty: float = 1.0, preference: ArrayLike | None = None
+) -> Float[Array, ""]:
+    """A weighted sum, less `penalty` times the cosine between the losses and the weights.
+
+    The cosine pulls the losses to their preferred proportions, which spreads solutions for
+    different preferences over the front.
+
+    Source: Ruchte and Grabocka 2021, Scalable Pareto Front Approximation for Deep Multi-Objective
+    Learning, without the network that gets the preference as an input.
+
+    **Arguments:** `losses`; `penalty`, at least 0, lambda in the paper; `preference`, m weights,
+    by default `1 / m`.
+
+    **Raises:** `ValueError` if the penalty is negative, or there are not m weights.
+    """
+    _check_penalty(penalty)
+    weights = _preference_or_mean(losses, preference)
+    norms = _norm(losses) * jnp.linalg.norm(weights)
+    total = weights @ losses
+    return total - penalty * jnp.where(norms > 0.0, total / jnp.where(norms > 0.0, norms, 1.0), 0.0)
+
+
+def _preference_or_mean(
+    losses: Float[Array, " m"], preference: ArrayLike | None
+) -> Float[Array, " m"]:
+    if preference is None:
+        return jnp.full_like(losses, 1 / len(losses))
+    weights = jnp.asarray(preference, losses.dtype)
+    if weights.shape != losses.shape:
+        raise ValueError(f"There must be {len(losses)} weights, got shape {weights.shape}.")
+    return weights
+
+
+def _check_penalty(penalty: float) -> None:
+    if penalty < 0:
+        raise ValueError(f"The penalty must be at least 0, got {penalty}.")
+
+
+def _norm(vector: Float[Array, " m"]) -> Float[Array, ""]:
+    """The norm, with a derivative of zero where it is zero."""
+    square = vector @ vector
+    return jnp.where(square > 0.0, jnp.sqrt(jnp.where(square > 0.0, square, 1.0)), 0.0)

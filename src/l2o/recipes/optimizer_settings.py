@@ -123,5 +123,55 @@ class Hierarchical(OptimizerSettings):
         return optimizers.Hierarchical(**asdict(self), key=key)
 
 
-AnyOptimizer = DM | RNNProp | GRU | Hierarchical
+@dataclass(frozen=True)
+class ML2O(OptimizerSettings):
+    """ML2O: modules for each objective and one that they share, for tasks with several losses."""
+
+    num_objectives: int = 2
+    """Losses of the tasks."""
+    hidden_size: int = 16
+    """Units of both modules."""
+    decay: float = 0.95
+    """Decay rate of all moment averages."""
+    initial_step: float = 0.01
+    """Size of the first updates before meta-training."""
+
+    @property
+    def title(self) -> str:
+        """The optimizer's name."""
+        return "ML2O"
+
+    def build(self, key: "PRNGKeyArray") -> "LearnedOptimizer":
+        """Builds the optimizer before meta-training."""
+        from l2o import multiobjective
+
+        return multiobjective.ML2O(**asdict(self), key=key)
+
+
+@dataclass(frozen=True)
+class PlainML2O(OptimizerSettings):
+    """ML2O as the paper's abstract has it: an LSTM for each objective, and one over them."""
+
+    num_objectives: int = 2
+    """Losses of the tasks."""
+    hidden_size: int = 20
+    """Units of every module."""
+    steepness: float = 10.0
+    """Orders of magnitude, base e, that the logarithm of the gradient resolves."""
+    output_scale: float = 0.01
+    """Factor on the update."""
+
+    @property
+    def title(self) -> str:
+        """The optimizer's name."""
+        return "plain ML2O"
+
+    def build(self, key: "PRNGKeyArray") -> "LearnedOptimizer":
+        """Builds the optimizer before meta-training."""
+        from l2o import multiobjective
+
+        return multiobjective.PlainML2O(**asdict(self), key=key)
+
+
+AnyOptimizer = DM | RNNProp | GRU | Hierarchical | ML2O | PlainML2O
 """Every learned optimizer that a recipe can have."""

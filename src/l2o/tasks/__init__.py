@@ -30,6 +30,12 @@ from l2o.tasks.logistic_regression import (
     LogisticRegression as LogisticRegression,
     LogisticRegressionFamily as LogisticRegressionFamily,
 )
+from l2o.tasks.multi_objective import MultiObjectiveTask as MultiObjectiveTask
+from l2o.tasks.multi_task import (
+    MultiTaskFamily as MultiTaskFamily,
+    MultiTaskNetwork as MultiTaskNetwork,
+    multi_task_mlp_family as multi_task_mlp_family,
+)
 from l2o.tasks.networks import (
     MLP as MLP,
     Activation as Activation,
@@ -43,6 +49,10 @@ from l2o.tasks.reparameterized import (
     ReparameterizedFamily as ReparameterizedFamily,
 )
 from l2o.tasks.rosenbrock import Rosenbrock as Rosenbrock
+from l2o.tasks.shared_trunk import (
+    TrunkAndHeads as TrunkAndHeads,
+    trunk_and_heads_gradients as trunk_and_heads_gradients,
+)
 from l2o.tasks.task import (
     Batch as Batch,
     Params as Params,

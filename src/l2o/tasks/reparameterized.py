@@ -49,6 +49,10 @@ class Reparameterized(Task):
         """The task's own loss."""
         return self.task.loss(self._original(params), batch)
 
+    def value(self, params: Params, batch: Batch) -> Float[Array, "..."]:
+        """The task's own loss, or losses."""
+        return self.task.value(self._original(params), batch)
+
     def value_and_grad(self, params: Params, batch: Batch) -> tuple[Float[Array, "..."], Params]:
         """The task's own loss, or losses, with gradients in the new units."""
         value, grads = self.task.value_and_grad(self._original(params), batch)

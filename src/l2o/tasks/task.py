@@ -50,8 +50,12 @@ class Task(eqx.Module):
     def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
         """The training loss of `params` on `batch`."""
 
+    def value(self, params: Params, batch: Batch) -> Float[Array, "..."]:
+        """What optimizers are told of the parameters: the loss, or all of several losses."""
+        return self.loss(params, batch)
+
     def value_and_grad(self, params: Params, batch: Batch) -> tuple[Float[Array, "..."], Params]:
-        """What the inner loop asks at every step: the loss and its gradient.
+        """What the inner loop asks at every step: the value and its gradient.
 
         The unroll calls this rather than `loss`, so that a task with several losses can hand all
         of them, and their gradients, to the optimizer.

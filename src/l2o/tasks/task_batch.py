@@ -80,10 +80,14 @@ class TaskBatch(Task):
         """Each task's own training loss."""
         return self.over_tasks(lambda task, p, b: task.loss(p, b), params, batch)
 
+    def value(self, params: Params, batch: Batch) -> Float[Array, "num_tasks ..."]:
+        """Each task's own value."""
+        return self.over_tasks(lambda task, p, b: task.value(p, b), params, batch)
+
     def value_and_grad(
         self, params: Params, batch: Batch
     ) -> tuple[Float[Array, "num_tasks ..."], Params]:
-        """Each task's own loss and gradient."""
+        """Each task's own value and gradient."""
         return self.over_tasks(lambda task, p, b: task.value_and_grad(p, b), params, batch)
 
     def evaluate(self, params: Params) -> dict[str, Float[Array, " num_tasks"]]:

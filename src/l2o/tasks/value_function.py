@@ -1,4 +1,4 @@
-"""A task's loss as a function of the parameters alone."""
+"""A task's loss, or losses, as a function of the parameters alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from l2o.tasks.task_batch import TaskBatch
 
 
 class ValueFunction(eqx.Module):
-    """A task's loss on one minibatch, for optimizers that probe it: Optax's `value_fn`.
+    """A task's value on one minibatch, for optimizers that probe it: Optax's `value_fn`.
 
     It has one value a task where the task is a `TaskBatch`.
     """
@@ -20,8 +20,8 @@ class ValueFunction(eqx.Module):
     batch: Batch
 
     def __call__(self, params: Params) -> Float[Array, "..."]:
-        """The loss of `params` on the minibatch."""
-        return self.task.loss(params, self.batch)
+        """The loss of `params` on the minibatch, or all losses of a `MultiObjectiveTask`."""
+        return self.task.value(params, self.batch)
 
     def over_tasks(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Gives every task of a `TaskBatch` its own value function.

@@ -10,12 +10,17 @@ from l2o.multiobjective.problems.dtlz import (
 from l2o.multiobjective.problems.fonseca import Fonseca as Fonseca, ff1 as ff1, fonseca as fonseca
 from l2o.multiobjective.problems.hil1 import Hil1 as Hil1
 from l2o.multiobjective.problems.problem import Problem as Problem
+from l2o.multiobjective.problems.problem_task import (
+    ProblemTask as ProblemTask,
+    RandomQuadraticsFamily as RandomQuadraticsFamily,
+)
 from l2o.multiobjective.problems.quadratics import (
     Quadratics as Quadratics,
     bk1 as bk1,
     jos1 as jos1,
     lov1 as lov1,
     mhhm2 as mhhm2,
+    mop7 as mop7,
     random_quadratics as random_quadratics,
     sch1 as sch1,
     sp1 as sp1,

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from l2o.multiobjective.indicators import non_dominated
+
 
 class Problem(eqx.Module):
     """Several losses of one vector, and where it is Pareto-critical."""
@@ -22,6 +24,17 @@ class Problem(eqx.Module):
     @abc.abstractmethod
     def critical_set(self, num_points: int = 100) -> Float[Array, "points n"]:
         """Points that are spread over the Pareto-critical set; always the same ones."""
+
+    def front(self, num_points: int = 100) -> Float[Array, "front m"]:
+        """The Pareto front: the losses on `critical_set(num_points)` that none of them dominates.
+
+        It is not meant for compiled programs, since it may have fewer points than were asked for.
+
+        **Returns:** losses in the order of the first objective.
+        """
+        losses = jax.vmap(self.losses)(self.critical_set(num_points))
+        front = losses[non_dominated(losses)]
+        return front[jnp.argsort(front[:, 0])]
 
     def distance_to_critical_set(self, params: Float[Array, " n"]) -> Float[Array, ""]:
         """The distance to the Pareto-critical set: here to the nearest of 2,000 of its points."""

@@ -3,29 +3,31 @@
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
 from l2o.multiobjective.problems.problem import Problem, simplex_points
 
 
 class Quadratics(Problem):
-    """`f_i(x) = (x - c_i)' A_i (x - c_i) / 2`.
+    """`f_i(x) = (x - c_i)' A_i (x - c_i) / 2 + b_i`.
 
     Critical are the points `x(w) = (sum w_i A_i)^-1 sum w_i A_i c_i` for w on the simplex; where
     all A_i are positive definite they are also optimal.
 
     **Arguments:** `matrices`, A_i, symmetric and positive semidefinite with a sum that is
-    definite; `centres`, c_i; `spread`, the standard deviation of the starts.
+    definite; `centres`, c_i; `spread`, the standard deviation of the starts; `least`, b_i, the
+    losses at the centres, one number or m.
     """
 
     matrices: Float[Array, "m n n"]
     centres: Float[Array, "m n"]
     spread: float = 5.0
+    least: float | Float[Array, " m"] = 0.0
 
     def losses(self, params: Float[Array, " n"]) -> Float[Array, " m"]:
         """All quadratics at `params`."""
         offsets = params - self.centres
-        return jnp.einsum("mi,mij,mj->m", offsets, self.matrices, offsets) / 2
+        return jnp.einsum("mi,mij,mj->m", offsets, self.matrices, offsets) / 2 + self.least
 
     def sample_start(self, key: PRNGKeyArray) -> Float[Array, " n"]:
         """A normal point around the mean of the centres."""
@@ -86,8 +88,24 @@ def sp1() -> Quadratics:
     return Quadratics(matrices, jnp.array([[1.0, 1.0], [3.0, 3.0]]))
 
 
+def mop7() -> Quadratics:
+    """MOP7, one of Viennet's problems: three quadratics of two parameters.
+
+    The losses are `(x - 2)^2 / 2 + (y + 1)^2 / 13 + 3`,
+    `(x + y - 3)^2 / 36 + (y - x + 2)^2 / 8 - 17` and
+    `(x + 2y - 1)^2 / 175 + (2y - x)^2 / 17 - 13`.
+    """
+    directions = jnp.array(
+        [[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [-1.0, 1.0]], [[1.0, 2.0], [-1.0, 2.0]]]
+    )
+    divisors = jnp.array([[2.0, 13.0], [36.0, 8.0], [175.0, 17.0]])
+    matrices = jnp.einsum("mki,mk,mkj->mij", directions, 2 / divisors, directions)
+    centres = jnp.array([[2.0, -1.0], [2.5, 0.5], [0.5, 0.25]])
+    return Quadratics(matrices, centres, least=jnp.array([3.0, -17.0, -13.0]))
+
+
 def random_quadratics(
-    key: PRNGKeyArray, m: int, n: int, *, condition: float = 10.0, scales: ArrayLike = 1.0
+    key: PRNGKeyArray, m: int, n: int, *, condition: ScalarLike = 10.0, scales: ArrayLike = 1.0
 ) -> Quadratics:
     """Quadratics with random axes and centres.
 

@@ -7,11 +7,16 @@ from l2o.multiobjective.weightings.cr_mogm import CRMOGM as CRMOGM
 from l2o.multiobjective.weightings.db_mtl import db_mtl as db_mtl
 from l2o.multiobjective.weightings.dualproj import dualproj as dualproj
 from l2o.multiobjective.weightings.dwa import DWA as DWA
+from l2o.multiobjective.weightings.excess_mtl import excess_mtl as excess_mtl
 from l2o.multiobjective.weightings.fairgrad import fairgrad as fairgrad
 from l2o.multiobjective.weightings.famo import FAMO as FAMO
 from l2o.multiobjective.weightings.graddrop import graddrop as graddrop
+from l2o.multiobjective.weightings.gradnorm import GradNorm as GradNorm
 from l2o.multiobjective.weightings.gradvac import GradVac as GradVac, gradvac as gradvac
 from l2o.multiobjective.weightings.imtl_g import imtl_g as imtl_g
+from l2o.multiobjective.weightings.imtl_l import IMTLL as IMTLL
+from l2o.multiobjective.weightings.initial_loss import InitialLoss as InitialLoss
+from l2o.multiobjective.weightings.krum import krum as krum
 from l2o.multiobjective.weightings.linear import (
     constant as constant,
     mean as mean,
@@ -21,9 +26,12 @@ from l2o.multiobjective.weightings.mgda import mgda as mgda
 from l2o.multiobjective.weightings.moco import moco as moco
 from l2o.multiobjective.weightings.modo import MoDo as MoDo
 from l2o.multiobjective.weightings.nash_mtl import nash_mtl as nash_mtl
+from l2o.multiobjective.weightings.pcd import PCD as PCD
 from l2o.multiobjective.weightings.pcgrad import pcgrad as pcgrad
 from l2o.multiobjective.weightings.random_weighting import random_weighting as random_weighting
+from l2o.multiobjective.weightings.scalarized import Scalarized as Scalarized
 from l2o.multiobjective.weightings.sdmgrad import SDMGrad as SDMGrad
+from l2o.multiobjective.weightings.trimmed_mean import trimmed_mean as trimmed_mean
 from l2o.multiobjective.weightings.uncertainty import (
     UncertaintyWeighting as UncertaintyWeighting,
 )

@@ -24,4 +24,13 @@ from l2o.tasks.datasets.folders import (
 from l2o.tasks.datasets.idx import read_idx as read_idx
 from l2o.tasks.datasets.image_folder import image_folder as image_folder
 from l2o.tasks.datasets.mnist import mnist as mnist
+from l2o.tasks.datasets.multi_task import (
+    Classes as Classes,
+    MultiTaskData as MultiTaskData,
+    Numbers as Numbers,
+    Target as Target,
+    digit_attributes as digit_attributes,
+    only_target as only_target,
+    overlaid_pairs as overlaid_pairs,
+)
 from l2o.tasks.datasets.text import Text as Text, tiny_shakespeare as tiny_shakespeare

@@ -1,0 +1,117 @@
+"""ML2O as plainly as it can be told from the paper's abstract."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from l2o.multiobjective.learned.ml2o import check_num_objectives
+from l2o.optimizers import LearnedOptimizer, OptState, Updates, flatten, unflatten
+from l2o.optimizers.cells import LSTM
+from l2o.optimizers.features import log_and_sign
+from l2o.optimizers.layers import Linear, State
+from l2o.tasks.checks import check_at_least
+
+
+class PlainML2OState(eqx.Module):
+    """What the modules remember."""
+
+    specific: tuple[State, ...]
+    shared: State
+
+
+class PlainML2O(LearnedOptimizer):
+    """One LSTM for each objective, and one over all of them, coordinate by coordinate.
+
+    `z_ij = LSTM_i(P(g_ij))`, `c_j = LSTM(z_1j, ..., z_mj)`, `d_j = output_scale (w c_j + b)`, with
+    the logarithm and sign P of Andrychowicz et al. 2016. Modules have weights of their own, so the
+    number of objectives and their order are fixed.
+
+    Source: *Learning to optimize by multi-gradient for multi-objective optimization*, Yang, Yang
+    and Tang. The abstract and a summary name shared and specific modules, LSTMs and the output, a
+    direction; sizes, features and the way the modules are joined are our reading.
+
+    **Arguments:** `num_objectives`; `hidden_size`, units of every LSTM; `steepness`, of
+    `l2o.optimizers.features.log_and_sign`; `output_scale`; `key`, of the initial weights.
+
+    **Raises:** `ValueError` for a number of objectives below 1.
+    """
+
+    specific: tuple[LSTM, ...]
+    shared: LSTM
+    readout: Linear
+    hidden_size: int = eqx.field(static=True)
+    steepness: float = eqx.field(static=True)
+    output_scale: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        num_objectives: int = 2,
+        hidden_size: int = 20,
+        steepness: float = 10.0,
+        output_scale: float = 0.01,
+        *,
+        key: PRNGKeyArray,
+    ) -> None:
+        check_at_least("num_objectives", num_objectives, 1)
+        shared_key, readout_key, *keys = jax.random.split(key, 2 + num_objectives)
+        self.specific = tuple(LSTM(2, hidden_size, key=key) for key in keys)
+        self.shared = LSTM(num_objectives * hidden_size, hidden_size, key=shared_key)
+        self.readout = Linear(hidden_size, 1, key=readout_key)
+        self.hidden_size = hidden_size
+        self.steepness = steepness
+        self.output_scale = output_scale
+
+    @property
+    def num_objectives(self) -> int:
+        """The number of specific modules."""
+        return len(self.specific)
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's keywords, without the key."""
+        return {
+            "num_objectives": self.num_objectives,
+            "hidden_size": self.hidden_size,
+            "steepness": self.steepness,
+            "output_scale": self.output_scale,
+        }
+
+    def init(self, params: PyTree) -> PlainML2OState:
+        """The state before the first step."""
+        count = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
+        return PlainML2OState(
+            tuple(module.init_state(count) for module in self.specific),
+            self.shared.init_state(count),
+        )
+
+    def update(
+        self,
+        grads: PyTree,
+        state: OptState,
+        params: PyTree | None = None,
+        *,
+        value: Float[Array, "..."] | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, PlainML2OState]:
+        """One step; only gradients are looked at.
+
+        **Arguments:** `grads`, of all objectives, stacked along the leading axis of every leaf.
+
+        **Raises:** `ValueError` for gradients of another number of objectives.
+        """
+        del params, value, extra
+        check_num_objectives(grads, self.num_objectives)
+        found = [
+            module(log_and_sign(gradient, self.steepness), module_state)
+            for module, gradient, module_state in zip(
+                self.specific, jax.vmap(flatten)(grads), state.specific, strict=True
+            )
+        ]
+        joined = jnp.concatenate([outputs for outputs, _ in found])
+        shared, shared_state = self.shared(joined, state.shared)
+        (direction,), _ = self.readout(shared, ())
+        like = jax.tree.map(lambda leaf: leaf[0], grads)
+        update = unflatten(self.output_scale * direction, like)
+        return update, PlainML2OState(tuple(each for _, each in found), shared_state)

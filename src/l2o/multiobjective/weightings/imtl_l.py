@@ -1,0 +1,48 @@
+"""IMTL-L: losses of equal size."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from l2o.multiobjective.stateful_weighting import StatefulWeighting
+
+
+class IMTLL(StatefulWeighting):
+    """Weights `exp(s)`, where s are learned along with the parameters until all `exp(s) L` are 1.
+
+    s descend on `sum_i exp(s_i) L_i - s_i`, from 0 on. It is twice what `UncertaintyWeighting`
+    descends on, with s of the other sign.
+
+    Source: Liu et al. 2021, Towards Impartial Multi-task Learning.
+
+    **Arguments:** `optimizer`, of s, from Optax.
+    """
+
+    optimizer: optax.GradientTransformation = eqx.field(static=True, default=optax.adam(1e-3))
+
+    def init(self, num_objectives: int) -> tuple[Float[Array, " m"], PyTree]:
+        """Weights of 1."""
+        zeros = jnp.zeros(num_objectives)
+        return zeros, self.optimizer.init(zeros)
+
+    def update(
+        self,
+        gramian: Float[Array, "m m"],
+        state: tuple[Float[Array, " m"], PyTree],
+        *,
+        losses: Float[Array, " m"] | None = None,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[Float[Array, " m"], tuple[Float[Array, " m"], PyTree]]:
+        """One step; the key does not matter, nor does the Gramian.
+
+        **Raises:** `ValueError` without losses.
+        """
+        del gramian, key
+        if losses is None:
+            raise ValueError("IMTL-L needs the losses: pass value= to the optimizer's update.")
+        log_weights, optimizer = state
+        weights = jnp.exp(log_weights)
+        change, optimizer = self.optimizer.update(weights * losses - 1.0, optimizer)
+        moved = jnp.asarray(optax.apply_updates(log_weights, change))
+        return weights, (moved, optimizer)

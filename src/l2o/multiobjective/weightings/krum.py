@@ -1,0 +1,39 @@
+"""Krum: the gradients that are nearest to the others."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def krum(
+    gramian: Float[Array, "m m"], *, num_byzantine: int, num_selected: int = 1
+) -> Float[Array, " m"]:
+    """The mean of those gradients that are nearest to the others, for gradients of many workers.
+
+    The score of a gradient is the sum of its squared distances to its `m - f - 2` nearest
+    neighbours, f the number of workers that may send anything; those of least score are selected.
+    It protects from faulty workers, not from conflicts.
+
+    Source: Blanchard et al. 2017, Machine Learning with Adversaries. TorchJD sums distances and
+    not their squares.
+
+    **Arguments:** `gramian`, of inner products of m gradients; `num_byzantine`, f;
+    `num_selected`, how many gradients are averaged.
+
+    **Returns:** `1 / num_selected` for those selected and 0 for the others.
+
+    **Raises:** `ValueError` if f is negative or larger than m - 3, or `num_selected` is not
+    between 1 and m.
+    """
+    m = len(gramian)
+    if not 0 <= num_byzantine <= m - 3:
+        raise ValueError(
+            f"Of {m} gradients at least 0 and at most {m - 3} may be faulty, got {num_byzantine}."
+        )
+    if not 1 <= num_selected <= m:
+        raise ValueError(f"Of {m} gradients 1 to {m} can be selected, got {num_selected}.")
+    squares = jnp.diag(gramian)
+    distances = squares[:, None] + squares - 2 * gramian
+    distances = jnp.where(jnp.eye(m, dtype=bool), jnp.inf, distances)
+    scores = jnp.sum(jnp.sort(distances, axis=1)[:, : m - num_byzantine - 2], axis=1)
+    selected = jnp.argsort(scores)[:num_selected]
+    return jnp.zeros_like(squares).at[selected].set(1 / num_selected)

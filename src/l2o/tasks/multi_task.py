@@ -1,0 +1,166 @@
+"""Networks with a shared trunk and one head a target, whose losses may conflict."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from l2o.tasks.checks import check_at_least, check_choice
+from l2o.tasks.datasets import MultiTaskData
+from l2o.tasks.multi_objective import MultiObjectiveTask
+from l2o.tasks.networks import MLP, Activation, MLPFamily, Network
+from l2o.tasks.shared_trunk import TrunkAndHeads, trunk_and_heads_gradients
+from l2o.tasks.task import Batch, Params, TaskFamily
+
+
+class MultiTaskNetwork(MultiObjectiveTask):
+    """One network for several targets: a trunk, a rectifier, and a head for each target.
+
+    There is one loss a target, on random minibatches; rows without a value do not count.
+
+    **Arguments:**
+
+    - `data`: what to learn.
+    - `trunk`: from inputs to the representation.
+    - `heads`: from the representation to each target's outputs.
+    - `batch_size`: rows in a minibatch, drawn independently and with replacement.
+    - `judge_on`: the split that `evaluate` uses, "test" or "validation".
+
+    **Raises:** `ValueError` for a batch size less than 1, an unknown split, or another number of
+    heads than of targets.
+    """
+
+    data: MultiTaskData
+    trunk: Network
+    heads: tuple[Network, ...]
+    batch_size: int = eqx.field(static=True, default=128)
+    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+
+    def __check_init__(self) -> None:
+        check_at_least("batch_size", self.batch_size, 1)
+        check_choice("judge_on", self.judge_on, ("test", "validation"))
+        if len(self.heads) != len(self.data.targets):
+            raise ValueError(
+                f"There must be one head a target, got {len(self.heads)} heads for "
+                f"{len(self.data.targets)} targets."
+            )
+
+    def init(self, key: PRNGKeyArray) -> TrunkAndHeads:
+        """Draws the parameters of trunk and heads."""
+        trunk_key, *head_keys = jax.random.split(key, 1 + len(self.heads))
+        heads = tuple(head.init(key) for head, key in zip(self.heads, head_keys, strict=True))
+        return TrunkAndHeads(self.trunk.init(trunk_key), heads)
+
+    def sample(self, key: PRNGKeyArray) -> Batch:
+        """Draws a minibatch: inputs, and one array of values a target."""
+        batch = self.data.split("train")
+        rows = jax.random.randint(key, (self.batch_size,), 0, len(batch[0]))
+        return jax.tree.map(lambda array: array[rows], batch)
+
+    def whole_batch(self) -> Batch:
+        """All training data."""
+        return self.data.split("train")
+
+    def losses(self, params: TrunkAndHeads, batch: Batch) -> Float[Array, " targets"]:
+        """The loss of every target."""
+        inputs, values = batch
+        representation = self._representation(params, inputs)
+        return jnp.stack(
+            [
+                self._head_loss(index, head, representation, values)
+                for index, head in enumerate(params.heads)
+            ]
+        )
+
+    def value_and_grad(
+        self, params: TrunkAndHeads, batch: Batch
+    ) -> tuple[Float[Array, " targets"], TrunkAndHeads]:
+        """All losses and their stacked gradients, heads differentiated once."""
+        inputs, values = batch
+
+        def trunk(trunk_params: Params) -> Float[Array, "batch features"]:
+            return self._representation(TrunkAndHeads(trunk_params, ()), inputs)
+
+        return trunk_and_heads_gradients(
+            trunk,
+            lambda index, head, representation: self._head_loss(
+                index, head, representation, values
+            ),
+            params,
+        )
+
+    def evaluate(self, params: TrunkAndHeads) -> dict[str, Float[Array, ""]]:
+        """Loss, and accuracy of classes, of every target on the whole split to judge on.
+
+        **Returns:** `test_left_loss`, `test_left_accuracy` and so on, by the targets' names.
+        """
+        inputs, values = self.data.split(self.judge_on)
+        representation = self._representation(params, inputs)
+        found = {}
+        for index, target in enumerate(self.data.targets):
+            outputs = self.heads[index](params.heads[index], representation)
+            known = values[index]
+            metrics = {"loss": target.loss(outputs, known), **target.metrics(outputs, known)}
+            for name, value in metrics.items():
+                found[f"{self.judge_on}_{target.name}_{name}"] = value
+        return found
+
+    def _representation(
+        self, params: TrunkAndHeads, inputs: Float[Array, "batch *shape"]
+    ) -> Float[Array, "batch features"]:
+        return jax.nn.relu(self.trunk(params.trunk, inputs))
+
+    def _head_loss(
+        self,
+        index: int,
+        head: Params,
+        representation: Float[Array, "batch features"],
+        values: tuple[Array, ...],
+    ) -> Float[Array, ""]:
+        outputs = self.heads[index](head, representation)
+        return self.data.targets[index].loss(outputs, values[index])
+
+
+class MultiTaskFamily(TaskFamily):
+    """Multi-task networks with a random trunk; all share the data.
+
+    **Arguments:** as for `MultiTaskNetwork`, where `trunk` may be an `MLPFamily` to draw it from.
+    """
+
+    data: MultiTaskData
+    trunk: Network | MLPFamily
+    heads: tuple[Network, ...]
+    batch_size: int = eqx.field(static=True, default=128)
+    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+
+    def sample(self, key: PRNGKeyArray) -> MultiTaskNetwork:
+        """Draws a task."""
+        trunk = self.trunk.sample(key) if isinstance(self.trunk, MLPFamily) else self.trunk
+        return MultiTaskNetwork(self.data, trunk, self.heads, self.batch_size, self.judge_on)
+
+
+def multi_task_mlp_family(
+    data: MultiTaskData,
+    hidden: Sequence[int] = (32,),
+    head_hidden: Sequence[int] = (),
+    activations: Sequence[Activation] = ("relu",),
+    *,
+    batch_size: int = 128,
+    judge_on: Literal["test", "validation"] = "test",
+) -> MultiTaskFamily:
+    """Perceptrons of the right sizes for data with several targets.
+
+    **Arguments:** `data`; `hidden`, the units of each layer of the trunk, the last of them the
+    representation; `head_hidden`, of each hidden layer of every head; `activations`, of which one
+    is drawn for the trunk; `batch_size` and `judge_on`, as for `MultiTaskNetwork`.
+
+    **Raises:** `ValueError` for an unknown activation or numbers out of range.
+    """
+    check_at_least("the number of layers of the trunk", len(hidden), 1)
+    trunk = MLPFamily((math.prod(data.input_shape), *hidden), tuple(activations))
+    heads = tuple(MLP((hidden[-1], *head_hidden, target.num_outputs)) for target in data.targets)
+    return MultiTaskFamily(data, trunk, heads, batch_size, judge_on)
