@@ -66,6 +66,9 @@ def test_stages_follow_one_another_until_none_helps(learnable_rate, parabolas):
     assert second.best_step == 0
     assert [row["meta_step"] for row in second.history] == [0, 1, 2, 3]
     assert second.best_score == second.history[0]["validation_score"]
+    # All is won in the first step, so that scores are initial losses over the number of losses;
+    # those of the second stage are of other tasks.
+    assert second.best_score * 4 != pytest.approx(first.best_score * 3)
 
 
 def test_each_stage_is_validated_on_the_next_horizon(learnable_rate, parabolas):
