@@ -6,7 +6,10 @@ from l2o.multiobjective.aggregate import (
     aggregate as aggregate,
     aggregate_jacobian as aggregate_jacobian,
 )
-from l2o.multiobjective.aggregated import aggregated as aggregated
+from l2o.multiobjective.aggregated import (
+    ALL_AGGREGATED as ALL_AGGREGATED,
+    aggregated as aggregated,
+)
 from l2o.multiobjective.box_criticality import box_criticality as box_criticality
 from l2o.multiobjective.criticality import (
     CommonDescent as CommonDescent,
