@@ -15,6 +15,15 @@ from l2o.multiobjective.criticality import (
     relative_criticality as relative_criticality,
 )
 from l2o.multiobjective.fair_program import fairness_gap as fairness_gap
+from l2o.multiobjective.gradients import (
+    Gradients as Gradients,
+    LinearizedGradients as LinearizedGradients,
+    StackedGradients as StackedGradients,
+    gradients as gradients,
+    linearized as linearized,
+    stacked as stacked,
+    trunk_split as trunk_split,
+)
 from l2o.multiobjective.guards import (
     BestOfTwo as BestOfTwo,
     DirectionTest as DirectionTest,
