@@ -32,9 +32,12 @@ from l2o.multiobjective.guards import (
     Guarded as Guarded,
     GuardRule as GuardRule,
     GuardState as GuardState,
+    PeriodicallyGuarded as PeriodicallyGuarded,
+    PeriodicGuardState as PeriodicGuardState,
     ResidualTest as ResidualTest,
     SufficientDecrease as SufficientDecrease,
     guard as guard,
+    guard_at_intervals as guard_at_intervals,
 )
 from l2o.multiobjective.indicators import (
     hypervolume as hypervolume,
