@@ -47,7 +47,6 @@ WAYS = {
     "all together": partial(linearized, chunk_size=M),
     "a chunk too large": partial(linearized, chunk_size=M + 1),
     "chosen": gradients,
-    "chosen, little memory": partial(gradients, most_bytes=1),
     "trunk split": split,
 }
 

@@ -13,11 +13,6 @@ from l2o.tasks import MultiObjectiveTask, QuadraticFamily, TaskBatch, ValueFunct
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-PROBLEMS = {
-    "slcdt2": problems.SLCDT2,
-    "cagrad_toy": problems.CAGradToy,
-}
-
 
 def run(problem, optimizer, num_steps):
     """Parameters after every step, and the optimizer's states."""
@@ -36,9 +31,8 @@ def run(problem, optimizer, num_steps):
     return scan(start)[1]
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
-def test_no_objective_rises_at_anchors_and_omega_goes_to_zero(name, x64):
-    problem = PROBLEMS[name]()
+def test_no_objective_rises_at_anchors_and_omega_goes_to_zero(x64):
+    problem = problems.CAGradToy()
     guarded = guard_at_intervals(Adversary(), problem.losses, every=3)
     params, state, losses = run(problem, guarded, 600)
     assert np.diff(losses, axis=0).max() <= 1e-12 * np.abs(losses).max()
@@ -151,6 +145,7 @@ def test_several_tasks_have_a_guard_each():
     squares = jnp.sum(trajectory.probes**2, axis=-1)
     assert squares.shape == (60, 4)
     assert np.diff(squares, axis=0).max() <= 1e-6
+    assert jnp.all(squares[-1] < squares[0])
 
 
 def test_says_what_it_needs():
