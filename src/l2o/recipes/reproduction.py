@@ -98,3 +98,16 @@ class WorkFolder:
         text = json.dumps(part, allow_nan=False)
         write_atomically(path, text.encode())
         return json.loads(text)
+
+
+def one_line_each(results: dict[str, Any], names: tuple[str, ...]) -> str:
+    """JSON in which the entries of some long lists take a line each.
+
+    **Arguments:** `results`; `names`, of the lists in it.
+    """
+    lists = {name: results[name] for name in names}
+    text = json.dumps({**results, **{name: [] for name in names}}, indent=1)
+    for name, entries in lists.items():
+        lines = ",\n".join(json.dumps(entry) for entry in entries)
+        text = text.replace(f'\n "{name}": []', f'\n "{name}": [\n{lines}\n]')
+    return text

@@ -1,10 +1,11 @@
 """The papers whose experiments can be repeated."""
 
 from l2o.recipes.flatness import Flatness
+from l2o.recipes.multi_objective import MultiObjective
 from l2o.recipes.reproduction import Reproduction
 from l2o.recipes.reverse_engineering import ReverseEngineering
 
-REPRODUCTIONS: tuple[Reproduction, ...] = (ReverseEngineering(), Flatness())
+REPRODUCTIONS: tuple[Reproduction, ...] = (ReverseEngineering(), Flatness(), MultiObjective())
 """Every reproduction."""
 
 

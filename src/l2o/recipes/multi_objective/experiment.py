@@ -1,0 +1,75 @@
+"""The whole reproduction: the study of a profile, then `results.json`, figures and the page."""
+
+import json
+from pathlib import Path
+
+from l2o.recipes.compare import OnProgress
+from l2o.recipes.multi_objective.profiles import CPU, FULL, QUICK, MultiObjectiveStudy
+from l2o.recipes.reproduction import Reproduction, WorkFolder, one_line_each
+
+_PROFILES = {"quick": QUICK, "cpu": CPU, "full": FULL}
+
+
+class MultiObjective(Reproduction):
+    """Yang, Yang and Tang."""
+
+    name = "multi-objective"
+    description = (
+        "Learned optimizers for several objectives against aggregators (after Yang, Yang and "
+        "Tang 2023)."
+    )
+    profiles = {  # noqa: RUF012 (declared as a class variable above)
+        "quick": "all parts, each as short as can be: a few minutes on two cores",
+        "cpu": "test problems, and networks on digits: within an hour on two cores",
+        "full": "28x28 MNIST, 1,000 steps: for an accelerator",
+    }
+
+    def _repeat(self, profile: str, out: Path, on_progress: OnProgress, command: str) -> Path:
+        return run_study(_PROFILES[profile], out, on_progress, profile=profile, command=command)
+
+
+def run_study(
+    study: MultiObjectiveStudy,
+    out: Path,
+    on_progress: OnProgress,
+    *,
+    profile: str,
+    command: str,
+) -> Path:
+    """Runs the study and writes all about it, going on where an earlier process stopped.
+
+    **Arguments:** `study`; `out`, the folder for `results.json`, the figures and the page;
+    `on_progress`, called now and then; `profile` and `command`, to be named in the results.
+
+    **Returns:** the page.
+
+    **Raises:** `ValueError` for a folder that holds anything else, and for missing data.
+    """
+    from l2o.deploy.atomic import write_atomically
+    from l2o.recipes.multi_objective.comparison import compare_methods, compare_on_problems
+    from l2o.recipes.multi_objective.page import write_page
+    from l2o.recipes.multi_objective.study import MultiObjectiveRunner
+    from l2o.report.pages import versions
+
+    for family in study.networks.families:
+        family.task.family(judge_on="validation")
+    folder = WorkFolder(out)
+    folder.claim({"study": study.as_dict(), "profile": profile})
+    done = MultiObjectiveRunner(study, folder, on_progress).run()
+    results = {
+        "experiment": "multi-objective",
+        "paper": "Yang, Yang, Tang: Learning to optimize by multi-gradient for multi-objective "
+        "optimization (arXiv 2311.00559); its numbers are not known to us",
+        "profile": profile,
+        "command": command,
+        "versions": versions(),
+        "settings": study.as_dict(),
+        "problem_comparison": compare_on_problems(done["problems"]),
+        "comparisons": compare_methods(done["rows"], done["methods"], done["alone"]),
+        **done,
+    }
+    # As JSON gives it back: without tuples.
+    results = json.loads(json.dumps(results, allow_nan=False))
+    text = one_line_each(results, ("rows", "problems", "methods"))
+    write_atomically(out / "results.json", text.encode())
+    return write_page(results, study, out)

@@ -1,0 +1,231 @@
+"""The study, part by part: meta-training, tuning, judging."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from l2o.recipes.compare import ComparisonProgress, OnProgress
+from l2o.recipes.multi_objective.profiles import MultiObjectiveStudy, NetworkFamily
+from l2o.recipes.recipe import Recipe
+from l2o.recipes.reproduction import WorkFolder
+from l2o.recipes.run_folder import RunFolder
+from l2o.recipes.train import train
+from l2o.report.plain import plain
+
+if TYPE_CHECKING:
+    from l2o.metatraining import Progress
+    from l2o.optimizers import LearnedOptimizer
+
+LEARNED = ("ML2O", "GML2O", "plain ML2O")
+"""The learned methods."""
+
+
+@dataclass(frozen=True)
+class MultiObjectiveRunner:
+    """Does the study, keeping each part that is done."""
+
+    study: MultiObjectiveStudy
+    folder: WorkFolder
+    on_progress: OnProgress
+
+    def run(self) -> dict[str, Any]:
+        """Does all parts.
+
+        **Returns:** `problems`, one entry for each problem and method; `rows`, one for each
+        network trained; `methods`, how each was tuned and how fast it is; `alone`, what networks
+        for one target reach; and `meta_training`.
+        """
+        trained = [self._train("problems", self.study.problem_recipe())]
+        problems = self._problems()
+        rows: list[dict[str, Any]] = []
+        methods: list[dict[str, Any]] = []
+        alone: dict[str, Any] = {}
+        for family in self.study.networks.families:
+            for optimizer in family.optimizers:
+                for seed in self.study.networks.meta_seeds:
+                    recipe = self.study.network_recipe(family, optimizer, seed)
+                    trained.append(self._train(_run_name(family, optimizer.title, seed), recipe))
+        for family in self.study.networks.families:
+            for judged in (*self._hand_designed(family), *self._learned(family)):
+                part, cell = judged
+                rows += _rows(part, cell)
+                methods.append({**cell, **_summary(part)})
+            alone[family.name] = self._alone(family)
+        return {
+            "problems": problems,
+            "meta_training": trained,
+            "methods": methods,
+            "alone": alone,
+            "rows": rows,
+        }
+
+    def _say(self, activity: str, done: int = 0, total: int | None = None) -> None:
+        self.on_progress(ComparisonProgress(activity, done, total))
+
+    def _run_folder(self, name: str) -> RunFolder:
+        return RunFolder(self.folder.path / "runs" / name)
+
+    def _train(self, name: str, recipe: Recipe) -> dict[str, Any]:
+        """Meta-trains one optimizer, unless it is there."""
+        activity = f"meta-training, {name}"
+
+        def report(progress: "Progress") -> None:
+            self._say(activity, progress.meta_step, progress.meta_steps)
+
+        def run() -> dict[str, Any]:
+            import jax
+
+            # Each meta-training compiles programs of its own, which would add up.
+            jax.clear_caches()
+            result = train(recipe, self._run_folder(name), resume=True, on_progress=report)
+            return plain({"score": result.best_score, "num_skipped": result.num_skipped})
+
+        return {"name": name, **self.folder.once(f"training/{name}", run)}
+
+    def _load(self, name: str) -> "LearnedOptimizer":
+        from l2o.deploy import load
+
+        return load(self._run_folder(name).optimizer)
+
+    def _problems(self) -> list[dict[str, Any]]:
+        """All methods on all test problems."""
+        import jax
+
+        from l2o.multiobjective import ML2O
+        from l2o.recipes.multi_objective import problem_runs
+        from l2o.recipes.multi_objective.methods import problems
+
+        study = self.study.problems
+        learned = self._load("problems")
+        assert isinstance(learned, ML2O)
+        found = []
+        for name in study.problems:
+            problem = problems()[name]
+            num_objectives = jax.eval_shape(
+                lambda key, problem=problem: problem.losses(problem.sample_start(key)),
+                jax.random.key(0),
+            ).shape[0]
+            methods = problem_runs.methods(study, learned, num_objectives)
+            for index, (method_name, method) in enumerate(methods.items()):
+                self._say(f"{name}: {method_name}", index, len(methods))
+                part = self.folder.once(
+                    f"problems/{name}/{method_name}",
+                    lambda problem=problem, method=method: problem_runs.judge(
+                        study, problem, method
+                    ),
+                )
+                found.append({"problem": name, "method": method_name, **part})
+            jax.clear_caches()
+        return found
+
+    def _hand_designed(self, family: NetworkFamily) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Tunes all aggregators for a family, the best of them once more, and judges them."""
+        from l2o.recipes.multi_objective import network_runs
+        from l2o.recipes.multi_objective.methods import adam_behind
+
+        networks = self.study.networks
+
+        def tune(name: str, refined: bool) -> dict[str, Any]:
+            again = ", once more" if refined else ""
+
+            def report(done: int, total: int) -> None:
+                self._say(f"{family.name}: tuning {name}{again}", done, total)
+
+            def run() -> dict[str, Any]:
+                from l2o.report import tuned_as_dict
+
+                found = network_runs.tuned(
+                    networks, family, name, refined=refined, on_progress=report
+                )
+                return tuned_as_dict(found)
+
+            return self.folder.once(f"tuning/{family.name}/{name}{again}", run)
+
+        tuned = {name: tune(name, False) for name in family.aggregators}
+        scores = {name: part["score"] for name, part in tuned.items() if part["score"] is not None}
+        best = sorted(scores, key=scores.__getitem__)[: networks.num_refined]
+        judged = []
+        for name in family.aggregators:
+            settings, refined = tuned[name], False
+            if name in best:
+                again = tune(name, True)
+                # More to choose from does not always find better.
+                if again["score"] is not None and again["score"] < scores[name]:
+                    settings, refined = again, True
+            self._say(f"{family.name}: judging {name}")
+            method = adam_behind(name, family.num_targets, refined=refined)
+            optimizer = method.with_hyperparameters(**settings["hyperparameters"])
+            part = self.folder.once(
+                f"judged/{family.name}/{name}",
+                lambda optimizer=optimizer: network_runs.judged(networks, family, optimizer),
+            )
+            cell = {"family": family.name, "method": name, "from": None, "meta_seed": None}
+            judged.append(({**part, "tuning": settings}, cell))
+        return judged
+
+    def _learned(self, family: NetworkFamily) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Judges what was meta-trained, on its own family and on others, guarded and not."""
+        from l2o.multiobjective import ML2O, guard
+        from l2o.recipes.multi_objective import network_runs
+
+        networks = self.study.networks
+        judged = []
+        sources = {each.name: each for each in networks.families}
+        for source in (family, *(sources[name] for name in family.others)):
+            for settings in source.optimizers:
+                for seed in networks.meta_seeds:
+                    learned = self._load(_run_name(source, settings.title, seed))
+                    methods = {settings.title: learned}
+                    if isinstance(learned, ML2O):
+                        own = learned.for_objectives(family.num_targets)
+                        methods = {"ML2O": own, "GML2O": guard(own)}
+                    elif source is not family:
+                        continue
+                    for name, optimizer in methods.items():
+                        self._say(f"{family.name}: judging {name} from {source.name}")
+                        part = self.folder.once(
+                            f"judged/{family.name}/{name} from {source.name}-{seed}",
+                            lambda optimizer=optimizer: network_runs.judged(
+                                networks, family, optimizer
+                            ),
+                        )
+                        cell = {
+                            "family": family.name,
+                            "method": name,
+                            "from": source.name,
+                            "meta_seed": seed,
+                        }
+                        judged.append((part, cell))
+        return judged
+
+    def _alone(self, family: NetworkFamily) -> dict[str, Any]:
+        """What networks for one target each reach."""
+        from l2o.recipes.multi_objective import network_runs
+
+        def report(done: int, total: int) -> None:
+            self._say(f"{family.name}: networks for one target", done, total)
+
+        return self.folder.once(
+            f"alone/{family.name}",
+            lambda: network_runs.trained_alone(self.study.networks, family, report),
+        )
+
+
+def _run_name(family: NetworkFamily, title: str, seed: int) -> str:
+    return f"{family.name}-{title}-{seed}"
+
+
+_OF_ALL = ("curve", "seconds_per_step", "num_diverged", "tuning", "seconds", "cpu_seconds")
+
+
+def _rows(part: dict[str, Any], cell: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row for each network."""
+    metrics = [name for name in part if name not in _OF_ALL]
+    return [
+        {**cell, "seed": seed, **{metric: part[metric][seed] for metric in metrics}}
+        for seed in range(len(part["objective"]))
+    ]
+
+
+def _summary(part: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a method as a whole."""
+    return {name: part[name] for name in _OF_ALL if name in part}
