@@ -183,7 +183,7 @@ _NETWORKS = NetworkStudy(
         ),
     ),
     training=TrainingSettings(
-        meta_steps=400,
+        meta_steps=200,
         num_tasks=1,
         horizon=200,
         truncation=20,
@@ -191,17 +191,17 @@ _NETWORKS = NetworkStudy(
         learning_rate=3e-3,
         schedule="cosine",
         clip_norm=1.0,
-        validation_every=100,
+        validation_every=50,
         validation_tasks=8,
-        checkpoint_every=200,
+        checkpoint_every=50,
     ),
     meta_seeds=(1, 2, 3),
     num_steps=200,
     num_seeds=20,
     tuning_tasks=4,
-    num_configurations=48,
+    num_configurations=32,
     num_refined=3,
-    refined_configurations=128,
+    refined_configurations=96,
 )
 
 CPU = MultiObjectiveStudy(_PROBLEMS, _NETWORKS)
