@@ -1,14 +1,14 @@
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from adversary import Adversary
 
 import l2o
 from l2o import multiobjective as mo
 from l2o.multiobjective import problems
-from l2o.optimizers import LearnedOptimizer, per_task
+from l2o.optimizers import per_task
 from l2o.tasks import Quadratic, QuadraticFamily, TaskBatch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -30,23 +30,6 @@ RULES = {
     "best": mo.BestOfTwo(),
     "projection": mo.DualConeProjection(),
 }
-
-
-class Adversary(LearnedOptimizer):
-    """Does one bad thing after the other, or what `kind` says."""
-
-    kind: str | None = eqx.field(static=True, default=None)
-
-    def init(self, params):
-        return jnp.zeros((), jnp.int32)
-
-    def update(self, grads, state, params=None, *, value=None, **extra):
-        mean = jnp.mean(grads, axis=0) if jnp.ndim(value) else grads
-        noise = jax.random.normal(jax.random.fold_in(jax.random.key(0), state), mean.shape)
-        updates = {"ascent": mean, "noise": noise, "nan": mean * jnp.nan, "huge": -1e30 * mean}
-        if self.kind is not None:
-            return updates[self.kind], state + 1
-        return jnp.stack(list(updates.values()))[state % len(updates)], state + 1
 
 
 def run(problem, optimizer, num_steps):

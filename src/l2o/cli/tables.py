@@ -115,6 +115,7 @@ def print_flatness(found: "RunFlatness") -> None:
 
 def print_lists() -> None:
     """Recipes, tasks, optimizers and papers."""
+    from l2o.multiobjective import ALL_AGGREGATED
     from l2o.optimizers import ALL_HAND_DESIGNED
 
     console = Console(highlight=False)
@@ -128,7 +129,7 @@ def print_lists() -> None:
     for optimizer in get_args(AnyOptimizer):
         learned.add_row(optimizer.__name__, _first_line(optimizer))
     hand_designed = _table("Hand-designed optimizers (l2o tune OPTIMIZER)", "name", "searched")
-    for each in ALL_HAND_DESIGNED:
+    for each in (*ALL_HAND_DESIGNED, *ALL_AGGREGATED):
         space = "\n".join(f"{name}: {_range(values)}" for name, values in each.space.items())
         hand_designed.add_row(each.name, space)
     papers = _table("Papers (l2o reproduce NAME)", "name", "description", "profiles")

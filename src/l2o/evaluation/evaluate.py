@@ -32,6 +32,11 @@ class Runs(eqx.Module):
     """What the tasks' `evaluate` says of the final parameters."""
 
     @property
+    def curves(self) -> Float[np.ndarray, "tasks losses"]:
+        """The losses, averaged over those of a task that has several."""
+        return self.losses.reshape(*self.losses.shape[:2], -1).mean(axis=2)
+
+    @property
     def metrics(self) -> dict[str, Float[np.ndarray, " tasks"]]:
         """What optimizers are compared on.
 

@@ -6,7 +6,10 @@ from l2o.multiobjective.aggregate import (
     aggregate as aggregate,
     aggregate_jacobian as aggregate_jacobian,
 )
-from l2o.multiobjective.aggregated import aggregated as aggregated
+from l2o.multiobjective.aggregated import (
+    ALL_AGGREGATED as ALL_AGGREGATED,
+    aggregated as aggregated,
+)
 from l2o.multiobjective.box_criticality import box_criticality as box_criticality
 from l2o.multiobjective.criticality import (
     CommonDescent as CommonDescent,
@@ -15,6 +18,15 @@ from l2o.multiobjective.criticality import (
     relative_criticality as relative_criticality,
 )
 from l2o.multiobjective.fair_program import fairness_gap as fairness_gap
+from l2o.multiobjective.gradients import (
+    Gradients as Gradients,
+    LinearizedGradients as LinearizedGradients,
+    StackedGradients as StackedGradients,
+    gradients as gradients,
+    linearized as linearized,
+    stacked as stacked,
+    trunk_split as trunk_split,
+)
 from l2o.multiobjective.guards import (
     BestOfTwo as BestOfTwo,
     DirectionTest as DirectionTest,
@@ -23,9 +35,12 @@ from l2o.multiobjective.guards import (
     Guarded as Guarded,
     GuardRule as GuardRule,
     GuardState as GuardState,
+    PeriodicallyGuarded as PeriodicallyGuarded,
+    PeriodicGuardState as PeriodicGuardState,
     ResidualTest as ResidualTest,
     SufficientDecrease as SufficientDecrease,
     guard as guard,
+    guard_at_intervals as guard_at_intervals,
 )
 from l2o.multiobjective.indicators import (
     hypervolume as hypervolume,

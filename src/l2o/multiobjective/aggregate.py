@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from l2o.multiobjective.gradients import Gradients, StackedGradients
 from l2o.multiobjective.jacobian import Jacobian, combine, gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.optimizers import OptState
@@ -31,9 +32,9 @@ def aggregate(
 ) -> optax.GradientTransformationExtraArgs:
     """Combines the gradients of several objectives into one update.
 
-    It takes gradients that are stacked along the leading axis of every leaf, so it stands first
-    in a chain: `optax.chain(aggregate(upgrad), optax.adam(1e-3))`. The losses of a stateful
-    weighting are Optax's extra argument `value`.
+    It takes `Gradients`, or plain ones that are stacked along the leading axis of every leaf, so
+    it stands first in a chain: `optax.chain(aggregate(upgrad), optax.adam(1e-3))`. The losses of a
+    stateful weighting are Optax's extra argument `value`, by default those of the `Gradients`.
 
     **Arguments:**
 
@@ -59,7 +60,7 @@ def aggregate(
         return AggregateState(jnp.zeros((), jnp.int32), state)
 
     def update(
-        updates: Jacobian,
+        updates: Jacobian | Gradients,
         state: OptState,
         params: PyTree | None = None,
         *,
@@ -68,12 +69,16 @@ def aggregate(
     ) -> tuple[PyTree, OptState]:
         del params, extra
         own = {} if key is None else {"key": jax.random.fold_in(key, state.step)}
-        products = gramian(updates)
+        if isinstance(updates, Gradients):
+            products, combined = updates.gramian(), updates.combine
+            value = updates.losses if value is None else value
+        else:
+            products, combined = gramian(updates), partial(combine, updates)
         if isinstance(weighting, StatefulWeighting):
             weights, kept = weighting.update(products, state.weighting, losses=value, **own)
         else:
             weights, kept = partial(weighting, **own)(products), None
-        return combine(updates, weights), AggregateState(state.step + 1, kept)
+        return combined(weights), AggregateState(state.step + 1, kept)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -86,7 +91,8 @@ def aggregate_jacobian(
     **Arguments:** `aggregator`, from stacked gradients to one update; `key`, randomness, of which
     it gets a part of its own at every step as `key=`.
 
-    **Returns:** the transformation.
+    **Returns:** the transformation; its update raises a `ValueError` for gradients that are not
+    stacked.
     """
 
     def init(params: PyTree) -> OptState:
@@ -94,9 +100,19 @@ def aggregate_jacobian(
         return AggregateState(jnp.zeros((), jnp.int32), None)
 
     def update(
-        updates: Jacobian, state: OptState, params: PyTree | None = None, **extra: Any
+        updates: Jacobian | Gradients,
+        state: OptState,
+        params: PyTree | None = None,
+        **extra: Any,
     ) -> tuple[PyTree, OptState]:
         del params, extra
+        if isinstance(updates, StackedGradients):
+            updates = updates.jacobian
+        if isinstance(updates, Gradients):
+            raise ValueError(
+                "The aggregator looks at the gradients themselves: pass them stacked, got "
+                f"{type(updates).__name__}."
+            )
         own = {} if key is None else {"key": jax.random.fold_in(key, state.step)}
         return aggregator(updates, **own), AggregateState(state.step + 1, None)
 

@@ -7,7 +7,8 @@ from jaxtyping import Array, Float, ScalarLike
 
 from l2o.multiobjective.aggregate import aggregate
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
-from l2o.optimizers import HandDesigned
+from l2o.multiobjective.weightings import mean, mgda, pcgrad, upgrad
+from l2o.optimizers import HandDesigned, adam, sgd
 
 
 def aggregated(
@@ -35,3 +36,11 @@ def aggregated(
         return optax.chain(first, optimizer.build(**hyperparameters))
 
     return HandDesigned(name, build, optimizer.space, optimizer.defaults)
+
+
+ALL_AGGREGATED: tuple[HandDesigned, ...] = tuple(
+    aggregated(f"{name}-{optimizer.name}", weighting, optimizer)
+    for name, weighting in (("mean", mean), ("mgda", mgda), ("upgrad", upgrad), ("pcgrad", pcgrad))
+    for optimizer in (sgd, adam)
+)
+"""Optimizers for tasks with several losses, to be tuned and compared with."""

@@ -60,9 +60,10 @@ def find_hand_designed(name: str) -> "HandDesigned":
 
     **Raises:** `ValueError` for an unknown name.
     """
+    from l2o.multiobjective import ALL_AGGREGATED
     from l2o.optimizers import ALL_HAND_DESIGNED
     from l2o.tasks.checks import check_choice
 
-    known = {each.name: each for each in ALL_HAND_DESIGNED}
+    known = {each.name: each for each in (*ALL_HAND_DESIGNED, *ALL_AGGREGATED)}
     check_choice("A hand-designed optimizer", name, known)
     return known[name]

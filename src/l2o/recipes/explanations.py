@@ -123,6 +123,7 @@ def _from_run(folder: RunFolder) -> _Found:
 
     from l2o.deploy import load
     from l2o.mechanisms import record_gradients
+    from l2o.multiobjective import ML2O, PlainML2O
 
     recipe = folder.read_recipe()
     if not folder.optimizer.exists():
@@ -131,6 +132,11 @@ def _from_run(folder: RunFolder) -> _Found:
             f"{folder.config} --out {folder.path} --resume`."
         )
     optimizer = load(folder.optimizer)
+    if isinstance(optimizer, ML2O | PlainML2O):
+        raise ValueError(
+            f"{folder.path} holds {recipe.optimizer.title}, which takes the gradients of several "
+            "objectives; only optimizers of one gradient can be explained."
+        )
     record = record_gradients(
         optimizer,
         recipe.task.family(judge_on="validation"),

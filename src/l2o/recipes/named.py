@@ -5,9 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from l2o.recipes.evaluation_settings import EvaluationSettings
-from l2o.recipes.optimizer_settings import DM, GRU, Hierarchical, RNNProp
+from l2o.recipes.optimizer_settings import DM, GRU, ML2O, Hierarchical, RNNProp
 from l2o.recipes.recipe import Recipe
-from l2o.recipes.task_settings import ImageMLP, Quadratic, Rosenbrock, TwoMoons
+from l2o.recipes.task_settings import (
+    ConflictingQuadratics,
+    ImageMLP,
+    OverlaidPairs,
+    Quadratic,
+    Rosenbrock,
+    TwoMoons,
+)
 from l2o.recipes.training_settings import TrainingSettings
 
 _ALL_BASELINES = (
@@ -50,6 +57,23 @@ _FULL = TrainingSettings(
     epsilon=4.5e-6,
     clip_value=0.05,
     validation_tasks=64,
+)
+
+_SEVERAL_LOSSES = TrainingSettings(
+    meta_steps=400,
+    num_tasks=1,
+    horizon=200,
+    objective="normalized-mean-loss",
+    learning_rate=3e-3,
+    schedule="cosine",
+    clip_norm=1.0,
+)
+_SEVERAL_BASELINES = EvaluationSettings(
+    baselines=("mean-adam", "upgrad-adam", "mgda-adam", "pcgrad-adam"),
+    num_configurations=128,
+    tuning_tasks=4,
+    num_tasks=32,
+    num_steps=200,
 )
 
 _SMALL_EVALUATION = EvaluationSettings(
@@ -107,6 +131,22 @@ RECIPES: tuple[Recipe, ...] = (
         optimizer=Hierarchical(),
         training=_TRUNCATED,
         evaluation=EvaluationSettings(baselines=_ALL_BASELINES, longer_steps=1000),
+    ),
+    Recipe(
+        name="pairs-ml2o",
+        description="ML2O, for several losses, on networks that tell two overlaid digits.",
+        task=OverlaidPairs(),
+        optimizer=ML2O(),
+        training=_SEVERAL_LOSSES,
+        evaluation=_SEVERAL_BASELINES,
+    ),
+    Recipe(
+        name="conflicting-quadratics-ml2o",
+        description="ML2O on pairs of quadratics of the same parameters.",
+        task=ConflictingQuadratics(),
+        optimizer=ML2O(initial_step=0.1),
+        training=replace(_SEVERAL_LOSSES, num_tasks=16, meta_steps=1000),
+        evaluation=_SEVERAL_BASELINES,
     ),
     Recipe(
         name="mnist-rnnprop",

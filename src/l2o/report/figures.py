@@ -167,7 +167,7 @@ def _draw_losses(axes: Axes, evaluation: Evaluation, learned: str) -> None:
     bin_size = -(-(evaluation.num_steps + 1) // _MOST_POINTS)
     starts, lows = [], []
     for name, runs in evaluation.runs.items():
-        mean, half_width = _mean_and_half_width(_binned(runs.losses, bin_size))
+        mean, half_width = _mean_and_half_width(_binned(runs.curves, bin_size))
         steps = _binned(np.arange(runs.losses.shape[1], dtype=float), bin_size)
         diverged = int(np.sum(runs.diverged))
         label = f"{name} ({diverged} of {evaluation.num_tasks} diverged)" if diverged else name

@@ -14,3 +14,8 @@ from l2o.multiobjective.guards.guard import (
     GuardState as GuardState,
     guard as guard,
 )
+from l2o.multiobjective.guards.periodic import (
+    PeriodicallyGuarded as PeriodicallyGuarded,
+    PeriodicGuardState as PeriodicGuardState,
+    guard_at_intervals as guard_at_intervals,
+)

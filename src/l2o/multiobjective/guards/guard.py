@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Bool, Float, PyTree
 
 from l2o.multiobjective.guards.accept import GuardRule, SufficientDecrease
+from l2o.multiobjective.guards.decide import decide
 from l2o.multiobjective.guards.fallback import Fallback
 from l2o.multiobjective.guards.point import Point
 from l2o.optimizers import LearnedOptimizer, OptState, Updates, from_optax
@@ -86,17 +87,13 @@ class Guarded(LearnedOptimizer):
             return jnp.atleast_1d(value_fn(params))
 
         point = Point.at(params, jnp.atleast_1d(value), jacobian, losses)
-        next_first_step = [state.first_step]
-
-        def fall_back(is_needed: Bool[Array, ""]) -> PyTree:
-            update, next_first_step[0] = self.fallback(point, state.first_step, is_needed)
-            return update
-
-        decision = self.rule(point, learned, fall_back, state.rule)
+        decision, first_step = decide(
+            self.rule, self.fallback, point, learned, state.rule, state.first_step
+        )
         return decision.update, GuardState(
             inner,
             decision.state,
-            next_first_step[0].astype(state.first_step.dtype),
+            first_step,
             decision.accepted,
             point.descent.criticality.astype(state.criticality.dtype),
         )
@@ -114,7 +111,7 @@ def guard(
     descent. With the default rule no objective ever rises and, for losses with Lipschitz
     gradients of which one is bounded below, omega goes to zero; `docs/multiobjective.md` has the
     proof. That is for losses which are the same at every step: with minibatches a step is tested
-    on its own minibatch and nothing is promised about the others.
+    on its own minibatch and nothing is promised about the others (`guard_at_intervals`).
 
     It takes Optax's extra arguments `value`, `grad` and `value_fn`, as line searches do: m losses
     with m gradients stacked along the leading axis of every leaf, or one loss with its gradient.

@@ -20,8 +20,8 @@ class MultiObjective(Reproduction):
     )
     profiles = {  # noqa: RUF012 (declared as a class variable above)
         "quick": "all parts, each as short as can be: a few minutes on two cores",
-        "cpu": "test problems, and networks on digits: within an hour on two cores",
-        "full": "28x28 MNIST, 1,000 steps: for an accelerator",
+        "cpu": "seven test problems, and networks on digits: within an hour on two cores",
+        "full": "all test problems, 28x28 MNIST, 1,000 steps: for an accelerator",
     }
 
     def _repeat(self, profile: str, out: Path, on_progress: OnProgress, command: str) -> Path:

@@ -1,0 +1,55 @@
+"""Gradients of all objectives without a Jacobian."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from l2o.multiobjective.gradients.checks import Losses, shape_of_losses
+from l2o.multiobjective.gradients.protocol import Gradients
+from l2o.tasks.checks import check_at_least
+
+
+class LinearizedGradients(Gradients):
+    """The losses' linearization, from which rows of J are made anew where they are needed.
+
+    The columns of the Gramian are `J (J'e_i)`, one backward and one forward pass each, exact to
+    rounding; `J'w` is one backward pass. No more than `chunk_size` rows exist at a time.
+    """
+
+    losses: Float[Array, " m"]
+    params: PyTree
+    pushforward: Callable[[PyTree], Float[Array, " m"]]
+    """`d -> Jd`; the intermediate results of the losses are its leaves."""
+    chunk_size: int = eqx.field(static=True)
+
+    def gramian(self) -> Float[Array, "m m"]:
+        """Inner products of the gradients, `JJ'`, exactly symmetric."""
+        units = jnp.eye(len(self.losses), dtype=self.losses.dtype)
+        products = jax.lax.map(
+            lambda unit: self.pushforward(self.combine(unit)), units, batch_size=self.chunk_size
+        )
+        return (products + products.T) / 2
+
+    def combine(self, weights: Float[Array, " m"]) -> PyTree:
+        """The weighted sum of the gradients, `J'w`."""
+        pullback = jax.linear_transpose(self.pushforward, self.params)
+        (combined,) = pullback(weights.astype(self.losses.dtype))
+        return combined
+
+
+def linearized(losses: Losses, params: PyTree, *, chunk_size: int = 1) -> LinearizedGradients:
+    """The gradients by linearization, in memory of `chunk_size` gradients instead of m.
+
+    **Arguments:** `losses`, from parameters to m losses; `params`; `chunk_size`, how many
+    gradients are made together, of which m need not be a multiple.
+
+    **Raises:** `ValueError` if `losses` does not give a vector, parameters are not floating-point
+    arrays, or `chunk_size` is less than 1.
+    """
+    check_at_least("chunk_size", chunk_size, 1)
+    shape_of_losses(losses, params)
+    values, pushforward = jax.linearize(losses, params)
+    return LinearizedGradients(values, params, pushforward, chunk_size)

@@ -1,0 +1,202 @@
+"""An optimizer that is guarded on a large batch at intervals."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from l2o.multiobjective.gradients import stacked
+from l2o.multiobjective.guards.accept import GuardRule, SufficientDecrease
+from l2o.multiobjective.guards.decide import decide
+from l2o.multiobjective.guards.fallback import Fallback
+from l2o.multiobjective.guards.point import Point, chosen, moved
+from l2o.optimizers import LearnedOptimizer, OptState, Updates, from_optax
+from l2o.tasks.checks import check_at_least
+
+
+class PeriodicGuardState(eqx.Module):
+    """What a guard at intervals keeps from step to step."""
+
+    optimizer: OptState
+    """The guarded optimizer's own state."""
+    anchor: PyTree
+    """The parameters that passed the last test, or that the fallback put in place of others."""
+    step: Int[Array, ""]
+    """How many steps ago that was."""
+    rule: PyTree
+    first_step: Float[Array, ""]
+    """The step length with which the fallback's next search begins."""
+    accepted: Bool[Array, ""]
+    """Whether what the optimizer reached passed the last test."""
+    criticality: Float[Array, ""]
+    """omega on the large batch at the anchor before the last; infinite before the first test."""
+
+
+class PeriodicallyGuarded(LearnedOptimizer):
+    """An optimizer with a guard at intervals around it. Made by `guard_at_intervals`."""
+
+    optimizer: LearnedOptimizer
+    losses: Callable[[PyTree], Float[Array, "..."]]
+    rule: GuardRule
+    fallback: Fallback
+    every: int = eqx.field(static=True)
+
+    def init(self, params: PyTree) -> PeriodicGuardState:
+        """The state before the first step; the first anchor is `params`."""
+        return PeriodicGuardState(
+            self.optimizer.init(params),
+            # A copy, so that parameters and state can both be donated.
+            jax.tree.map(jnp.copy, params),
+            jnp.zeros((), jnp.int32),
+            self.rule.init(),
+            self.fallback.init(),
+            jnp.asarray(True),
+            jnp.asarray(jnp.inf),
+        )
+
+    def update(
+        self,
+        grads: PyTree,
+        state: PeriodicGuardState,
+        params: PyTree | None = None,
+        *,
+        value: Float[Array, "..."] | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, PeriodicGuardState]:
+        """One step, free or tested.
+
+        **Arguments:** all are handed to the optimizer, and none is needed by the guard but
+        `params`.
+
+        **Raises:** `ValueError` without `params`, or if the large batch's losses are neither a
+        number nor a vector.
+        """
+        if params is None:
+            raise ValueError("An optimizer guarded at intervals needs params at every step.")
+        update, inner = self.optimizer.update(grads, state.optimizer, params, value=value, **extra)
+        reached = moved(params, update)
+        # What is not finite, or too far away, cannot be led back by adding something to it.
+        finds_back = _finds_back(state.anchor, reached)
+
+        def go_on() -> tuple[Updates, PeriodicGuardState]:
+            kept = chosen(finds_back, update, jax.tree.map(jnp.zeros_like, update))
+            return kept, eqx.tree_at(
+                lambda state: (state.optimizer, state.step), state, (inner, state.step + 1)
+            )
+
+        def test() -> tuple[Updates, PeriodicGuardState]:
+            nowhere = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), reached)
+            tested = self._test(chosen(finds_back, reached, nowhere), inner, state)
+            # What the anchor is, not what the parameters are, has been tested to the last digit.
+            to_anchor = jax.tree.map(
+                lambda a, x, u: (a - x).astype(u.dtype), tested.anchor, params, update
+            )
+            return to_anchor, tested
+
+        return jax.lax.cond(state.step + 1 < self.every, go_on, test)
+
+    def _test(
+        self, reached: PyTree, inner: OptState, state: PeriodicGuardState
+    ) -> PeriodicGuardState:
+        """The state with a new anchor: what the optimizer reached, or what is safe."""
+
+        def losses(params: PyTree) -> Float[Array, "..."]:
+            return jnp.atleast_1d(self.losses(params))
+
+        found = stacked(losses, state.anchor)
+        point = Point.at(state.anchor, found.losses, found.jacobian, losses)
+        since_anchor = jax.tree.map(jnp.subtract, reached, state.anchor)
+        decision, first_step = decide(
+            self.rule, self.fallback, point, since_anchor, state.rule, state.first_step
+        )
+        anchor = moved(state.anchor, decision.update)
+        fresh = self.optimizer.init(anchor)
+        is_lost = ~decision.accepted & _has_become_infinite(fresh, inner)
+        return PeriodicGuardState(
+            jax.lax.cond(is_lost, lambda: fresh, lambda: inner),
+            anchor,
+            jnp.zeros_like(state.step),
+            decision.state,
+            first_step,
+            decision.accepted,
+            point.descent.criticality.astype(state.criticality.dtype),
+        )
+
+
+def guard_at_intervals(
+    optimizer: LearnedOptimizer | optax.GradientTransformation,
+    losses: Callable[[PyTree], Float[Array, "..."]],
+    rule: GuardRule | None = None,
+    *,
+    every: int,
+    fallback: Fallback | None = None,
+) -> PeriodicallyGuarded:
+    """Guards an optimizer that works on minibatches, on a large batch and now and then.
+
+    The optimizer is free for `every` steps. Then the point y that it reached is tested against
+    the last anchor a, where the first is the initial parameters: with the default rule it is
+    accepted if `f_i(y) <= f_i(a) - sigma omega(a)^2` for all i on the large batch. If so, it is
+    the next anchor. If not, the update leads back to the anchor and from there one step of steepest
+    common descent on, which is the next anchor, and the optimizer goes on there with the state
+    that it has, or with a new one if numbers of it are no longer finite.
+
+    The theorem of `l2o.guard` is true of the anchors: no loss of the large batch rises from one to
+    the next, and omega goes to zero along them. It says nothing of the points between them, or of
+    data that are not in the large batch.
+
+    A free step that is not finite, or leads so far from the anchor that half of the digits would
+    be lost on the way back, is left out; as the last one it fails the test. The large batch is
+    looked at in tests alone; where the optimizer is mapped (`jax.vmap`,
+    `l2o.optimizers.per_task`), it is at every step.
+
+    **Arguments:**
+
+    - `optimizer`: learned or from Optax, as for `l2o.guard`.
+    - `losses`: from parameters to m losses, or one, on a large batch, always the same. What it
+      holds is no meta-parameter. A task gives `l2o.tasks.ValueFunction(task, task.whole_batch())`.
+    - `rule`: by default `SufficientDecrease()`.
+    - `every`: the number of steps from test to test, the last of them included.
+    - `fallback`: by default `Fallback()`.
+
+    **Returns:** a learned optimizer; its state's `anchor` is what the theorem is about.
+
+    **Raises:** `ValueError` if `every` is less than 1.
+    """
+    check_at_least("every", every, 1)
+    if not isinstance(optimizer, LearnedOptimizer):
+        optimizer = from_optax(optimizer)
+    return PeriodicallyGuarded(
+        optimizer,
+        # In a plain function, so that arrays of a module are not among the optimizer's leaves.
+        partial(losses),
+        SufficientDecrease() if rule is None else rule,
+        Fallback() if fallback is None else fallback,
+        every,
+    )
+
+
+def _finds_back(anchor: PyTree, params: PyTree) -> Bool[Array, ""]:
+    """Whether parameters are finite and near enough for `params + (anchor - params)`."""
+
+    def is_near(anchor: Float[Array, "..."], params: Float[Array, "..."]) -> Bool[Array, ""]:
+        reach = 1.0 + jnp.max(jnp.abs(anchor), initial=0.0)
+        reach = reach / jnp.sqrt(jnp.finfo(anchor.dtype).eps)
+        return jnp.all(jnp.abs(params - anchor) <= reach)
+
+    near = jax.tree.leaves(jax.tree.map(is_near, anchor, params))
+    return jnp.all(jnp.stack(near))
+
+
+def _has_become_infinite(fresh: PyTree, state: PyTree) -> Bool[Array, ""]:
+    """Whether numbers of a state are not finite that are so in a fresh one."""
+    lost = [
+        jnp.any(jnp.isfinite(before) & ~jnp.isfinite(after))
+        for before, after in zip(jax.tree.leaves(fresh), jax.tree.leaves(state), strict=True)
+        if jnp.issubdtype(jnp.result_type(before), jnp.inexact)
+    ]
+    return jnp.any(jnp.asarray(lost, bool))

@@ -1,0 +1,172 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from l2o import multiobjective as mo
+from l2o.multiobjective import gradients, linearized, stacked
+from l2o.tasks import TrunkAndHeads
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+M = 5
+INPUTS = jnp.asarray(np.random.default_rng(0).standard_normal((7, 3)), jnp.float32)
+
+
+def representation(trunk):
+    return jnp.tanh(INPUTS @ trunk["weights"] + trunk["bias"])
+
+
+def head_loss(index, head, hidden):
+    return jnp.mean((hidden @ head - INPUTS[:, index % 3] * (index + 1)) ** 2)
+
+
+def losses(params):
+    hidden = representation(params.trunk)
+    return jnp.stack([head_loss(i, head, hidden) for i, head in enumerate(params.heads)])
+
+
+@pytest.fixture
+def params(random_like):
+    trunk = {"weights": jnp.zeros((3, 4)), "bias": jnp.zeros(4)}
+    return random_like(TrunkAndHeads(trunk, tuple(jnp.zeros(4) for _ in range(M))))
+
+
+def split(losses, params):
+    del losses
+    return mo.trunk_split(representation, head_loss, params)
+
+
+WAYS = {
+    "stacked": stacked,
+    "one by one": linearized,
+    "chunks that do not divide": partial(linearized, chunk_size=2),
+    "all together": partial(linearized, chunk_size=M),
+    "a chunk too large": partial(linearized, chunk_size=M + 1),
+    "chosen": gradients,
+    "trunk split": split,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_all_ways_agree_with_the_jacobian(way, params, assert_trees_close):
+    jacobian = jax.jacrev(losses)(params)
+    weights = jnp.arange(1.0, M + 1)
+
+    @jax.jit
+    def find(params):
+        found = WAYS[way](losses, params)
+        return found.losses, found.gramian(), found.combine(weights)
+
+    values, products, combined = find(params)
+    expected = mo.gramian(jacobian)
+    np.testing.assert_allclose(values, losses(params), rtol=1e-6)
+    np.testing.assert_allclose(products, expected, rtol=1e-5, atol=1e-6 * jnp.max(expected))
+    np.testing.assert_array_equal(products, products.T)
+    wanted = jax.tree.map(lambda leaf: jnp.tensordot(weights, leaf, axes=1), jacobian)
+    assert_trees_close(combined, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", ["one by one", "trunk split"])
+def test_gradients_go_first_in_a_chain(way, params, assert_trees_close):
+    optimizer = optax.chain(mo.aggregate(jnp.diagonal), optax.sgd(0.1))
+
+    @jax.jit
+    def step(params):
+        found = WAYS[way](losses, params)
+        return optimizer.update(found, optimizer.init(params), params)[0]
+
+    expected, _ = optimizer.update(jax.jacrev(losses)(params), optimizer.init(params), params)
+    assert_trees_close(step(params), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_they_can_leave_a_compiled_function(params, assert_trees_close):
+    found = jax.jit(partial(linearized, losses))(params)
+    weights = jnp.ones(M)
+    assert_trees_close(
+        found.combine(weights), stacked(losses, params).combine(weights), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_a_weighting_of_losses_takes_theirs(params, assert_trees_close):
+    optimizer = mo.aggregate(mo.DWA(), num_objectives=M)
+    _, state = optimizer.update(linearized(losses, params), optimizer.init(params), params)
+    _, expected = optimizer.update(
+        jax.jacrev(losses)(params), optimizer.init(params), params, value=losses(params)
+    )
+    assert_trees_close(state, expected, rtol=1e-6)
+
+
+def test_an_aggregator_of_jacobians_needs_them_stacked(params, assert_trees_close):
+    optimizer = mo.aggregate_jacobian(partial(mo.trimmed_mean, num_trimmed=1))
+    state = optimizer.init(params)
+    found, _ = optimizer.update(stacked(losses, params), state)
+    expected, _ = optimizer.update(stacked(losses, params).jacobian, state)
+    assert_trees_close(found, expected, rtol=0.0)
+    with pytest.raises(ValueError, match="stacked"):
+        optimizer.update(linearized(losses, params), state)
+
+
+def test_chooses_by_size(params):
+    bytes_of_one = 4 * (3 * 4 + 4 + M * 4)
+    assert isinstance(gradients(losses, params), mo.StackedGradients)
+    assert isinstance(gradients(losses, params, most_bytes=M * bytes_of_one), mo.StackedGradients)
+    for most_bytes, chunk_size in {
+        M * bytes_of_one - 1: M - 1,
+        3 * bytes_of_one: 3,
+        3 * bytes_of_one - 1: 2,
+        1: 1,
+    }.items():
+        found = gradients(losses, params, most_bytes=most_bytes)
+        assert isinstance(found, mo.LinearizedGradients)
+        assert found.chunk_size == chunk_size
+
+
+def test_linearized_gradients_take_the_memory_of_a_few(random_like):
+    m, size, features = 32, 1000, 100
+    inputs, heads = random_like((jnp.zeros((2, size)), jnp.zeros((features, m))))
+
+    def gradients_in_memory(way):
+        def update(weights):
+            found = way(lambda weights: jnp.mean(jnp.tanh(inputs @ weights) @ heads, 0), weights)
+            return found.combine(jnp.diagonal(found.gramian()))
+
+        compiled = jax.jit(update).lower(jnp.zeros((size, features))).compile()
+        return compiled.memory_analysis().temp_size_in_bytes / (4 * size * features)
+
+    assert gradients_in_memory(stacked) >= m
+    assert gradients_in_memory(linearized) < 3
+    assert gradients_in_memory(partial(linearized, chunk_size=8)) < 3 * 8
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        (jnp.sum, r"vector.*\(\)"),
+        (lambda x: x[None], "vector"),
+        (lambda x: x[:0], "vector"),
+        (lambda x: (x, x), "vector"),
+        (lambda x: jnp.argmax(x)[None], "vector"),
+    ],
+)
+@pytest.mark.parametrize("way", [stacked, linearized, gradients])
+def test_says_what_losses_are(way, wrong, match):
+    with pytest.raises(ValueError, match=match):
+        way(wrong, jnp.ones(3))
+
+
+@pytest.mark.parametrize("way", [stacked, linearized, gradients])
+@pytest.mark.parametrize("params", [jnp.arange(3), {}])
+def test_says_what_parameters_are(way, params):
+    with pytest.raises(ValueError, match="floating-point arrays"):
+        way(lambda x: jnp.ones(2), params)
+
+
+def test_says_what_numbers_can_be(params):
+    with pytest.raises(ValueError, match="chunk_size must be at least 1"):
+        linearized(losses, params, chunk_size=0)
+    with pytest.raises(ValueError, match="most_bytes must be at least 1"):
+        gradients(losses, params, most_bytes=0)

@@ -1,0 +1,191 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from l2o.recipes.multi_objective import run_study
+from l2o.recipes.multi_objective.comparison import compare_methods, compare_on_problems
+from l2o.recipes.multi_objective.methods import aggregators, problems
+from l2o.recipes.multi_objective.profiles import CPU, FULL, QUICK
+from l2o.recipes.optimizer_settings import ML2O
+from l2o.recipes.task_settings import OverlaidPairs
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly(quick_compilation):
+    """Most of the time is compilation."""
+
+
+PROBLEMS = replace(
+    QUICK.problems,
+    problems=("JOS1",),
+    aggregators=("mean",),
+    optimizer=ML2O(hidden_size=2),
+    training=replace(
+        QUICK.problems.training, meta_steps=2, horizon=4, truncation=2, validation_tasks=2
+    ),
+    num_steps=5,
+    num_starts=2,
+    tuning_starts=1,
+)
+NETWORKS = replace(
+    QUICK.networks,
+    families=(
+        replace(
+            QUICK.networks.families[0],
+            task=OverlaidPairs(hidden=(3,), pairs_per_image=1, batch_size=4),
+            aggregators=("mean", "relative losses"),
+            optimizers=(ML2O(hidden_size=2),),
+        ),
+    ),
+    training=replace(
+        QUICK.networks.training, meta_steps=2, horizon=4, truncation=2, validation_tasks=2
+    ),
+    num_steps=12,
+    num_seeds=2,
+    num_configurations=2,
+    refined_configurations=2,
+)
+STUDY = replace(QUICK, problems=PROBLEMS, networks=NETWORKS)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Of the smallest study with all parts, run twice into the same folder."""
+    out = tmp_path_factory.mktemp("study") / "x"
+    said = []
+    for _ in range(2):
+        page = run_study(STUDY, out, said.append, profile="smallest", command="none")
+        assert page.read_text().startswith("<!doctype html>")
+    # Three meta-trainings of two meta-steps; nothing is trained again the second time.
+    assert sum("meta-training" in each.activity for each in said) == 3 * 2
+    return json.loads((out / "results.json").read_text())
+
+
+def test_there_is_a_row_for_every_network(results):
+    cells = [(row["method"], row["meta_seed"], row["seed"]) for row in results["rows"]]
+    # Two aggregators, then ML2O and GML2O of two meta-seeds, with two networks each.
+    assert len(set(cells)) == len(cells) == (2 + 2 * 2) * 2
+    for metric in ("objective", "test_left_accuracy", "test_right_loss", "final_train_loss_2"):
+        assert all(row[metric] is not None for row in results["rows"])
+
+
+def test_every_method_meets_every_problem(results):
+    found = {(each["problem"], each["method"]) for each in results["problems"]}
+    methods = ("mean", "steepest descent, Armijo", "ML2O", "GML2O")
+    assert found == {("JOS1", method) for method in methods}
+    for each in results["problems"]:
+        assert len(each["criticality"]) == len(each["distance"]) == 2
+        if each["method"] in ("steepest descent, Armijo", "GML2O"):
+            assert each["rises"] == [0, 0]
+
+
+def test_the_best_is_chosen_where_nothing_is_judged(results):
+    (best,) = [each for each in results["comparisons"] if each["is_best_hand_designed"]]
+    scores = {
+        each["method"]: each["tuning"]["score"]
+        for each in results["methods"]
+        if each["from"] is None
+    }
+    assert best["method"] == min(scores, key=scores.__getitem__)
+    assert best["differences"]["objective"]["interval"] == [0.0, 0.0]
+
+
+def row(method, meta_seed, seed, objective):
+    learned = meta_seed is not None
+    return {
+        "family": "f",
+        "method": method,
+        "from": "f" if learned else None,
+        "meta_seed": meta_seed,
+        "seed": seed,
+        "objective": objective,
+        "test_a_loss": 2.0 * objective,
+    }
+
+
+def method(name, score, curve, seconds=0.1):
+    source = "f" if score is None else None
+    return {
+        "family": "f",
+        "method": name,
+        "from": source,
+        "curve": curve,
+        "seconds_per_step": seconds,
+        "num_diverged": 0,
+        "tuning": {"score": score},
+    }
+
+
+def test_differences_are_paired_and_averaged_over_meta_seeds():
+    rows = [row("good", None, seed, 1.0 + seed) for seed in range(4)]
+    rows += [row("bad", None, seed, 2.0 + seed) for seed in range(4)]
+    rows += [
+        row("ML2O", meta, seed, 0.7 + 0.01 * seed + seed + 0.2 * meta)
+        for meta in (0, 1)
+        for seed in range(4)
+    ]
+    falling = [0.99**step for step in range(40)]
+    methods = [
+        method("good", 0.5, falling),
+        method("bad", 0.6, [1.0] * 40),
+        method("ML2O", None, [value**2 for value in falling], seconds=0.2),
+    ]
+    found = {
+        each["method"]: each
+        for each in compare_methods(rows, methods, {"f": {"test_a_loss": 10.0}})
+    }
+    difference = found["ML2O"]["differences"]["objective"]
+    assert difference["difference"] == pytest.approx(0.7 + 0.1 + 0.015 - 1.0)
+    low, high = difference["interval"]
+    assert -0.25 < low < -0.185 < high < -0.12
+    assert found["bad"]["differences"]["test_a_loss"]["difference"] == 2.0
+    assert found["ML2O"]["is_learned"]
+    assert found["good"]["improvement_over_alone"] == pytest.approx(1 - 2 * 2.5 / 10)
+    # Twice as fast in steps, at twice the price.
+    assert found["bad"]["steps_to_target"] is None
+    assert found["ML2O"]["steps_to_target"] <= 23
+    assert found["good"]["steps_to_target"] == 39
+    assert found["ML2O"]["seconds_to_target"] == pytest.approx(
+        0.2 * found["ML2O"]["steps_to_target"]
+    )
+
+
+def problem_entry(name, steps, rises):
+    return {
+        "problem": "p",
+        "method": name,
+        "steps_to": {"0.01": steps},
+        "rises": rises,
+        "criticality": [0.5, 0.1],
+        "coverage": {"hypervolume_share": 0.7},
+    }
+
+
+def test_performance_profiles_count_runs_within_a_ratio_of_the_fastest():
+    fast, slow = compare_on_problems(
+        [problem_entry("fast", [9, 19], [0, 0]), problem_entry("slow", [39, None], [0, 3])]
+    )
+    assert fast["reached"] == 1.0
+    assert fast["profile"]["shares"][0] == 1.0
+    assert slow["reached"] == slow["runs_with_rises"] == 0.5
+    shares = dict(zip(slow["profile"]["ratios"], slow["profile"]["shares"], strict=True))
+    assert shares[2.0] == 0.0
+    assert shares[4.0] == shares[256.0] == 0.5
+
+
+def test_profiles_name_what_there_is():
+    for study in (QUICK, CPU, FULL):
+        assert set(study.problems.aggregators) <= set(aggregators(2))
+        assert set(study.problems.problems) <= set(problems())
+        for family in study.networks.families:
+            assert set(family.aggregators) <= set(aggregators(2))
+            names = [each.name for each in study.networks.families]
+            assert set(family.others) <= set(names)
+            assert all(
+                each.num_objectives == family.num_targets
+                for each in family.optimizers
+                if isinstance(each, ML2O)
+            )
+        assert np.isfinite(study.problems.log10_steps).all()
