@@ -190,7 +190,7 @@ CPU = FlatnessStudy(
         ),
         "L2O-DM": Architecture(DM(), (3e-3, 1e-2), _FEW, _ENHANCED, _FEW_WEIGHTS),
         "L2O-Scale": Architecture(
-            Hierarchical(), (1e-3, 3e-3, 1e-2), _FEW, _ENHANCED, _FEW_WEIGHTS
+            Hierarchical(), (3e-4, 1e-3, 3e-3), _FEW, _ENHANCED, _FEW_WEIGHTS
         ),
     },
     methods=METHODS,
