@@ -73,5 +73,5 @@ def _compact(results: dict[str, object]) -> str:
     rows = results["rows"]
     text = json.dumps({**results, "rows": []}, indent=1)
     assert isinstance(rows, list)
-    lines = ",\n".join(json.dumps(row) for row in rows)
+    lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
     return text.replace('"rows": []', f'"rows": [\n{lines}\n]')
