@@ -464,6 +464,27 @@ def test_training_for_flatness_and_unseen_data(tmp_path):
     assert all(row["regularization"] > 1 for row in rows)
 
 
+def test_training_on_a_curriculum_with_imitation(tmp_path, refused):
+    flags = ["--num-train", "64", "--batch-size", "16", "--hidden", "4", "--truncation", "2"]
+    flags += ["--meta-steps", "4", "--validation-tasks", "2", "--validation-every", "1"]
+    flags += ["--learning-rate", "1e-3", "--imitation-ratio", "0.5"]
+    train = ["train", "digits-rnnprop", *flags, "--curriculum", "2", "4", "6"]
+    out = tmp_path / "curriculum"
+    assert main([*train, "--out", str(out)]) == 0
+    recipe = json.loads((out / "config.json").read_text())
+    assert recipe["training"]["curriculum"] == [2, 4, 6]
+    rows = [json.loads(x) for x in (out / "stage-1" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["meta_step"] for row in rows] == [0, 1, 2, 3, 4]
+    assert {row["imitation"] for row in rows[1:]} == {0, 1}
+    learned = (out / "optimizer" / "model.safetensors").read_bytes()
+    # Finished, it is only read again.
+    assert main([*train, "--out", str(out), "--resume"]) == 0
+    assert (out / "optimizer" / "model.safetensors").read_bytes() == learned
+    for horizons, message in (("3 4", "truncation must divide horizon"), ("4 2", "must rise")):
+        elsewhere = ["--out", tmp_path / "x", "--curriculum", *horizons.split()]
+        assert message in refused("train", "digits-rnnprop", "--truncation", "2", *elsewhere)
+
+
 def test_nothing_held_out(tmp_path, refused):
     message = refused("train", "digits-rnnprop", "--out", tmp_path / "x", "--held-out-loss", "1")
     assert "num_held_out" in message

@@ -10,6 +10,7 @@ from l2o.metatraining import (
     Curriculum,
     metatrain_on_curriculum,
 )
+from l2o.objectives import NormalizedMeanLoss
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -26,7 +27,9 @@ def drift(amount):
 def run(optimizer, family, **changes):
     settings = {"num_tasks": 2, "truncation": 1, "validation_tasks": 2, "validation_every": 1}
     settings |= {"key": KEY, "meta_steps": 20, "meta_optimizer": drift(0.125)}
-    return metatrain_on_curriculum(optimizer, family, Curriculum((1, 2, 3)), **settings | changes)
+    return metatrain_on_curriculum(
+        optimizer, family, Curriculum((1, 2, 3, 4)), **settings | changes
+    )
 
 
 def test_the_published_schedules():
@@ -59,10 +62,30 @@ def test_stages_follow_one_another_until_none_helps(learnable_rate, parabolas):
     assert first.best_step == 4
     # It stops at the first validation that is no better, once there were three.
     assert first.history[-1]["meta_step"] == 5
-    # The second stage begins with the best of the first, and makes it no better.
+    # The second stage begins with the best of the first, and makes it no better: there is no third.
     assert second.best_step == 0
     assert [row["meta_step"] for row in second.history] == [0, 1, 2, 3]
     assert second.best_score == second.history[0]["validation_score"]
+    # All is won in the first step, so that scores are initial losses over the number of losses;
+    # those of the second stage are of other tasks.
+    assert second.best_score * 4 != pytest.approx(first.best_score * 3)
+
+
+def test_each_stage_is_validated_on_the_next_horizon(learnable_rate, parabolas):
+    # Half the distance is left after every step, a quarter of the loss; nothing is ever learned,
+    # so that the first stage is the last.
+    result = run(
+        learnable_rate(jnp.asarray(0.25)),
+        parabolas(curvature=2.0),
+        meta_optimizer=drift(0.0),
+        objective=NormalizedMeanLoss(),
+    )
+    (stage,) = result.stages
+    np.testing.assert_allclose(
+        [row["validation_score"] for row in stage.history], (1 + 1 / 4 + 1 / 16) / 3, rtol=1e-6
+    )
+    # The training loss is that of one step.
+    assert stage.history[-1]["meta_loss"] == pytest.approx((1 + 1 / 4) / 2)
 
 
 def test_a_resumed_curriculum_is_the_same(learnable_rate, parabolas, tmp_path):

@@ -1,5 +1,7 @@
 """Terms of the meta-loss, against dense Hessians, closed forms and finite differences."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -333,3 +335,33 @@ def test_schedules_of_weights_see_the_meta_step(window):
     assert run(optimizer, scheduled, window).regularization == 0
     steady = run(optimizer, MetaLoss(MeanLoss(), (SAMSharpness(5.0),)), window).regularization
     np.testing.assert_allclose(run(optimizer, scheduled, later).regularization, steady, rtol=1e-12)
+
+
+class Counted(HessianTrace):
+    """Calls a function each time that it looks for something."""
+
+    say: Callable = eqx.field(static=True, kw_only=True)
+
+    def find(self, loss, params, key):
+        # In single precision: a callback's own threads are not told of any other.
+        place = jnp.sum(params).astype(jnp.float32)
+        said = jax.pure_callback(self.say, place, place, vmap_method="sequential")
+        return super().find(loss, params, key) + said - place
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_no_regularizer_is_computed_twice(window, every):
+    """A checkpointed unroll runs its steps again, but for what regularizers found."""
+    optimizer, window = window
+    said = []
+
+    def say(number):
+        said.append(number)
+        return np.asarray(number)
+
+    meta_loss = MetaLoss(MeanLoss(), (Counted(0.1, every=every, say=say),))
+    gradient = eqx.filter_jit(gradient_through_unroll)(
+        optimizer, meta_loss, window, first_order=True, checkpoint=True
+    ).gradient
+    jax.block_until_ready(jax.tree.leaves(gradient))
+    assert len(said) == window.task.num_tasks * (window.num_steps // every)

@@ -8,10 +8,17 @@ import pytest
 
 import l2o
 from l2o.recipes.flatness import run_study
-from l2o.recipes.flatness.comparison import COMPARED, compare_methods
+from l2o.recipes.flatness.bounds import bounds_along_training
+from l2o.recipes.flatness.comparison import (
+    COMPARED,
+    Cell,
+    compare_methods,
+    compare_with_baseline,
+)
+from l2o.recipes.flatness.matched import where_first_below
 from l2o.recipes.flatness.measure import measure
 from l2o.recipes.flatness.page import verdicts
-from l2o.recipes.flatness.profiles import CPU, FULL, QUICK
+from l2o.recipes.flatness.profiles import CPU, FULL, QUICK, Optimizee
 from l2o.recipes.optimizer_settings import RNNProp
 from l2o.recipes.task_settings import ImageMLP
 from l2o.tasks import Quadratic, SingleTask
@@ -26,20 +33,39 @@ TASK = ImageMLP(hidden=(3,), num_train=20, num_held_out=10, batch_size=4)
 
 STUDY = replace(
     QUICK,
-    architectures={"RNNProp": RNNProp(hidden_size=2)},
+    architectures={
+        "RNNProp": replace(
+            QUICK.architectures["RNNProp"],
+            optimizer=RNNProp(hidden_size=2),
+            learning_rates=(1e-3, 1e-2),
+        )
+    },
     methods=tuple(
         replace(method, weights=(0.1, 0.2) if method.name == "hessian" else method.weights)
         for method in QUICK.methods
     ),
     training_task=TASK,
     training=replace(QUICK.training, meta_steps=2, horizon=4, truncation=2, validation_tasks=2),
-    optimizees=(replace(QUICK.optimizees[0], task=replace(TASK, num_held_out=None)),),
-    meta_seeds=(1, 2),
+    enhanced_training=replace(
+        QUICK.enhanced_training,
+        meta_steps=2,
+        truncation=2,
+        curriculum=(2, 4),
+        validation_tasks=2,
+        imitation_ratio=1.0,
+    ),
+    optimizees=(
+        replace(QUICK.optimizees[0], task=replace(TASK, num_held_out=None)),
+        Optimizee("of data that are not there", replace(TASK, dataset="mnist-14x14")),
+    ),
+    controls=(replace(QUICK.controls[0], strengths=(0.1, 0.2)),),
     num_seeds=2,
     validation_tasks=2,
     num_steps=3,
+    levels=(2.3, 0.001),
     baselines=("sgd",),
     num_configurations=2,
+    shown_baseline="sgd",
 )
 
 
@@ -48,31 +74,72 @@ def results(tmp_path_factory):
     """Of the smallest study with all parts, run twice into the same folder."""
     out = tmp_path_factory.mktemp("study") / "x"
     said = []
-    for _ in range(2):
-        page = run_study(STUDY, out, said.append, profile="smallest", command="none")
-    assert page.read_text().startswith("<!doctype html>")
-    # Seven meta-trainings of two meta-steps; nothing is trained again the second time.
-    assert sum("meta-training" in each.activity for each in said) == 7 * 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("L2O_DATA", raising=False)
+        for _ in range(2):
+            page = run_study(STUDY, out, said.append, profile="smallest", command="none")
+    assert "of data that are not there" in page.read_text()
+    # Eight meta-trainings of two meta-steps, two enhanced ones; nothing is trained again the
+    # second time.
+    ordinary = [each for each in said if each.activity.startswith("meta-training")]
+    enhanced = [each for each in said if each.activity.startswith("enhanced")]
+    assert (len(ordinary), len(enhanced)) == (8 * 2, 2 * 2)
+    for name in ("differences", "bounds", "loss-lines", "loss-planes"):
+        assert (out / "figures" / f"{name}.png").stat().st_size > 0
     return json.loads((out / "results.json").read_text())
 
 
 def test_there_is_a_row_for_every_network(results):
     cells = [
-        (row["architecture"], row["regularizer"], row["optimizee"], row["meta_seed"], row["seed"])
+        (*(row[name] for name in Cell._fields), row["meta_seed"], row["seed"])
         for row in results["rows"]
     ]
-    assert len(set(cells)) == len(cells) == 3 * 2 * 2 + 2
-    assert all(row["enhanced"] is False for row in results["rows"])
+    # Three methods, enhanced training and a control with two meta-seeds; a baseline with and
+    # without control.
+    assert len(set(cells)) == len(cells) == (3 + 1 + 1) * 2 * 2 + 2 * 2
     for metric in ("train_loss", "test_loss", "test_accuracy", "spectral_norm", "entropy_gap"):
         assert all(row[metric] is not None for row in results["rows"])
+    assert all(row["test_loss_at_0.001"] is None for row in results["rows"])
+    assert results["left_out"] == ["of data that are not there"]
 
 
-def test_weights_are_chosen_by_the_validation_split(results):
-    choice = results["weights"]["hessian"]
+def test_rows_are_true_to_what_was_run(results):
+    """Enhanced rows come from a curriculum with imitation, and no others do."""
+    enhanced = [each for each in results["meta_training"] if each["enhanced"]]
+    ordinary = [each for each in results["meta_training"] if not each["enhanced"]]
+    assert all(each["imitating"] == each["meta_steps"] == 2 for each in enhanced)
+    assert all(each["imitating"] == 0 for each in ordinary)
+    rates = results["learning_rates"]["RNNProp"]
+    assert {each["learning_rate"] for each in results["meta_training"]} == {rates["chosen"]}
+    assert rates["chosen"] == min(rates["tried"], key=lambda each: each["score"])["learning_rate"]
+    (against,) = [each["against"] for each in results["comparisons"] if each["enhanced"]]
+    assert (against["regularizer"], against["enhanced"]) == ("plain", False)
+
+
+def test_weights_and_strengths_are_chosen_by_the_validation_split(results):
+    choice = results["weights"]["RNNProp"]["hessian"]
     losses = {each["weight"]: each["validation_loss"] for each in choice["tried"]}
     assert losses.keys() == {0.1, 0.2}
     assert choice["chosen"] == min(losses, key=losses.__getitem__)
-    assert results["weights"]["plain"] == {"chosen": None, "tried": []}
+    assert results["weights"]["RNNProp"]["plain"] == {"chosen": None, "tried": []}
+    for choice in results["controls"]:
+        losses = {each["strength"]: each["validation_loss"] for each in choice["tried"]}
+        assert choice["chosen"] == min(losses, key=losses.__getitem__)
+    assert [each["architecture"] for each in results["controls"]] == ["RNNProp", "sgd"]
+
+
+def test_training_with_a_control_is_judged_without_it():
+    plain_family = TASK.family(judge_on="test")
+    decayed = replace(TASK, weight_decay=1.0).family(judge_on="test")
+    sgd = l2o.from_optax(optax.sgd(0.1))
+    given = {"num_tasks": 2, "num_steps": 30}
+    key = jax.random.key(0)
+    alone = measure(sgd, plain_family, key, **given)
+    found = measure(sgd, plain_family, key, trained_on=decayed, **given)
+    # The weights have shrunk, so that the network is nearly undecided; with the penalty in it,
+    # the loss would be further up.
+    assert np.all(found["train_loss"] > alone["train_loss"])
+    assert np.all(found["train_loss"] < np.log(10) + 0.05)
 
 
 def test_networks_are_measured_where_they_end():
@@ -92,10 +159,64 @@ def test_networks_are_measured_where_they_end():
     assert len(set(found["train_loss"].tolist())) == 2
 
 
-def row(method, meta_seed, seed, value):
+def test_metrics_where_the_training_loss_passes_a_level():
+    """Gradient descent on a parabola: the loss falls by a constant factor a step."""
+    task = Quadratic(jax.numpy.eye(1), jax.numpy.zeros(1))
+    found = measure(
+        l2o.from_optax(optax.sgd(0.5)),
+        SingleTask(task),
+        jax.random.key(0),
+        num_tasks=3,
+        num_steps=10,
+        levels=(1e-3, 1e-30),
+    )
+    start = found["train_loss"] * 4.0**10
+    np.testing.assert_allclose(
+        found["steps_at_0.001"], np.maximum(np.log(start / 1e-3) / np.log(4), 0), rtol=1e-4
+    )
+    assert np.all(np.isnan(found["steps_at_1e-30"]))
+
+
+def test_metrics_between_records():
+    records = {
+        "loss": np.array([[1.0, 0.05], [0.01, 0.04], [0.1, 0.03]]),
+        "accuracy": np.array([[0.0, 0.7], [1.0, 0.8], [2.0, 0.9]]),
+    }
+    (found,) = where_first_below(0.1, "loss", records).values()
+    np.testing.assert_allclose(found, [0.5, 0.7])
+    (found,) = where_first_below(0.035, "loss", records).values()
+    share = np.log(0.04 / 0.035) / np.log(0.04 / 0.03)
+    np.testing.assert_allclose(found[1], 0.8 + 0.1 * share)
+    (found,) = where_first_below(0.005, "loss", records).values()
+    assert np.all(np.isnan(found))
+
+
+def test_the_bounds_hold_along_the_training_of_a_quadratic():
+    task = Quadratic(jax.numpy.diag(jax.numpy.asarray([300.0, 10.0])), jax.numpy.ones(2))
+    found = bounds_along_training(
+        l2o.from_optax(optax.sgd(0.002)),
+        SingleTask(task),
+        jax.random.key(0),
+        num_tasks=2,
+        num_steps=8,
+        num_points=3,
+    )
+    assert found["steps"].tolist() == [0, 4, 8]
+    assert found["upper"].shape == (3, 2)
+    np.testing.assert_allclose(found["logarithm"], np.log(4), rtol=1e-4)
+    np.testing.assert_allclose(found["upper"], 3.1, rtol=1e-4)
+    slack = 1e-3
+    assert np.all(found["lower"] <= found["twice_gap"] + slack)
+    assert np.all(found["twice_gap"] <= found["upper"] + slack)
+    assert np.all(np.diff(found["train_loss"], axis=0) < 0)
+
+
+def row(method, meta_seed, seed, value, *, enhanced=False, control=None):
     return {
         "architecture": "A",
         "regularizer": method,
+        "enhanced": enhanced,
+        "control": control,
         "optimizee": "o",
         "meta_seed": meta_seed,
         "seed": seed,
@@ -116,9 +237,57 @@ def test_differences_are_paired_and_averaged_over_meta_seeds():
     low, high = found["interval"]
     assert 1.4 < low < 1.65 < high < 1.9
     assert found["sd_over_meta_seeds"] == pytest.approx(np.std([1.0, 2.0], ddof=1))
-    results = {"titles": {"plain": "p", "x": "method x"}, "comparisons": [comparison]}
-    (sentence,) = verdicts(results)
+    results = {
+        "titles": {"plain": "p", "x": "method x"},
+        "control_titles": {},
+        "comparisons": [comparison],
+        "against_baseline": [],
+        "settings": {"shown_baseline": "adam"},
+    }
+    sentence = verdicts(results)[0]
     assert "higher in 1 and lower in 0 of 1 cells" in sentence
+
+
+def test_everything_is_compared_with_its_own_reference():
+    values = {
+        ("plain", False, None): 0.0,
+        ("x", False, None): 1.0,
+        ("plain", True, None): 10.0,
+        ("x", True, None): 30.0,
+        ("plain", False, "c"): 500.0,
+        (None, False, None): 5000.0,
+        (None, False, "c"): 9000.0,
+    }
+    rows = [
+        row(method, 1, seed, value + seed, enhanced=enhanced, control=control)
+        for (method, enhanced, control), value in values.items()
+        for seed in range(3)
+    ]
+    found = {
+        (each["regularizer"], each["enhanced"], each["control"]): each["test_loss"]["difference"]
+        for each in compare_methods(rows)
+    }
+    assert found == {
+        ("x", False, None): 1.0,
+        ("plain", True, None): 10.0,
+        ("x", True, None): 20.0,
+        ("plain", False, "c"): 500.0,
+        (None, False, "c"): 4000.0,
+    }
+    rows += [row(None, None, seed, -1.0 + seed) | {"architecture": "b"} for seed in range(3)]
+    found = [each["test_loss"]["difference"] for each in compare_with_baseline(rows, "b")]
+    assert found == [1.0, 2.0, 11.0, 31.0]
+
+
+def test_at_a_level_only_those_that_got_there_are_compared():
+    rows = [row(method, 1, seed, 1.0) for method in ("plain", "x") for seed in range(4)]
+    for place, each in enumerate(rows):
+        each["test_loss_at_0.1"] = None if place in (0, 5) else float(place)
+        each["test_accuracy_at_0.1"] = None
+    (found,) = compare_methods(rows, levels=(0.1,))
+    assert found["at_0.1"]["test_loss"]["difference"] == 4.0
+    assert found["at_0.1"]["test_loss"]["networks"] == 2
+    assert found["at_0.1"]["test_accuracy"]["difference"] is None
 
 
 def test_what_cannot_be_compared_has_no_number():
@@ -134,6 +303,7 @@ def test_what_cannot_be_compared_has_no_number():
 def test_test_data_are_for_judging_alone(study):
     """Families for meta-training and for choices are judged on the validation split."""
     assert study.training_task.num_held_out
+    assert {method.name for method in study.methods} >= {"hessian", "entropy", "sam"}
     assert all(each.task.num_held_out is None for each in study.optimizees)
     assert len(study.meta_seeds) >= 3
     assert study.num_seeds >= 10

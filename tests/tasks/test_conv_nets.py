@@ -13,6 +13,7 @@ from l2o.tasks import (
     four_layer_conv,
     image_mlp,
     mnist_conv,
+    two_layer_conv,
 )
 
 
@@ -30,6 +31,7 @@ def blank(*shape):
         (mnist_conv, (28, 28, 1), 18_122, 512),
         (cifar_conv, (32, 32, 3), 13_610, 32),
         (four_layer_conv, (28, 28, 1), 10_346, 256),
+        (two_layer_conv, (8, 8, 1), 1_898, 64),
     ],
 )
 def test_parameter_counts(key, make, shape, count, features):
@@ -46,8 +48,10 @@ def test_parameter_counts(key, make, shape, count, features):
 @pytest.mark.parametrize("padding", ["VALID", "SAME"])
 @pytest.mark.parametrize("pool", [False, True])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_outputs_agree_with_scipy(key, padding, pool, stride):
-    network = ConvNet((9, 8, 2), (Convolution(3, 3, stride),), 4, padding=padding, pool=pool)
+@pytest.mark.parametrize("by_patches", [False, True])
+def test_outputs_agree_with_scipy(key, padding, pool, stride, by_patches):
+    layers = (Convolution(3, 3, stride),)
+    network = ConvNet((9, 8, 2), layers, 4, padding=padding, pool=pool, by_patches=by_patches)
     params = filter_jit(network.init)(key)
     images = jax.random.normal(key, (2, 9, 8, 2))
     outputs = network(params, images)

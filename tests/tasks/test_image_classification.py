@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 from equinox import filter_jit
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.metrics import accuracy_score, log_loss
 
 from l2o.tasks import (
@@ -160,3 +160,24 @@ def test_bad_task(small_images):
         image_mlp(small_images, split="testing")
     with pytest.raises((ValueError, TypeError)):
         image_mlp(small_images, judge_on="train")
+
+
+def test_weight_decay_and_label_smoothing_are_of_the_training_loss_alone(small_images, key):
+    decay, smoothing = 0.3, 0.2
+    options = {"num_train": 8, "batch_size": 8}
+    family = image_mlp_family(small_images, (3,), ("tanh",), **options)
+    options |= {"weight_decay": decay, "label_smoothing": smoothing}
+    controlled = image_mlp_family(small_images, (3,), ("tanh",), **options)
+    task, other = family.sample(key), controlled.sample(key)
+    assert np.array_equal(task.train_rows, other.train_rows)
+    params = task.init(key)
+    inputs, labels = task.whole_batch()
+    classes = small_images.num_classes
+    shares = np.full((8, classes), smoothing / classes)
+    shares[np.arange(8), np.asarray(labels)] += 1 - smoothing
+    log_probabilities = log_softmax(np.asarray(task.network(params, inputs)), axis=1)
+    expected = -np.mean(np.sum(shares * log_probabilities, axis=1))
+    expected += decay / 2 * sum(np.sum(np.square(leaf)) for leaf in jax.tree.leaves(params))
+    np.testing.assert_allclose(other.loss(params, (inputs, labels)), expected, rtol=1e-5)
+    judged, plainly = other.evaluate(params), task.evaluate(params)
+    assert all(judged[name] == plainly[name] for name in plainly)

@@ -73,7 +73,8 @@ class MetaStep(eqx.Module):
     estimator: MetaGradientEstimator
     meta_optimizer: optax.GradientTransformation = eqx.field(static=True)
     num_tasks: int = eqx.field(static=True)
-    num_windows: int = eqx.field(static=True)
+    # No constant of the program, which stages of a curriculum share.
+    num_windows: Int[Array, ""] = eqx.field(converter=jnp.asarray)
     truncation: int = eqx.field(static=True)
     mesh: Mesh = eqx.field(static=True)
     imitation: Imitation | None = None

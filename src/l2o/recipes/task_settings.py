@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 JudgeOn = Literal["validation", "test"]
 """The split for held-out metrics: validation for all choices, test for the final word."""
 
+Dataset = Literal["digits", "mnist", "mnist-14x14", "cifar10"]
+"""The name of a data set of images."""
+
 Activation = Literal["relu", "sigmoid", "tanh", "gelu", "silu"]
 """The name of an activation function."""
 
@@ -225,8 +228,8 @@ class LogisticRegression(TaskSettings):
 class ImageMLP(TaskSettings):
     """Classification of images by multilayer perceptrons, on minibatches."""
 
-    dataset: Literal["digits", "mnist", "cifar10"] = "digits"
-    """Images: digits (8 x 8, bundled), or mnist or cifar10 from the folder L2O_DATA."""
+    dataset: Dataset = "digits"
+    """Images: digits (8 x 8, bundled); mnist, mnist-14x14 or cifar10 from the folder L2O_DATA."""
     hidden: tuple[int, ...] = (20,)
     """Units of each hidden layer; the most there can be, with --min-width."""
     activations: tuple[Activation, ...] = ("relu",)
@@ -243,14 +246,16 @@ class ImageMLP(TaskSettings):
     """Give every task this many random training images; by default all."""
     num_held_out: int | None = None
     """Hold this many random training images of every task out, for --held-out-loss."""
+    weight_decay: float = 0.0
+    """Factor of half the squared 2-norm of the parameters in the training loss."""
+    label_smoothing: float = 0.0
+    """Share of each label that is spread over all classes in the training loss."""
 
     @property
     def title(self) -> str:
         """The family in a few words."""
-        inputs, outputs = {"digits": (64, 10), "mnist": (784, 10), "cifar10": (3072, 10)}[
-            self.dataset
-        ]
-        sizes = (inputs, *self.hidden, outputs)
+        inputs = {"digits": 64, "mnist": 784, "mnist-14x14": 196, "cifar10": 3072}[self.dataset]
+        sizes = (inputs, *self.hidden, 10)
         return f"{_dataset_title(self.dataset)}, {_network_title(sizes, self.activations)}"
 
     def _family(self, judge_on: JudgeOn) -> "TaskFamily":
@@ -267,6 +272,8 @@ class ImageMLP(TaskSettings):
             num_held_out=self.num_held_out,
             batch_size=self.batch_size,
             judge_on=judge_on,
+            weight_decay=_unless_zero("weight_decay", self.weight_decay),
+            label_smoothing=_unless_zero("label_smoothing", self.label_smoothing),
         )
 
 
@@ -274,12 +281,20 @@ class ImageMLP(TaskSettings):
 class ImageConv(TaskSettings):
     """Classification of images by convolutional networks, on minibatches."""
 
-    dataset: Literal["digits", "mnist", "cifar10"] = "mnist"
-    """Images: digits (8 x 8, bundled), or mnist or cifar10 from the folder L2O_DATA."""
-    network: Literal["mnist-conv", "cifar-conv", "four-layer-conv"] = "mnist-conv"
-    """The network, named after where it was published (see l2o.tasks)."""
+    dataset: Dataset = "mnist"
+    """Images: digits (8 x 8, bundled); mnist, mnist-14x14 or cifar10 from the folder L2O_DATA."""
+    network: Literal["mnist-conv", "cifar-conv", "four-layer-conv", "two-layer-conv"] = "mnist-conv"
+    """The network (see l2o.tasks)."""
     batch_size: int = 128
     """Images in a minibatch."""
+    num_train: int | None = None
+    """Give every task this many random training images; by default all."""
+    num_held_out: int | None = None
+    """Hold this many random training images of every task out, for --held-out-loss."""
+    weight_decay: float = 0.0
+    """Factor of half the squared 2-norm of the parameters in the training loss."""
+    label_smoothing: float = 0.0
+    """Share of each label that is spread over all classes in the training loss."""
 
     @property
     def title(self) -> str:
@@ -293,10 +308,18 @@ class ImageConv(TaskSettings):
             "mnist-conv": tasks.mnist_conv,
             "cifar-conv": tasks.cifar_conv,
             "four-layer-conv": tasks.four_layer_conv,
+            "two-layer-conv": tasks.two_layer_conv,
         }
-        build = builders[self.network]
-        return tasks.SingleTask(
-            build(_read(self.dataset), batch_size=self.batch_size, judge_on=judge_on)
+        task = builders[self.network](_read(self.dataset))
+        return tasks.ImageClassificationFamily(
+            task.dataset,
+            task.network,
+            self.num_train,
+            self.num_held_out,
+            self.batch_size,
+            judge_on=judge_on,
+            weight_decay=_unless_zero("weight_decay", self.weight_decay),
+            label_smoothing=_unless_zero("label_smoothing", self.label_smoothing),
         )
 
 
@@ -465,16 +488,40 @@ AnyTask = (
 """Every kind of task that a recipe can have."""
 
 
-def _read(dataset: Literal["digits", "mnist", "cifar10"]) -> "Classification":
+def _read(dataset: Dataset) -> "Classification":
     """The data set of this name."""
     from l2o.tasks import datasets
 
-    readers = {"digits": datasets.digits, "mnist": datasets.mnist, "cifar10": datasets.cifar10}
-    return readers[dataset]()
+    match dataset:
+        case "digits":
+            return datasets.digits()
+        case "mnist":
+            return datasets.mnist()
+        case "mnist-14x14":
+            return datasets.average_pool(datasets.mnist())
+        case "cifar10":
+            return datasets.cifar10()
 
 
-def _dataset_title(dataset: Literal["digits", "mnist", "cifar10"]) -> str:
-    return {"digits": "digits", "mnist": "MNIST", "cifar10": "CIFAR-10"}[dataset]
+def _dataset_title(dataset: Dataset) -> str:
+    return {
+        "digits": "digits",
+        "mnist": "MNIST",
+        "mnist-14x14": "MNIST 14 x 14",
+        "cifar10": "CIFAR-10",
+    }[dataset]
+
+
+def _unless_zero(name: str, value: float) -> float | None:
+    """A setting for which 0 means none.
+
+    **Raises:** `ValueError` if it is not between 0 and 1.
+    """
+    from l2o.tasks.checks import check_at_least
+
+    check_at_least(name, value, 0)
+    check_at_least(f"1 - {name}", 1 - value, 0)
+    return value or None
 
 
 def _network_title(sizes: tuple[int, ...], activations: tuple[str, ...]) -> str:

@@ -1,13 +1,14 @@
 """Meta-training as a recipe has it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from l2o.recipes.recipe import Recipe
 from l2o.recipes.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from l2o.metatraining import MetaTrainingResult, Progress
+    from l2o.metatraining import CurriculumResult, MetaTrainingResult, Progress
 
 
 def train(
@@ -27,7 +28,8 @@ def train(
       is the same as if it had never stopped.
     - `on_progress`: called as `l2o.metatrain` does.
 
-    **Returns:** what `l2o.metatrain` does.
+    **Returns:** what `l2o.metatrain` does; of a curriculum, its last stage that brought something,
+    with all meta-gradients that were skipped and all rows.
 
     **Raises:** `ValueError` for settings out of range, missing data, and a folder that holds
     anything but a run to resume; nothing is written then.
@@ -35,7 +37,7 @@ def train(
     import jax
 
     from l2o.deploy import save
-    from l2o.metatraining import metatrain
+    from l2o.metatraining import metatrain, metatrain_on_curriculum
 
     optimizer_key, training_key, _ = jax.random.split(jax.random.key(recipe.seed), 3)
     settings = recipe.training
@@ -45,26 +47,38 @@ def train(
     optimizer = recipe.optimizer.build(optimizer_key)
     family = recipe.task.family(judge_on="validation")
     folder.claim(recipe, resume=resume)
-    result = metatrain(
-        optimizer,
-        family,
-        key=training_key,
-        meta_steps=settings.meta_steps,
-        num_tasks=settings.num_tasks,
-        horizon=settings.horizon,
-        truncation=settings.truncation,
-        objective=settings.build_objective(),
-        objective_weight=recipe.regularization.objective_weight,
-        regularizers=recipe.regularization.build(),
-        estimator=settings.build_estimator(),
-        imitation=settings.build_imitation(),
-        meta_optimizer=settings.build_meta_optimizer(),
-        validation_every=settings.validation_every,
-        validation_tasks=settings.validation_tasks,
-        folder=folder.path,
-        checkpoint_every=settings.checkpoint_every,
-        resume=resume,
-        on_progress=on_progress,
-    )
+    how = {
+        "key": training_key,
+        "meta_steps": settings.meta_steps,
+        "num_tasks": settings.num_tasks,
+        "truncation": settings.truncation,
+        "objective": settings.build_objective(),
+        "objective_weight": recipe.regularization.objective_weight,
+        "regularizers": recipe.regularization.build(),
+        "estimator": settings.build_estimator(),
+        "imitation": settings.build_imitation(),
+        "meta_optimizer": settings.build_meta_optimizer(),
+        "validation_every": settings.validation_every,
+        "validation_tasks": settings.validation_tasks,
+        "folder": folder.path,
+        "checkpoint_every": settings.checkpoint_every,
+        "resume": resume,
+        "on_progress": on_progress,
+    }
+    curriculum = settings.build_curriculum()
+    if curriculum is None:
+        result = metatrain(optimizer, family, horizon=settings.horizon, **how)
+    else:
+        result = _as_one(metatrain_on_curriculum(optimizer, family, curriculum, **how))
     save(result.optimizer, folder.optimizer)
     return result
+
+
+def _as_one(curriculum: "CurriculumResult") -> "MetaTrainingResult":
+    """The last stage that brought something, or else the first, in the name of all."""
+    helped = [stage for stage in curriculum.stages if stage.best_step > 0]
+    return replace(
+        helped[-1] if helped else curriculum.stages[0],
+        num_skipped=sum(stage.num_skipped for stage in curriculum.stages),
+        history=[row for stage in curriculum.stages for row in stage.history],
+    )

@@ -1,12 +1,13 @@
 """Settings of meta-training."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import optax
 
-    from l2o.metatraining import Imitation, MetaGradientEstimator
+    from l2o.metatraining import Curriculum, Imitation, MetaGradientEstimator
     from l2o.objectives import Objective
 
 
@@ -51,6 +52,9 @@ class TrainingSettings:
     """Largest size of each element of the meta-gradient; unbounded by default."""
     clip_norm: float | None = None
     """Largest 2-norm of the whole meta-gradient; unbounded by default."""
+    curriculum: tuple[int, ...] | None = None
+    """Horizons, rising, to meta-train on one after another instead of on one horizon, each for
+    meta_steps at most, while the next one validates; the last is for validation alone."""
     imitation_ratio: float = 0.0
     """Share of meta-steps that imitate Adam with learning rate 0.01 instead."""
     validation_every: int = 100
@@ -94,10 +98,13 @@ class TrainingSettings:
             value = getattr(self, name)
             if value is not None:
                 check_at_least(name, value, 0)
-        if self.horizon % self.truncation:
-            raise ValueError(
-                f"truncation must divide horizon, got {self.truncation} and {self.horizon}."
-            )
+        curriculum = self.build_curriculum()
+        horizons = (self.horizon,) if curriculum is None else curriculum.horizons[:-1]
+        for horizon in horizons:
+            if horizon % self.truncation:
+                raise ValueError(
+                    f"truncation must divide horizon, got {self.truncation} and {horizon}."
+                )
 
     def build_objective(self) -> "Objective":
         """Builds the objective."""
@@ -127,23 +134,17 @@ class TrainingSettings:
 
     def build_imitation(self) -> "Imitation | None":
         """Builds the imitation of Adam, if there is to be any."""
-        from l2o.metatraining import Imitation
+        return _imitation(self.imitation_ratio) if self.imitation_ratio else None
 
-        return Imitation(self.imitation_ratio) if self.imitation_ratio else None
+    def build_curriculum(self) -> "Curriculum | None":
+        """Builds the curriculum, if there is to be one."""
+        from l2o.metatraining import Curriculum
+
+        return None if self.curriculum is None else Curriculum(self.curriculum)
 
     def build_meta_optimizer(self) -> "optax.GradientTransformation":
         """Builds Adam with its schedule, the penalty's gradient and clipping."""
-        import optax
-
-        before = []
-        if self.meta_l2_penalty:
-            before.append(_norm_penalty(self.meta_l2_penalty))
-        if self.clip_value is not None:
-            before.append(optax.clip(self.clip_value))
-        if self.clip_norm is not None:
-            before.append(optax.clip_by_global_norm(self.clip_norm))
-        adam = optax.adam(self.build_schedule(), self.b1, self.b2, self.epsilon)
-        return optax.chain(*before, adam)
+        return _meta_optimizer(self)
 
     def build_schedule(self) -> "optax.Schedule":
         """Builds the learning rate as a function of the meta-step."""
@@ -160,6 +161,30 @@ class TrainingSettings:
             return after
         warmup = optax.linear_schedule(0.0, self.learning_rate, self.warmup_steps)
         return optax.join_schedules([warmup, after], [self.warmup_steps])
+
+
+# Programs are compiled for the very functions that an Optax transformation consists of, so that
+# runs with the same settings share them only if they share these.
+@cache
+def _meta_optimizer(settings: TrainingSettings) -> "optax.GradientTransformation":
+    import optax
+
+    before = []
+    if settings.meta_l2_penalty:
+        before.append(_norm_penalty(settings.meta_l2_penalty))
+    if settings.clip_value is not None:
+        before.append(optax.clip(settings.clip_value))
+    if settings.clip_norm is not None:
+        before.append(optax.clip_by_global_norm(settings.clip_norm))
+    adam = optax.adam(settings.build_schedule(), settings.b1, settings.b2, settings.epsilon)
+    return optax.chain(*before, adam)
+
+
+@cache
+def _imitation(ratio: float) -> "Imitation":
+    from l2o.metatraining import Imitation
+
+    return Imitation(ratio)
 
 
 def _norm_penalty(factor: float) -> "optax.GradientTransformation":

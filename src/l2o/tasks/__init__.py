@@ -7,6 +7,7 @@ from l2o.tasks.conv_nets import (
     cifar_conv as cifar_conv,
     four_layer_conv as four_layer_conv,
     mnist_conv as mnist_conv,
+    two_layer_conv as two_layer_conv,
 )
 from l2o.tasks.image_classification import (
     ImageClassification as ImageClassification,

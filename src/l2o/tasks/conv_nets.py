@@ -41,6 +41,9 @@ class ConvNet(Network):
       row or column being dropped.
     - `relu_outputs`: whether the outputs go through a ReLU, too.
     - `init_std`: the standard deviation of all weights, instead of the above.
+    - `by_patches`: whether to compute convolutions as products of patches of the image with the
+      kernel, which gives the same numbers up to rounding. On a CPU it is several times faster where
+      many small networks run side by side, which XLA makes slow grouped convolutions.
 
     **Raises:** `ValueError` if the image is too small for the convolutions.
     """
@@ -52,6 +55,7 @@ class ConvNet(Network):
     pool: bool = eqx.field(static=True, default=False)
     relu_outputs: bool = eqx.field(static=True, default=False)
     init_std: float | None = eqx.field(static=True, default=None)
+    by_patches: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
         check_choice("padding", self.padding, ("VALID", "SAME"))
@@ -98,17 +102,52 @@ class ConvNet(Network):
         for (kernel, kernel_bias), convolution in zip(
             convolutional, self.convolutions, strict=True
         ):
-            images = jax.lax.conv_general_dilated(
-                images,
-                kernel,
-                window_strides=(convolution.stride, convolution.stride),
-                padding=self.padding,
-                dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            )
+            convolve = _convolve_by_patches if self.by_patches else _convolve
+            images = convolve(images, kernel, convolution.stride, self.padding)
             images = jax.nn.relu(images + kernel_bias)
             images = _max_pool(images) if self.pool else images
         outputs = images.reshape(len(images), -1) @ weight + bias
         return jax.nn.relu(outputs) if self.relu_outputs else outputs
+
+
+def _convolve(
+    images: Float[Array, "batch height width channels"],
+    kernel: Float[Array, "side side channels outputs"],
+    stride: int,
+    padding: Literal["VALID", "SAME"],
+) -> Float[Array, "batch new_height new_width outputs"]:
+    """The convolution as XLA has it."""
+    return jax.lax.conv_general_dilated(
+        images,
+        kernel,
+        window_strides=(stride, stride),
+        padding=padding,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def _convolve_by_patches(
+    images: Float[Array, "batch height width channels"],
+    kernel: Float[Array, "side side channels outputs"],
+    stride: int,
+    padding: Literal["VALID", "SAME"],
+) -> Float[Array, "batch new_height new_width outputs"]:
+    """The same: what each pixel of the kernel meets, side by side, times all of the kernel."""
+    side = len(kernel)
+    _, *sizes, _ = images.shape
+    pads = jax.lax.padtype_to_pads(sizes, (side, side), (stride, stride), padding)
+    images = jnp.pad(images, ((0, 0), *pads, (0, 0)))
+    rows, columns = ((size - side) // stride + 1 for size in images.shape[1:3])
+    last_row, last_column = (rows - 1) * stride + 1, (columns - 1) * stride + 1
+    patches = jnp.concatenate(
+        [
+            images[:, row : row + last_row : stride, column : column + last_column : stride]
+            for row in range(side)
+            for column in range(side)
+        ],
+        axis=-1,
+    )
+    return patches @ kernel.reshape(-1, kernel.shape[-1])
 
 
 def _max_pool(
@@ -185,6 +224,19 @@ def four_layer_conv(
     shape = _image_shape(dataset)
     network = ConvNet(shape, convolutions, dataset.num_classes, padding="SAME")
     return ImageClassification(dataset, network, batch_size=batch_size, **options)
+
+
+def two_layer_conv(dataset: Classification, **options: Any) -> ImageClassification:
+    """Two padded convolutions of stride 2 and a linear layer: 1,898 parameters for digits.
+
+    Channels 8 and 16, kernels 3 x 3, ReLU: as small as the perceptrons of the low-data studies.
+
+    **Arguments:** `dataset` of images; further `options`, as for `ImageClassification`.
+    """
+    convolutions = (Convolution(8, 3, 2), Convolution(16, 3, 2))
+    shape = _image_shape(dataset)
+    network = ConvNet(shape, convolutions, dataset.num_classes, padding="SAME", by_patches=True)
+    return ImageClassification(dataset, network, **options)
 
 
 def _image_shape(dataset: Classification) -> tuple[int, int, int]:

@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from l2o.tasks.checks import check_at_least, check_choice
 from l2o.tasks.datasets import Classification, Split
-from l2o.tasks.metrics import classification_metrics, cross_entropy
+from l2o.tasks.metrics import classification_metrics, cross_entropy, smoothed_cross_entropy
 from l2o.tasks.networks import MLP, Activation, MLPFamily, Network
 from l2o.tasks.task import Params, Task, TaskFamily
 
@@ -32,6 +34,10 @@ class ImageClassification(Task):
       not see test data, such as those of meta-training.
     - `train_rows`: if given, minibatches are drawn from these rows of the split alone.
     - `held_out_rows`: the rows of the split for `sample_held_out`, if there are to be any.
+    - `weight_decay`: if given, the training loss has this times half the squared 2-norm of all
+      parameters added to it.
+    - `label_smoothing`: if given, this share of each label is spread evenly over all classes in
+      the training loss.
 
     **Raises:** `ValueError` for a batch size less than 1 or an unknown split.
     """
@@ -43,6 +49,8 @@ class ImageClassification(Task):
     judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
     train_rows: Int[Array, " rows"] | None = None
     held_out_rows: Int[Array, " held_out"] | None = None
+    weight_decay: Float[Array, ""] | None = None
+    label_smoothing: Float[Array, ""] | None = None
 
     def __check_init__(self) -> None:
         check_at_least("batch_size", self.batch_size, 1)
@@ -83,12 +91,20 @@ class ImageClassification(Task):
         return inputs[rows], labels[rows]
 
     def loss(self, params: Params, batch: LabelledBatch) -> Float[Array, ""]:
-        """The mean cross-entropy on a minibatch, in nats."""
+        """The training loss on a minibatch: the mean cross-entropy, in nats, and weight decay."""
         inputs, labels = batch
-        return cross_entropy(self.network(params, inputs), labels)
+        logits = self.network(params, inputs)
+        if self.label_smoothing is None:
+            loss = cross_entropy(logits, labels)
+        else:
+            loss = smoothed_cross_entropy(logits, labels, self.label_smoothing)
+        if self.weight_decay is None:
+            return loss
+        squares = [jnp.sum(leaf**2) for leaf in jax.tree.leaves(params)]
+        return loss + self.weight_decay / 2 * jnp.sum(jnp.stack(squares))
 
     def evaluate(self, params: Params) -> dict[str, Float[Array, ""]]:
-        """Loss, in nats, and accuracy on the whole split to judge on.
+        """Cross-entropy, in nats, and accuracy on the whole split to judge on.
 
         **Returns:** `test_loss` and `test_accuracy`, or the same with `validation`.
         """
@@ -96,6 +112,11 @@ class ImageClassification(Task):
         return classification_metrics(
             self.judge_on, lambda x: self.network(params, x), inputs, labels
         )
+
+
+def _unless_none(value: Float[ArrayLike, ""] | None) -> Float[Array, ""] | None:
+    """A number as an array, so that no program is compiled anew for it."""
+    return None if value is None else jnp.asarray(value)
 
 
 class ImageClassificationFamily(TaskFamily):
@@ -110,6 +131,7 @@ class ImageClassificationFamily(TaskFamily):
       replacement, to train on.
     - `num_held_out`: if given, every task has this many random rows of the split, none of them to
       train on, for meta-losses on unseen examples. Without `num_train` it trains on all others.
+    - `weight_decay`, from 0 on; `label_smoothing`, between 0 and 1.
 
     **Raises:** `ValueError` for numbers out of range or an unknown split.
     """
@@ -121,6 +143,8 @@ class ImageClassificationFamily(TaskFamily):
     batch_size: int = eqx.field(static=True, default=128)
     split: Split = eqx.field(static=True, default="train")
     judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+    weight_decay: Float[Array, ""] | None = eqx.field(default=None, converter=_unless_none)
+    label_smoothing: Float[Array, ""] | None = eqx.field(default=None, converter=_unless_none)
 
     def __check_init__(self) -> None:
         check_at_least("batch_size", self.batch_size, 1)
@@ -155,6 +179,8 @@ class ImageClassificationFamily(TaskFamily):
             self.judge_on,
             train_rows,
             held_out_rows,
+            self.weight_decay,
+            self.label_smoothing,
         )
 
 

@@ -18,6 +18,16 @@ def cross_entropy(
     return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
+def smoothed_cross_entropy(
+    logits: Float[Array, "batch classes"],
+    labels: Int[Array, " batch"],
+    smoothing: Float[Array, ""],
+) -> Float[Array, ""]:
+    """The mean cross-entropy to labels of which a share is spread evenly over all classes."""
+    evenly = -jnp.mean(jax.nn.log_softmax(logits))
+    return (1 - smoothing) * cross_entropy(logits, labels) + smoothing * evenly
+
+
 def binary_cross_entropy(
     logits: Float[Array, " batch"], labels: Int[Array, " batch"]
 ) -> Float[Array, ""]:

@@ -17,7 +17,8 @@ class Flatness(Reproduction):
     description = "Whether learned optimizers can be taught to generalize (after Yang et al. 2023)."
     profiles = {  # noqa: RUF012 (declared as a class variable above)
         "quick": "all parts, each as short as can be: a few minutes on two cores",
-        "cpu": "200 training examples of digits: within an hour on two cores",
+        "cpu": "200 training examples of digits, or of MNIST if it is there: within an hour on two "
+        "cores",
         "full": "500 training examples of MNIST, 10,000 steps: for an accelerator",
     }
 
@@ -38,7 +39,7 @@ def run_study(
     **Raises:** `ValueError` for a folder that holds anything else, and for missing data.
     """
     from l2o.deploy.atomic import write_atomically
-    from l2o.recipes.flatness.comparison import compare_methods
+    from l2o.recipes.flatness.comparison import compare_methods, compare_with_baseline
     from l2o.recipes.flatness.page import write_page
     from l2o.recipes.flatness.study import FlatnessRunner
     from l2o.report.pages import versions
@@ -56,7 +57,9 @@ def run_study(
         "versions": versions(),
         "settings": study.as_dict(),
         "titles": {method.name: method.title for method in study.methods},
-        "comparisons": compare_methods(done["rows"]),
+        "control_titles": {control.name: control.title for control in study.controls},
+        "comparisons": compare_methods(done["rows"], study.levels),
+        "against_baseline": compare_with_baseline(done["rows"], study.shown_baseline, study.levels),
         **done,
     }
     # As JSON gives it back: without tuples.

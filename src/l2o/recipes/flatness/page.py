@@ -1,14 +1,16 @@
 """The page about the results."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from l2o.recipes.flatness.comparison import Cell
+from l2o.recipes.flatness.pictures import draw_all
 from l2o.recipes.flatness.profiles import PLAIN
+from l2o.recipes.flatness.titles import method_title
 
-_SHOWN = ("train_loss", "test_loss", "test_accuracy", "spectral_norm", "entropy_gap")
 _LABELS = {
     "train_loss": "training loss (nats)",
     "test_loss": "test loss (nats)",
@@ -19,7 +21,7 @@ _LABELS = {
 
 
 def write_page(results: dict[str, Any], out: Path) -> Path:
-    """Writes a page that stands by itself, and its figure into `figures/` beside it.
+    """Writes a page that stands by itself, and its figures into `figures/` beside it.
 
     **Arguments:** `results`, what `results.json` holds; `out`, the folder.
 
@@ -31,18 +33,23 @@ def write_page(results: dict[str, Any], out: Path) -> Path:
     from l2o.report.drawing import as_png, as_svg
     from l2o.report.pages import render_page
 
-    figure = draw_differences(results)
-    write_atomically(out / "figures" / "differences.png", as_png(figure, dpi=110))
+    figures = draw_all(results)
+    for name, figure in figures.items():
+        write_atomically(out / "figures" / f"{name}.png", as_png(figure, dpi=110))
     page = render_page(
         "page.html.jinja",
         package="l2o.recipes.flatness",
         results=results,
         labels=_LABELS,
         tables=[
-            {"optimizee": optimizee, "rows": summary_rows(results, optimizee)}
+            {
+                "optimizee": optimizee,
+                "rows": summary_rows(results, optimizee),
+                "matched": matched_rows(results, optimizee),
+            }
             for optimizee in dict.fromkeys(row["optimizee"] for row in results["rows"])
         ],
-        image=as_svg(figure),
+        images={name: as_svg(figure) for name, figure in figures.items()},
         verdicts=verdicts(results),
     )
     path = out / "report.html"
@@ -52,112 +59,132 @@ def write_page(results: dict[str, Any], out: Path) -> Path:
 
 def summary_rows(results: dict[str, Any], optimizee: str) -> list[dict[str, Any]]:
     """Means and standard errors over networks, meta-seeds averaged, of every optimizer."""
-    rows = [row for row in results["rows"] if row["optimizee"] == optimizee]
-    summaries = []
-    for architecture, method in dict.fromkeys(
-        (row["architecture"], row["regularizer"]) for row in rows
-    ):
-        own = [
-            row
-            for row in rows
-            if (row["architecture"], row["regularizer"]) == (architecture, method)
-        ]
-        seeds = sorted({row["seed"] for row in own})
-        texts = {}
-        for metric in _SHOWN:
-            values = np.array(
-                [
-                    np.mean(
-                        [
-                            np.nan if row[metric] is None else row[metric]
-                            for row in own
-                            if row["seed"] == seed
-                        ]
-                    )
-                    for seed in seeds
-                ]
+    cells: dict[Cell, list[dict[str, Any]]] = {}
+    for row in results["rows"]:
+        if row["optimizee"] == optimizee:
+            cells.setdefault(Cell(*(row[name] for name in Cell._fields)), []).append(row)
+    return [
+        {
+            "architecture": cell.architecture,
+            "method": method_title(results, cell._asdict()),
+            **{metric: _mean_text(rows, metric) for metric in _LABELS},
+        }
+        for cell, rows in cells.items()
+    ]
+
+
+def _mean_text(rows: list[dict[str, Any]], metric: str) -> str:
+    by_seed: dict[int, list[float]] = {}
+    for row in rows:
+        by_seed.setdefault(row["seed"], []).append(_number(row[metric]))
+    values = np.array([np.mean(each) for each in by_seed.values()])
+    mean, sem = np.mean(values), np.std(values, ddof=1) / np.sqrt(values.size)
+    scale, unit = (100, " %") if metric == "test_accuracy" else (1, "")
+    return f"{scale * mean:.3g} ± {scale * sem:.2g}{unit}"
+
+
+def matched_rows(results: dict[str, Any], optimizee: str) -> list[dict[str, Any]]:
+    """Differences from the reference where training losses first are below the common levels."""
+    rows = []
+    for entry in results["comparisons"]:
+        if entry["optimizee"] != optimizee:
+            continue
+        row = {
+            "architecture": entry["architecture"],
+            "method": method_title(results, entry),
+            "against": method_title(results, entry["against"]),
+            "levels": [],
+        }
+        for level in results["settings"]["levels"]:
+            found = entry[f"at_{level:g}"]
+            row["levels"].append(
+                {
+                    "accuracy": _interval_text(found["test_accuracy"], 100, " points"),
+                    "loss": _interval_text(found["test_loss"], 1, ""),
+                    "networks": found["test_accuracy"]["networks"],
+                }
             )
-            mean, sem = np.mean(values), np.std(values, ddof=1) / np.sqrt(values.size)
-            scale, unit = (100, " %") if metric == "test_accuracy" else (1, "")
-            texts[metric] = f"{scale * mean:.3g} ± {scale * sem:.2g}{unit}"
-        title = "tuned baseline" if method is None else results["titles"][method]
-        summaries.append({"architecture": architecture, "method": title, **texts})
-    return summaries
+        rows.append(row)
+    return rows
+
+
+def _interval_text(found: dict[str, Any], scale: float, unit: str) -> str:
+    if found["difference"] is None:
+        return "none"
+    low, high = (scale * _number(end) for end in found["interval"])
+    return f"{scale * found['difference']:+.2g} ({low:.2g}, {high:.2g}){unit}"
 
 
 def verdicts(results: dict[str, Any]) -> list[str]:
     """What follows from the differences, a sentence for each method."""
+    comparisons = results["comparisons"]
     sentences = []
     for method, title in results["titles"].items():
-        cells = [each for each in results["comparisons"] if each["regularizer"] == method]
-        if method == PLAIN or not cells:
+        if method == PLAIN:
             continue
-        better = [each for each in cells if _above_zero(each["test_accuracy"]["interval"])]
-        worse = [each for each in cells if _below_zero(each["test_accuracy"]["interval"])]
-        loss_better = [each for each in cells if _below_zero(each["test_loss"]["interval"])]
-        loss_worse = [each for each in cells if _above_zero(each["test_loss"]["interval"])]
-        mean = np.mean([100 * (each["test_accuracy"]["difference"] or np.nan) for each in cells])
-        ratios = [each["spectral_norm_ratio"] for each in cells if each["spectral_norm_ratio"]]
-        sentences.append(
-            f"{title[0].upper()}{title[1:]}: test accuracy is higher in {len(better)} and lower "
-            f"in {len(worse)} of {len(cells)} cells (95 % interval of the paired difference off "
-            f"zero), by {mean:+.2f} points on average; test loss is lower in {len(loss_better)} "
-            f"and higher in {len(loss_worse)}. The spectral norm is {np.median(ratios):.2g} times "
-            "that without it (median over cells)."
+        sentences += _verdict(
+            title, comparisons, lambda each, own=method: _kind(each) == (own, False, None)
         )
+        sentences += _verdict(
+            f"{title}, both with enhanced training",
+            comparisons,
+            lambda each, own=method: _kind(each) == (own, True, None),
+        )
+    sentences += _verdict(
+        "enhanced training alone", comparisons, lambda each: _kind(each) == (PLAIN, True, None)
+    )
+    for control, title in results["control_titles"].items():
+        for whose, regularizer in (("learned optimizer", PLAIN), ("tuned baselines", None)):
+            sentences += _verdict(
+                f"{title} in the networks, {whose}",
+                comparisons,
+                lambda each, kind=(regularizer, False, control): _kind(each) == kind,
+            )
+    baseline = results["settings"]["shown_baseline"]
+    better, worse, count = _signs(results["against_baseline"], "test_accuracy")
+    sentences.append(
+        f"Of {count} cells of learned optimizers, test accuracy is above that of tuned {baseline} "
+        f"in {better} and below in {worse}."
+    )
     return sentences
 
 
-def draw_differences(results: dict[str, Any]) -> Figure:
-    """Draws the change of test accuracy and of test loss by every method, in every cell."""
-    from l2o.report.drawing import BLUE, GREEN, VERMILION, blank_figure, style
+def _kind(entry: dict[str, Any]) -> tuple[str | None, bool, str | None]:
+    return entry["regularizer"], entry["enhanced"], entry["control"]
 
-    comparisons = results["comparisons"]
-    methods = [name for name in results["titles"] if name != PLAIN]
-    architectures = list(dict.fromkeys(each["architecture"] for each in comparisons))
-    colours = dict(zip(architectures, (VERMILION, BLUE, GREEN), strict=False))
-    figure = blank_figure(11.0, 1.6 + 0.55 * len(methods))
-    panels = figure.subplots(1, 2, sharey=True)
-    for axes, metric, scale in zip(panels, ("test_accuracy", "test_loss"), (100, 1), strict=True):
-        style(axes)
-        axes.axvline(0, color="#555555", linewidth=1)
-        for row, method in enumerate(methods):
-            cells = [each for each in comparisons if each["regularizer"] == method]
-            for place, each in enumerate(cells):
-                height = row + 0.7 * ((place + 0.5) / len(cells) - 0.5)
-                low, high = (scale * _number(end) for end in each[metric]["interval"])
-                colour = colours[each["architecture"]]
-                axes.plot([low, high], [height, height], color=colour, linewidth=1.4)
-                axes.plot(
-                    scale * _number(each[metric]["difference"]), height, "o", color=colour, ms=4
-                )
-        axes.set_yticks(range(len(methods)), [results["titles"][name] for name in methods])
-    panels[0].invert_yaxis()
-    # Networks that diverge must not squeeze the others into a line.
-    panels[1].set_xscale("symlog", linthresh=0.1)
-    panels[0].set_xlabel("change of test accuracy (percentage points)")
-    panels[1].set_xlabel("change of test loss (nats)")
-    for architecture, colour in colours.items():
-        panels[1].plot([], [], "o-", color=colour, label=architecture)
-    panels[1].legend(frameon=False, fontsize=8)
-    settings = results["settings"]
-    figure.supxlabel(
-        "Against meta-training without it: dots, means over "
-        f"{settings['num_seeds']} networks with {len(settings['meta_seeds'])} meta-seeds averaged; "
-        "lines, 95 % intervals over networks. One dot a kind of network.",
-        fontsize=8.5,
-        color="#555555",
+
+def _verdict(
+    title: str, comparisons: list[dict[str, Any]], belongs: Callable[[dict[str, Any]], bool]
+) -> list[str]:
+    """A sentence about some of the comparisons, if there are any."""
+    cells = [each for each in comparisons if belongs(each)]
+    if not cells:
+        return []
+    better, worse, count = _signs(cells, "test_accuracy")
+    loss_worse, loss_better, _ = _signs(cells, "test_loss")
+    changes = [100 * _number(each["test_accuracy"]["difference"]) for each in cells]
+    finite = [change for change in changes if np.isfinite(change)]
+    mean = f"by {np.mean(finite):+.2f} points on average" if finite else "by nothing finite"
+    ratios = [each["spectral_norm_ratio"] for each in cells if each["spectral_norm_ratio"]]
+    norm = (
+        f" The spectral norm is {np.median(ratios):.2g} times that without it (median over cells)."
+        if ratios
+        else ""
     )
-    return figure
+    return [
+        f"{title[0].upper()}{title[1:]}: test accuracy is higher in {better} and lower in {worse} "
+        f"of {count} cells (95 % interval of the paired difference off zero), {mean}; test loss "
+        f"is lower in {loss_better} and higher in {loss_worse}.{norm}"
+    ]
+
+
+def _signs(cells: list[dict[str, Any]], metric: str) -> tuple[int, int, int]:
+    """In how many cells a difference is surely above zero, and below, and how many there are."""
+    intervals = [each[metric]["interval"] for each in cells]
+    above = sum(low is not None and low > 0 for low, _ in intervals)
+    below = sum(high is not None and high < 0 for _, high in intervals)
+    return above, below, len(cells)
 
 
 def _number(value: float | None) -> float:
     return np.nan if value is None else value
-
-
-def _above_zero(interval: list[float | None]) -> bool:
-    return interval[0] is not None and interval[0] > 0
-
-
-def _below_zero(interval: list[float | None]) -> bool:
-    return interval[1] is not None and interval[1] < 0

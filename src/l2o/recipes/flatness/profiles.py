@@ -1,13 +1,11 @@
 """Which optimizers are meta-trained, how, and on what the networks they train are judged."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from l2o.recipes.evaluation_settings import EvaluationSettings
 from l2o.recipes.optimizer_settings import DM, AnyOptimizer, Hierarchical, RNNProp
-from l2o.recipes.recipe import Recipe
 from l2o.recipes.regularization_settings import RegularizationSettings
-from l2o.recipes.task_settings import ImageMLP
+from l2o.recipes.task_settings import ImageConv, ImageMLP
 from l2o.recipes.training_settings import TrainingSettings
 
 PLAIN = "plain"
@@ -33,51 +31,75 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Architecture:
+    """A learned optimizer, and how much of the study it takes part in."""
+
+    optimizer: AnyOptimizer
+    learning_rates: tuple[float, ...]
+    """Of meta-training, to choose from on validation tasks."""
+    methods: tuple[str, ...]
+    """By name; those with weights choose them for this architecture alone."""
+    enhanced: tuple[str, ...]
+    """Those that are meta-trained on a curriculum with imitation, too."""
+    weights: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """To choose from, for methods that do not try all of their own."""
+
+
+@dataclass(frozen=True)
 class Optimizee:
     """A kind of network to be trained."""
 
     name: str
-    task: ImageMLP
+    task: ImageMLP | ImageConv
+
+
+@dataclass(frozen=True)
+class Control:
+    """Something cheap in the optimizee's own training loss, with a strength to be chosen."""
+
+    name: str
+    title: str
+    field: str
+    """The strength in the settings of the task."""
+    strengths: tuple[float, ...]
+    """To choose from, on validation tasks."""
+
+    def apply(self, task: ImageMLP | ImageConv, strength: float) -> ImageMLP | ImageConv:
+        """The task with it."""
+        return replace(task, **{self.field: strength})
 
 
 @dataclass(frozen=True)
 class FlatnessStudy:
     """A whole study."""
 
-    architectures: dict[str, AnyOptimizer]
-    """The first one chooses the weights for all."""
+    architectures: dict[str, Architecture]
+    """The first one is also tried with controls, and shown in the pictures."""
     methods: tuple[Method, ...]
-    few_methods: tuple[str, ...]
-    """Those that the other architectures are meta-trained with."""
     training_task: ImageMLP
     training: TrainingSettings
+    enhanced_training: TrainingSettings
     optimizees: tuple[Optimizee, ...]
+    controls: tuple[Control, ...]
     meta_seeds: tuple[int, ...]
     num_seeds: int
     """Networks of each kind that every optimizer trains."""
     validation_tasks: int
     num_steps: int
+    levels: tuple[float, ...]
+    """Training losses at which networks are compared, too."""
     baselines: tuple[str, ...]
     num_configurations: int
+    shown_methods: tuple[str, ...]
+    """Those whose loss surfaces and bounds are shown."""
+    shown_baseline: str
+    """The baseline beside them, which learned optimizers are also compared with."""
+    shown_networks: int
+    """Networks whose bounds are shown."""
 
-    def recipe(self, architecture: str, settings: RegularizationSettings, seed: int) -> Recipe:
-        """One meta-training."""
-        return Recipe(
-            name=f"flatness-{architecture}",
-            description="One meta-training of the flatness study.",
-            task=self.training_task,
-            optimizer=self.architectures[architecture],
-            training=self.training,
-            regularization=settings,
-            evaluation=EvaluationSettings(
-                baselines=self.baselines,
-                num_configurations=self.num_configurations,
-                tuning_tasks=8,
-                num_tasks=self.num_seeds,
-                num_steps=self.num_steps,
-            ),
-            seed=seed,
-        )
+    def find_method(self, name: str) -> Method:
+        """The method of a name."""
+        return next(method for method in self.methods if method.name == name)
 
     def as_dict(self) -> dict[str, Any]:
         """All settings, for JSON."""
@@ -88,27 +110,16 @@ _RELATIVE = RegularizationSettings(relative_to="filters", sharpness_sigma=0.3)
 
 METHODS = (
     Method(PLAIN, "no regularizer", RegularizationSettings()),
-    Method(
-        "hessian",
-        "Hessian norm",
-        RegularizationSettings(),
-        "hessian_norm",
-        (0.03, 0.3, 3.0),
-    ),
-    Method(
-        "entropy",
-        "local entropy",
-        RegularizationSettings(),
-        "local_entropy",
-        (0.01, 0.1, 1.0),
-    ),
+    Method("hessian", "Hessian norm", RegularizationSettings(), "hessian_norm", (0.03, 0.3, 3.0)),
+    Method("entropy", "local entropy", RegularizationSettings(), "local_entropy", (0.1, 1.0)),
     Method(
         "sharpness",
         "expected sharpness",
         RegularizationSettings(),
         "expected_sharpness",
-        (0.3, 3.0, 30.0),
+        (10.0, 30.0, 100.0),
     ),
+    Method("sam", "SAM sharpness", RegularizationSettings(), "sam_sharpness", (0.1, 1.0, 10.0)),
     Method(
         "relative-hessian", "relative Hessian norm", _RELATIVE, "hessian_norm", (0.1, 1.0, 10.0)
     ),
@@ -133,6 +144,15 @@ METHODS = (
     ),
 )
 
+_FEW = (PLAIN, "hessian", "entropy", "sam", "relative-hessian", "held-out", "held-out-hessian")
+_FEW_WEIGHTS = {
+    "hessian": (0.03, 0.3),
+    "sam": (1.0, 10.0),
+    "relative-hessian": (0.1, 1.0),
+    "held-out-hessian": (0.1, 1.0),
+}
+_ENHANCED = (PLAIN, "held-out-hessian")
+
 # Few examples, where what is unseen matters; as many are held out, for the meta-loss alone.
 _LOW_DATA = ImageMLP(activations=("sigmoid",), num_train=200, num_held_out=200, batch_size=64)
 
@@ -141,68 +161,134 @@ def _optimizee(name: str, **changes: Any) -> Optimizee:
     return Optimizee(name, replace(_LOW_DATA, num_held_out=None, **changes))
 
 
-_OPTIMIZEES = (
+_MLPS = (
     _optimizee("sigmoid, 20 units"),
     _optimizee("ReLU, 20 units", activations=("relu",)),
     _optimizee("sigmoid, 20 and 20 units", hidden=(20, 20)),
     _optimizee("ReLU, 64 units", activations=("relu",), hidden=(64,)),
 )
 
+_TRAINING = TrainingSettings(
+    meta_steps=200,
+    num_tasks=1,
+    horizon=100,
+    truncation=20,
+    schedule="cosine",
+    clip_norm=1.0,
+    validation_every=200,
+    validation_tasks=8,
+    checkpoint_every=200,
+)
+
 CPU = FlatnessStudy(
-    architectures={"RNNProp": RNNProp(max_step=0.1), "L2O-DM": DM(), "L2O-Scale": Hierarchical()},
+    architectures={
+        "RNNProp": Architecture(
+            RNNProp(max_step=0.1),
+            (3e-3, 1e-2),
+            tuple(method.name for method in METHODS),
+            (PLAIN, "hessian", "held-out-hessian"),
+        ),
+        "L2O-DM": Architecture(DM(), (3e-3, 1e-2), _FEW, _ENHANCED, _FEW_WEIGHTS),
+        "L2O-Scale": Architecture(
+            Hierarchical(), (3e-4, 1e-3, 3e-3), _FEW, _ENHANCED, _FEW_WEIGHTS
+        ),
+    },
     methods=METHODS,
-    few_methods=(PLAIN, "hessian", "entropy", "sharpness", "held-out"),
     training_task=_LOW_DATA,
-    training=TrainingSettings(
-        meta_steps=400,
-        num_tasks=1,
-        horizon=100,
-        truncation=20,
-        learning_rate=3e-3,
-        schedule="cosine",
-        clip_norm=1.0,
-        validation_every=400,
-        validation_tasks=8,
-        checkpoint_every=400,
+    training=_TRAINING,
+    enhanced_training=replace(
+        _TRAINING,
+        meta_steps=100,
+        curriculum=(40, 100, 200),
+        imitation_ratio=0.1,
+        validation_every=25,
+        checkpoint_every=100,
     ),
-    optimizees=_OPTIMIZEES,
+    optimizees=(
+        *_MLPS,
+        Optimizee(
+            "convolutional",
+            ImageConv(dataset="digits", network="two-layer-conv", batch_size=64, num_train=200),
+        ),
+        _optimizee("MNIST 14 x 14, sigmoid, 20 units", dataset="mnist-14x14"),
+    ),
+    controls=(
+        Control("weight-decay", "weight decay", "weight_decay", (1e-4, 1e-3, 1e-2)),
+        Control("label-smoothing", "label smoothing", "label_smoothing", (0.05, 0.1, 0.2)),
+    ),
     meta_seeds=(1, 2, 3),
     num_seeds=10,
     validation_tasks=24,
     num_steps=200,
-    baselines=("sgd", "momentum", "adam", "adamw", "sam"),
-    num_configurations=128,
+    levels=(0.1, 0.01),
+    baselines=("sgd", "adam", "adamw", "sam"),
+    num_configurations=64,
+    shown_methods=(PLAIN, "hessian", "held-out-hessian"),
+    shown_baseline="adam",
+    shown_networks=4,
 )
-"""200 training examples of 8x8 digits; within an hour on two cores."""
+"""200 training examples of digits, or of MNIST where it is there; within an hour on two cores."""
 
 QUICK = replace(
     CPU,
-    architectures={"RNNProp": RNNProp(hidden_size=4, max_step=0.1)},
+    architectures={
+        "RNNProp": Architecture(
+            RNNProp(hidden_size=4, max_step=0.1),
+            (3e-3,),
+            (PLAIN, "hessian", "held-out"),
+            (PLAIN,),
+        )
+    },
     methods=tuple(
         replace(method, weights=method.weights[:1])
         for method in METHODS
         if method.name in (PLAIN, "hessian", "held-out")
     ),
     training=replace(CPU.training, meta_steps=8, horizon=20, validation_every=8),
-    optimizees=_OPTIMIZEES[:1],
+    enhanced_training=replace(
+        CPU.enhanced_training,
+        meta_steps=4,
+        curriculum=(20, 40),
+        validation_every=2,
+        imitation_ratio=0.25,
+    ),
+    optimizees=(CPU.optimizees[0], CPU.optimizees[4]),
+    controls=(replace(CPU.controls[0], strengths=CPU.controls[0].strengths[:1]),),
     meta_seeds=(1, 2),
     num_seeds=3,
     validation_tasks=4,
     num_steps=20,
-    baselines=("sgd", "sam"),
+    levels=(2.2,),
+    baselines=("sgd", "adam"),
     num_configurations=8,
+    shown_methods=(PLAIN,),
+    shown_networks=2,
 )
 """All parts, each as short as can be."""
 
-_MNIST = replace(_LOW_DATA, dataset="mnist", num_train=500, num_held_out=500, batch_size=128)
-
 FULL = replace(
     CPU,
-    training_task=_MNIST,
+    training_task=replace(
+        _LOW_DATA, dataset="mnist", num_train=500, num_held_out=500, batch_size=128
+    ),
     training=replace(CPU.training, meta_steps=5000, validation_every=5000, checkpoint_every=1000),
-    optimizees=tuple(
-        replace(each, task=replace(each.task, dataset="mnist", num_train=500, batch_size=128))
-        for each in _OPTIMIZEES
+    enhanced_training=replace(
+        CPU.enhanced_training,
+        meta_steps=1000,
+        curriculum=(100, 200, 500, 1000, 1500, 2000, 2500, 3000),
+        validation_every=200,
+        checkpoint_every=200,
+    ),
+    optimizees=(
+        *(
+            replace(each, task=replace(each.task, dataset="mnist", num_train=500, batch_size=128))
+            for each in _MLPS
+        ),
+        Optimizee("convolutional", ImageConv(dataset="mnist", num_train=500)),
+        Optimizee(
+            "CIFAR-10, convolutional",
+            ImageConv(dataset="cifar10", network="cifar-conv", num_train=500),
+        ),
     ),
     num_steps=10_000,
     num_configurations=512,

@@ -1,22 +1,30 @@
-"""The flatness study, part by part: choosing weights, meta-training, tuning, judging."""
+"""The flatness study, part by part: choosing, meta-training, tuning, judging."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from l2o.recipes.compare import ComparisonProgress, OnProgress, evaluation_key, tune_baseline
 from l2o.recipes.evaluation_settings import find_hand_designed
-from l2o.recipes.flatness.profiles import FlatnessStudy, Method, Optimizee
+from l2o.recipes.flatness.meta_training import MetaTraining
+from l2o.recipes.flatness.profiles import PLAIN, Control, FlatnessStudy, Method, Optimizee
 from l2o.recipes.regularization_settings import RegularizationSettings
 from l2o.recipes.reproduction import WorkFolder
 from l2o.recipes.run_folder import RunFolder
+from l2o.recipes.task_settings import JudgeOn, TaskSettings
 from l2o.recipes.train import train
 from l2o.report.plain import plain
 
 if TYPE_CHECKING:
+    from jaxtyping import PRNGKeyArray
+
     from l2o.metatraining import Progress
     from l2o.optimizers import LearnedOptimizer
+    from l2o.tasks import TaskFamily
 
 METRICS = (
     "train_loss",
@@ -28,6 +36,14 @@ METRICS = (
     "entropy_gap",
 )
 """What every trained network is judged by."""
+
+AT_LEVELS = ("steps", "test_loss", "test_accuracy")
+"""What it is judged by where its training loss first is below a level."""
+
+_MANY_MAPS = 40_000
+
+_POINTS = 9
+"""Where the bounds are looked at along a training."""
 
 
 @dataclass(frozen=True)
@@ -41,162 +57,235 @@ class FlatnessRunner:
     def run(self) -> dict[str, Any]:
         """Does all parts.
 
-        **Returns:** `weights`, what was tried and chosen; `rows`, one for each network trained;
-        and `baselines`, how they were tuned.
+        **Returns:** `learning_rates` and `weights`, what was tried and chosen for each
+        architecture; `meta_training`, of each; `baselines`, how they were tuned; `controls`, the
+        strengths that were tried and chosen for each optimizer; `rows`, one for each network
+        trained; `bounds` along trainings and `surfaces` at their ends; and `left_out`, kinds of
+        networks whose data are not there.
         """
         study = self.study
-        weights = {method.name: self._choose_weight(method) for method in study.methods}
+        learned: dict[str, Any] = {"learning_rates": {}, "weights": {}, "meta_training": []}
         rows: list[dict[str, Any]] = []
-        trained: list[dict[str, Any]] = []
-        for architecture, methods in self._cells():
-            for method in methods:
-                settings = method.with_weight(weights[method.name]["chosen"])
-                for seed in study.meta_seeds:
-                    trained.append(self._train(architecture, method, settings, seed))
-                    for optimizee in study.optimizees:
-                        rows += self._judge(architecture, method, settings, seed, optimizee)
-        baselines = []
-        for optimizee in study.optimizees:
-            for name in study.baselines:
-                tuned, judged = self._baseline(optimizee, name)
-                baselines.append(tuned)
-                rows += judged
-        return {"weights": weights, "meta_training": trained, "baselines": baselines, "rows": rows}
+        optimizees, left_out = self._available()
+        for architecture, taking_part in study.architectures.items():
+            rate = self._choose_learning_rate(architecture)
+            learned["learning_rates"][architecture] = rate
+            chosen = learned["weights"][architecture] = {}
+            for name in taking_part.methods:
+                chosen[name] = self._choose_weight(architecture, name, rate["chosen"])
+            for enhanced, names in ((False, taking_part.methods), (True, taking_part.enhanced)):
+                for name in names:
+                    method = study.find_method(name)
+                    settings = method.with_weight(chosen[name]["chosen"])
+                    for seed in study.meta_seeds:
+                        what = MetaTraining(architecture, settings, enhanced, rate["chosen"], seed)
+                        learned["meta_training"].append(self._train(what, method))
+                        for optimizee in optimizees:
+                            rows += self._judge_learned(what, method, optimizee)
+        baselines, tuned_rows = self._baselines(optimizees)
+        first = next(iter(study.architectures))
+        rate = learned["learning_rates"][first]["chosen"]
+        controls, controlled_rows = self._controls(optimizees, baselines, first, rate)
+        shown = self._shown(optimizees[0], baselines, first, rate, learned["weights"][first])
+        return {
+            **learned,
+            "baselines": baselines,
+            "controls": controls,
+            "left_out": left_out,
+            **shown,
+            "rows": rows + tuned_rows + controlled_rows,
+        }
 
-    def _cells(self) -> list[tuple[str, list[Method]]]:
-        """The methods of each architecture."""
-        first, *others = self.study.architectures
-        few = [method for method in self.study.methods if method.name in self.study.few_methods]
-        return [(first, list(self.study.methods)), *((other, few) for other in others)]
+    def _available(self) -> tuple[list[Optimizee], list[str]]:
+        """The kinds of networks whose data are there, and the names of the others."""
+        from l2o.tasks.datasets import DataError
 
-    def _choose_weight(self, method: Method) -> dict[str, Any]:
-        """Tries a method's weights on validation tasks, for the first architecture."""
-        if len(method.weights) < 2:
-            return {"chosen": method.weights[0] if method.weights else None, "tried": []}
-        architecture = next(iter(self.study.architectures))
-        seed = self.study.meta_seeds[0]
+        there, left_out = [], []
+        for optimizee in self.study.optimizees:
+            try:
+                _family(optimizee.task, "test")
+            except DataError:
+                left_out.append(optimizee.name)
+            else:
+                there.append(optimizee)
+        return there, left_out
+
+    def _choose_learning_rate(self, architecture: str) -> dict[str, Any]:
+        """Tries learning rates of meta-training without regularizers, on validation tasks."""
+        method = self.study.find_method(PLAIN)
         tried = []
-        for weight in method.weights:
-            settings = method.with_weight(weight)
-            self._train(architecture, method, settings, seed)
-            found = self.folder.once(
-                f"validation/{method.name}-{weight:g}",
-                lambda settings=settings: self._validate(architecture, settings, seed),
+        for rate in self.study.architectures[architecture].learning_rates:
+            what = MetaTraining(
+                architecture, method.settings, False, rate, self.study.meta_seeds[0]
             )
+            tried.append({"learning_rate": rate, "score": self._train(what, method)["score"]})
+        return {"chosen": _lowest(tried, "score")["learning_rate"], "tried": tried}
+
+    def _choose_weight(self, architecture: str, name: str, rate: float) -> dict[str, Any]:
+        """Tries a method's weights, by the validation split."""
+        method = self.study.find_method(name)
+        weights = self.study.architectures[architecture].weights.get(name, method.weights)
+        if len(weights) < 2:
+            return {"chosen": weights[0] if weights else None, "tried": []}
+        tried = []
+        for weight in weights:
+            settings = method.with_weight(weight)
+            what = MetaTraining(architecture, settings, False, rate, self.study.meta_seeds[0])
+            self._train(what, method)
+            found = self._validate(what.name, self._load(what), None, None)
             tried.append({"weight": weight, **found})
-        finite = [each for each in tried if each["validation_loss"] is not None] or tried
-        chosen = min(finite, key=lambda each: each["validation_loss"] or np.inf)
-        return {"chosen": chosen["weight"], "tried": tried}
+        return {"chosen": _lowest(tried, "validation_loss")["weight"], "tried": tried}
 
     def _validate(
-        self, architecture: str, settings: RegularizationSettings, seed: int
+        self,
+        name: str,
+        optimizer: "LearnedOptimizer",
+        control: Control | None,
+        strength: float | None,
     ) -> dict[str, Any]:
         """The loss on the validation split of networks of the kind that was meta-trained on."""
         from l2o.recipes.flatness.measure import measure
 
         study = self.study
-        found = measure(
-            self._optimizer(architecture, settings, seed),
-            study.training_task.family(judge_on="validation"),
-            evaluation_key(study.recipe(architecture, settings, 0)),
-            num_tasks=study.validation_tasks,
-            num_steps=study.num_steps,
-        )
-        return plain({name: np.mean(found[name]) for name in ("validation_loss", "train_loss")})
+        task = study.training_task
 
-    def _run_folder(
-        self, architecture: str, settings: RegularizationSettings, seed: int
-    ) -> RunFolder:
-        """Where a meta-training is, by what decides it."""
-        flat = {
-            name: value
-            for name, value in vars(settings).items()
-            if value != getattr(RegularizationSettings(), name)
-        }
-        parts = [architecture, *(f"{name}={value}" for name, value in flat.items()), str(seed)]
-        return RunFolder(self.folder.path / "runs" / "-".join(parts))
+        def validate() -> dict[str, Any]:
+            found = measure(
+                optimizer,
+                _family(task, "validation"),
+                self._key(),
+                num_tasks=study.validation_tasks,
+                num_steps=study.num_steps,
+                trained_on=_controlled(task, control, strength, "validation"),
+            )
+            return plain({name: np.mean(found[name]) for name in ("validation_loss", "train_loss")})
 
-    def _optimizer(
-        self, architecture: str, settings: RegularizationSettings, seed: int
-    ) -> "LearnedOptimizer":
+        suffix = "" if control is None else f"-{control.name}={strength:g}"
+        return self.folder.once(f"validation/{name}{suffix}", validate)
+
+    def _run_folder(self, what: MetaTraining) -> RunFolder:
+        return RunFolder(self.folder.path / "runs" / what.name)
+
+    def _load(self, what: MetaTraining) -> "LearnedOptimizer":
         from l2o.deploy import load
 
-        return load(self._run_folder(architecture, settings, seed).optimizer)
+        return load(self._run_folder(what).optimizer)
 
-    def _train(
-        self, architecture: str, method: Method, settings: RegularizationSettings, seed: int
-    ) -> dict[str, Any]:
-        """Meta-trains one optimizer, unless it is there."""
-        folder = self._run_folder(architecture, settings, seed)
-        activity = f"meta-training {architecture}, {method.title}, seed {seed}"
+    def _key(self) -> "PRNGKeyArray":
+        """Of all tasks to validate and to judge on."""
+        first = next(iter(self.study.architectures))
+        what = MetaTraining(first, RegularizationSettings(), False, 0.0, 0)
+        return evaluation_key(what.recipe(self.study))
+
+    def _train(self, what: MetaTraining, method: Method) -> dict[str, Any]:
+        """Meta-trains an optimizer, unless it is there."""
+        kind = "enhanced meta-training" if what.enhanced else "meta-training"
+        activity = f"{kind} {what.architecture}, {method.title}, seed {what.seed}"
 
         def report(progress: "Progress") -> None:
             self.on_progress(ComparisonProgress(activity, progress.meta_step, progress.meta_steps))
 
         def run() -> dict[str, Any]:
-            import jax
+            _forget_programs_if_many()
+            recipe = what.recipe(self.study)
+            result = train(recipe, self._run_folder(what), resume=True, on_progress=report)
+            return plain(
+                {
+                    "score": result.best_score,
+                    "num_skipped": result.num_skipped,
+                    "meta_steps": sum(row["meta_step"] > 0 for row in result.history),
+                    "imitating": sum(row.get("imitation", 0) for row in result.history),
+                }
+            )
 
-            # Each meta-training compiles programs of its own; hundreds of them would use up the
-            # memory maps that a process may have.
-            jax.clear_caches()
-            recipe = self.study.recipe(architecture, settings, seed)
-            result = train(recipe, folder, resume=True, on_progress=report)
-            return plain({"score": result.best_score, "num_skipped": result.num_skipped})
+        part = self.folder.once(f"training/{what.name}", run)
+        return {
+            "architecture": what.architecture,
+            "regularizer": method.name,
+            "enhanced": what.enhanced,
+            "learning_rate": what.learning_rate,
+            "meta_seed": what.seed,
+            **part,
+        }
 
-        part = self.folder.once(f"training/{folder.path.name}", run)
-        return {"architecture": architecture, "regularizer": method.name, "meta_seed": seed, **part}
+    def _judge_learned(
+        self,
+        what: MetaTraining,
+        method: Method,
+        optimizee: Optimizee,
+        control: Control | None = None,
+        strength: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Lets an optimizer train networks of one kind."""
+        return self._judge(
+            what.name,
+            lambda: self._load(what),
+            optimizee,
+            control,
+            strength,
+            architecture=what.architecture,
+            regularizer=method.name,
+            enhanced=what.enhanced,
+            meta_seed=what.seed,
+        )
 
     def _judge(
         self,
-        architecture: str,
-        method: Method,
-        settings: RegularizationSettings,
-        seed: int,
+        name: str,
+        load: Callable[[], "LearnedOptimizer"],
         optimizee: Optimizee,
+        control: Control | None,
+        strength: float | None,
+        **cell: Any,
     ) -> list[dict[str, Any]]:
-        """Lets an optimizer train networks of one kind."""
-        self.on_progress(
-            ComparisonProgress(f"judging {architecture}, {method.title}, {optimizee.name}", 0, None)
-        )
-        name = f"{self._run_folder(architecture, settings, seed).path.name}/{optimizee.name}"
-        part = self.folder.once(
-            f"judged/{name}",
-            lambda: self._measure(self._optimizer(architecture, settings, seed), optimizee),
-        )
-        return _rows(
-            part,
-            architecture=architecture,
-            regularizer=method.name,
-            enhanced=False,
-            optimizee=optimizee.name,
-            meta_seed=seed,
-        )
-
-    def _measure(self, optimizer: "LearnedOptimizer", optimizee: Optimizee) -> dict[str, Any]:
-        """All metrics of fresh networks of one kind, on the test split."""
+        """All metrics of fresh networks of one kind, on the test split, one row for each."""
         from l2o.recipes.flatness.measure import measure
 
-        first = next(iter(self.study.architectures))
-        recipe = self.study.recipe(first, RegularizationSettings(), 0)
-        found = measure(
-            optimizer,
-            optimizee.task.family(judge_on="test"),
-            evaluation_key(recipe),
-            num_tasks=self.study.num_seeds,
-            num_steps=self.study.num_steps,
-        )
-        return plain({metric: found[metric] for metric in METRICS})
+        study = self.study
+        suffix = "" if control is None else f"-{control.name}={strength:g}"
+        self.on_progress(ComparisonProgress(f"judging {name}{suffix} on {optimizee.name}", 0, None))
 
-    def _baseline(
-        self, optimizee: Optimizee, name: str
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Tunes a hand-designed optimizer for one kind of network, and lets it train some."""
-        from dataclasses import replace
+        def judge() -> dict[str, Any]:
+            found = measure(
+                load(),
+                _family(optimizee.task, "test"),
+                self._key(),
+                num_tasks=study.num_seeds,
+                num_steps=study.num_steps,
+                trained_on=_controlled(optimizee.task, control, strength, "test"),
+                levels=study.levels,
+            )
+            return plain({metric: found[metric] for metric in metrics_of(study)})
 
+        part = self.folder.once(f"judged/{name}{suffix}/{optimizee.name}", judge)
+        return [
+            {
+                **cell,
+                "optimizee": optimizee.name,
+                "control": None if control is None else control.name,
+                "seed": seed,
+                **{metric: part[metric][seed] for metric in metrics_of(study)},
+            }
+            for seed in range(study.num_seeds)
+        ]
+
+    def _baselines(
+        self, optimizees: Sequence[Optimizee]
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Tunes hand-designed optimizers for each kind of network, and lets them train some."""
+        tuned, rows = [], []
+        for optimizee in optimizees:
+            for name in self.study.baselines:
+                tuned.append(self._tune(optimizee, name))
+                rows += self._judge_baseline(tuned[-1], optimizee)
+        return tuned, rows
+
+    def _tune(self, optimizee: Optimizee, name: str) -> dict[str, Any]:
         from l2o.report import tuned_as_dict
 
         first = next(iter(self.study.architectures))
-        recipe = replace(self.study.recipe(first, RegularizationSettings(), 0), task=optimizee.task)
+        what = MetaTraining(first, RegularizationSettings(), False, 0.0, 0)
+        recipe = replace(what.recipe(self.study), task=optimizee.task)
 
         def report(progress: ComparisonProgress) -> None:
             activity = f"{optimizee.name}: {progress.activity}"
@@ -207,25 +296,157 @@ class FlatnessRunner:
             f"tuning/{optimizee.name}-{name}",
             lambda: tuned_as_dict(tune_baseline(hand_designed, recipe, on_progress=report)),
         )
-        optimizer = hand_designed.with_hyperparameters(**tuned["hyperparameters"])
-        part = self.folder.once(
-            f"judged/{name}/{optimizee.name}", lambda: self._measure(optimizer, optimizee)
-        )
-        rows = _rows(
-            part,
-            architecture=name,
+        return {"optimizee": optimizee.name, **tuned}
+
+    def _judge_baseline(
+        self,
+        tuned: dict[str, Any],
+        optimizee: Optimizee,
+        control: Control | None = None,
+        strength: float | None = None,
+    ) -> list[dict[str, Any]]:
+        return self._judge(
+            tuned["name"],
+            lambda: _built(tuned),
+            optimizee,
+            control,
+            strength,
+            architecture=tuned["name"],
             regularizer=None,
             enhanced=False,
-            optimizee=optimizee.name,
             meta_seed=None,
         )
-        return {"optimizee": optimizee.name, **tuned}, rows
+
+    def _controls(
+        self,
+        optimizees: Sequence[Optimizee],
+        baselines: Sequence[dict[str, Any]],
+        architecture: str,
+        rate: float,
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Tries controls with the plain learned optimizer and the baselines.
+
+        Strengths are chosen like weights. Baselines keep what they were tuned to without controls.
+        """
+        study = self.study
+        method = study.find_method(PLAIN)
+        trained = [
+            MetaTraining(architecture, method.settings, False, rate, seed)
+            for seed in study.meta_seeds
+        ]
+        chosen, rows = [], []
+        for control in study.controls:
+            found = self._choose_strength(trained[0].name, self._load(trained[0]), control)
+            chosen.append({"architecture": architecture, "control": control.name, **found})
+            for optimizee in optimizees:
+                for what in trained:
+                    rows += self._judge_learned(what, method, optimizee, control, found["chosen"])
+            for name in study.baselines:
+                of_kind = {each["optimizee"]: each for each in baselines if each["name"] == name}
+                # The first kind is that of meta-training, and so of validation.
+                found = self._choose_strength(name, _built(of_kind[optimizees[0].name]), control)
+                chosen.append({"architecture": name, "control": control.name, **found})
+                for optimizee in optimizees:
+                    tuned = of_kind[optimizee.name]
+                    rows += self._judge_baseline(tuned, optimizee, control, found["chosen"])
+        return chosen, rows
+
+    def _choose_strength(
+        self, name: str, optimizer: "LearnedOptimizer", control: Control
+    ) -> dict[str, Any]:
+        if len(control.strengths) == 1:
+            return {"chosen": control.strengths[0], "tried": []}
+        tried = [
+            {"strength": strength, **self._validate(name, optimizer, control, strength)}
+            for strength in control.strengths
+        ]
+        return {"chosen": _lowest(tried, "validation_loss")["strength"], "tried": tried}
+
+    def _shown(
+        self,
+        optimizee: Optimizee,
+        baselines: Sequence[dict[str, Any]],
+        architecture: str,
+        rate: float,
+        weights: dict[str, Any],
+    ) -> dict[str, Any]:
+        """The bounds along a few trainings, and the loss surfaces where they end."""
+        from l2o.recipes.flatness.bounds import bounds_along_training
+        from l2o.recipes.flatness.measure import surfaces
+
+        study = self.study
+        optimizers = {}
+        for name in study.shown_methods:
+            method = study.find_method(name)
+            settings = method.with_weight(weights[name]["chosen"])
+            what = MetaTraining(architecture, settings, False, rate, study.meta_seeds[0])
+            optimizers[f"{architecture}, {method.title}"] = self._load(what)
+        for tuned in baselines:
+            if (tuned["optimizee"], tuned["name"]) == (optimizee.name, study.shown_baseline):
+                optimizers[f"tuned {tuned['name']}"] = _built(tuned)
+        given = {"num_tasks": study.shown_networks, "num_steps": study.num_steps}
+        bounds, slices = {}, {}
+        for title, optimizer in optimizers.items():
+            self.on_progress(ComparisonProgress(f"looking around: {title}", 0, None))
+            arguments = (optimizer, _family(optimizee.task, "test"), self._key())
+
+            def along(arguments: Any = arguments) -> dict[str, Any]:
+                return plain(bounds_along_training(*arguments, num_points=_POINTS, **given))
+
+            def around(arguments: Any = arguments) -> dict[str, Any]:
+                found = {}
+                for dimensions in (1, 2):
+                    surface = surfaces(*arguments, dimensions=dimensions, **given)
+                    losses = np.asarray(surface.losses)
+                    found[f"{dimensions}"] = {
+                        "coordinates": np.asarray(surface.coordinates)[0],
+                        # Of planes, only the first is drawn.
+                        "losses": losses if dimensions == 1 else losses[:1],
+                    }
+                return plain(found)
+
+            bounds[title] = self.folder.once(f"bounds/{title}", along)
+            slices[title] = self.folder.once(f"surfaces/{title}", around)
+        return {"bounds": bounds, "surfaces": slices}
 
 
-def _rows(part: dict[str, Any], **cell: Any) -> list[dict[str, Any]]:
-    """One row for each network."""
-    count = len(part[METRICS[0]])
-    return [
-        {**cell, "seed": seed, **{metric: part[metric][seed] for metric in METRICS}}
-        for seed in range(count)
-    ]
+def metrics_of(study: FlatnessStudy) -> list[str]:
+    """The metrics of every row."""
+    return [*METRICS, *(f"{name}_at_{level:g}" for level in study.levels for name in AT_LEVELS)]
+
+
+@cache
+def _family(task: TaskSettings, judge_on: JudgeOn) -> "TaskFamily":
+    """A family of tasks, whose data are read once."""
+    return task.family(judge_on=judge_on)
+
+
+def _controlled(
+    task: Any, control: Control | None, strength: float | None, judge_on: JudgeOn
+) -> "TaskFamily | None":
+    """The family with a control, if there is one."""
+    if control is None or strength is None:
+        return None
+    return _family(control.apply(task, strength), judge_on)
+
+
+def _built(tuned: dict[str, Any]) -> "LearnedOptimizer":
+    """A baseline as it was tuned."""
+    return find_hand_designed(tuned["name"]).with_hyperparameters(**tuned["hyperparameters"])
+
+
+def _lowest(tried: list[dict[str, Any]], metric: str) -> dict[str, Any]:
+    """The choice with the lowest metric; what is not finite is the worst."""
+    return min(tried, key=lambda each: np.inf if each[metric] is None else each[metric])
+
+
+def _forget_programs_if_many() -> None:
+    """Drops compiled programs before they use up the memory maps that a process may have.
+
+    Linux allows 65,530, and each program of meta-training takes thousands.
+    """
+    import jax
+
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MANY_MAPS:
+        jax.clear_caches()
