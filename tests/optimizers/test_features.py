@@ -1,5 +1,7 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from l2o.optimizers.features import Moments, adam_features, log1p_and_sign, log_and_sign
 
@@ -36,3 +38,16 @@ def test_a_tiny_gradient_is_as_good_as_a_large_one():
     for scale in (1e-5, 1e5):
         features, _ = adam_features(jnp.array([scale]), moments, jnp.asarray(0), 0.95)
         np.testing.assert_allclose(features, [[1], [1]], rtol=2e-3)
+
+
+def test_adam_features_have_derivatives_where_no_gradient_has_been():
+    """Exact meta-gradients go through them, also for a pixel that is always dark."""
+    moments = Moments(jnp.zeros(2), jnp.zeros(2))
+
+    def total(gradient):
+        features, _ = adam_features(gradient, moments, jnp.asarray(0), 0.95, offset=0.5)
+        return jnp.sum(features)
+
+    slope = jax.grad(total)(jnp.array([0.0, 2.0]))
+    assert slope[0] == pytest.approx(2 / 0.5)
+    assert slope[1] == pytest.approx(2 * 0.5 / 2.5**2)

@@ -50,6 +50,9 @@ def adam_features(
     first = decay * moments.first + (1 - decay) * gradient
     second = decay * moments.second + (1 - decay) * gradient**2
     correction = 1 - decay ** (step + 1).astype(gradient.dtype)
-    scale = 1 / (jnp.sqrt(second / correction) + offset)
+    # The root has no derivative at zero, where parameters without any gradient so far are.
+    positive = second > 0
+    root = jnp.where(positive, jnp.sqrt(jnp.where(positive, second / correction, 1.0)), 0.0)
+    scale = 1 / (root + offset)
     features = jnp.stack([first / correction * scale, gradient * scale])
     return features, Moments(first, second)

@@ -20,7 +20,7 @@ class MultiObjective(Reproduction):
     )
     profiles = {  # noqa: RUF012 (declared as a class variable above)
         "quick": "all parts, each as short as can be: a few minutes on two cores",
-        "cpu": "seven test problems, and networks on digits: within an hour on two cores",
+        "cpu": "five test problems, and networks on digits: within an hour on two cores",
         "full": "all test problems, 28x28 MNIST, 1,000 steps: for an accelerator",
     }
 

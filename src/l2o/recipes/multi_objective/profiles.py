@@ -128,16 +128,8 @@ _OF_LOSSES = (
 )
 
 _PROBLEMS = ProblemStudy(
-    problems=(
-        "JOS1",
-        "ZLT1",
-        "ill-scaled quadratics",
-        "Fonseca",
-        "SLCDT1",
-        "Hil1",
-        "CAGrad toy",
-    ),
-    aggregators=_OF_GRAMIANS,
+    problems=("JOS1", "ill-scaled quadratics", "Fonseca", "SLCDT1", "CAGrad toy"),
+    aggregators=("mean", "MGDA", "UPGrad", "CAGrad", "Nash-MTL"),
     training_task=ConflictingQuadratics(),
     optimizer=ML2O(initial_step=0.1),
     training=TrainingSettings(
@@ -201,7 +193,7 @@ _NETWORKS = NetworkStudy(
 )
 
 CPU = MultiObjectiveStudy(_PROBLEMS, _NETWORKS)
-"""Seven test problems; pairs and attributes of 8x8 digits; within an hour on two cores."""
+"""Five test problems; pairs and attributes of 8x8 digits; within an hour on two cores."""
 
 QUICK = MultiObjectiveStudy(
     replace(
@@ -247,7 +239,8 @@ _MNIST_PAIRS = OverlaidPairs(
 FULL = MultiObjectiveStudy(
     replace(
         _PROBLEMS,
-        problems=(*_PROBLEMS.problems, "Lov1", "SP1", "FF1", "SLCDT2"),
+        problems=(*_PROBLEMS.problems, "ZLT1", "Lov1", "SP1", "FF1", "SLCDT2", "Hil1"),
+        aggregators=_OF_GRAMIANS,
         num_starts=200,
         num_steps=1000,
     ),
