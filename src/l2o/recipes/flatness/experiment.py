@@ -5,7 +5,7 @@ from pathlib import Path
 
 from l2o.recipes.compare import OnProgress
 from l2o.recipes.flatness.profiles import CPU, FULL, QUICK, FlatnessStudy
-from l2o.recipes.reproduction import Reproduction, WorkFolder
+from l2o.recipes.reproduction import Reproduction, WorkFolder, one_line_each
 
 _PROFILES = {"quick": QUICK, "cpu": CPU, "full": FULL}
 
@@ -64,14 +64,5 @@ def run_study(
     }
     # As JSON gives it back: without tuples.
     results = json.loads(json.dumps(results, allow_nan=False))
-    write_atomically(out / "results.json", _compact(results).encode())
+    write_atomically(out / "results.json", one_line_each(results, ("rows",)).encode())
     return write_page(results, out)
-
-
-def _compact(results: dict[str, object]) -> str:
-    """JSON with one line for each row."""
-    rows = results["rows"]
-    text = json.dumps({**results, "rows": []}, indent=1)
-    assert isinstance(rows, list)
-    lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
-    return text.replace('"rows": []', f'"rows": [\n{lines}\n]')
