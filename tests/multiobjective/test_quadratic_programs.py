@@ -79,6 +79,15 @@ def test_program_meets_its_optimality_condition(x64):
     assert jnp.max(jnp.abs(jnp.minimum(x, slopes))) < 1e-9
 
 
+def test_program_of_what_is_not_finite_is_not_finite():
+    # None of these is looked at before all signs are right.
+    linear = jnp.array([-1.0, 1.0, 1.0])
+    solve = jax.jit(nonnegative_program)
+    assert jnp.isfinite(solve(jnp.eye(3), linear)).all()
+    assert jnp.isnan(solve(jnp.eye(3), linear.at[1].set(jnp.nan))).all()
+    assert jnp.isnan(solve(jnp.eye(3).at[1, 2].set(jnp.nan), linear)).all()
+
+
 def test_interior_point_alone_solves_the_program(x64):
     from l2o.multiobjective.nonnegative_program import _exchange_blocks, _interior_point
 

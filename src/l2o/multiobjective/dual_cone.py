@@ -5,9 +5,12 @@ from jaxtyping import Array, Float
 
 from l2o.multiobjective.cosines import Cosines
 from l2o.multiobjective.nonnegative_program import nonnegative_program
+from l2o.multiobjective.nonnegative_programs import nonnegative_programs
 
 
-def dual_cone_weights(scaled: Cosines, weights: Float[Array, " m"]) -> Float[Array, " m"]:
+def dual_cone_weights(
+    scaled: Cosines, weights: Float[Array, "*combinations m"]
+) -> Float[Array, "*combinations m"]:
     """`argmin v'Gv` over `v >= u`: J'v is the projection of J'u onto `{d: Jd >= 0}`.
 
     It is solved for v times the gradients' norms, in which it is a program of their cosines
@@ -17,14 +20,15 @@ def dual_cone_weights(scaled: Cosines, weights: Float[Array, " m"]) -> Float[Arr
     1; the change of variables is ours.
 
     **Arguments:** `scaled`, the Gramian as norms and cosines; `weights`, u, of the combination to
-    project.
+    project, or those of several as rows.
 
     **Returns:** v.
     """
     norms, cosines = scaled
     bounds = norms * weights
-    size = jnp.max(jnp.abs(bounds))
+    size = jnp.max(jnp.abs(bounds), axis=-1, keepdims=True)
     size = jnp.where(size > 0.0, size, 1.0)
-    excess = size * nonnegative_program(cosines, cosines @ (bounds / size))
+    solve = nonnegative_program if weights.ndim == 1 else nonnegative_programs
+    excess = size * solve(cosines, (bounds / size) @ cosines.T)
     is_zero = norms == 0.0
     return weights + jnp.where(is_zero, 0.0, excess / jnp.where(is_zero, 1.0, norms))

@@ -47,11 +47,25 @@ def nonnegative_program(
     return jax.lax.custom_root(optimality, jnp.zeros_like(linear), solve, _solve_tangent)
 
 
-def _solve(matrix: Float[Array, "m m"], linear: Float[Array, " m"]) -> Float[Array, " m"]:
-    matrix = made_definite(matrix)
-    exchange = _exchange_blocks(matrix, linear)
+def solve_exactly(
+    matrix: Float[Array, "m m"], linear: Float[Array, " m"], skip: Bool[Array, ""]
+) -> Float[Array, " m"]:
+    """The solution, in double precision, of a program whose matrix is definite.
+
+    **Arguments:** `matrix`, `linear`, as for `nonnegative_program`; `skip`, whether there is
+    nothing to do, which saves work where programs are mapped.
+
+    **Returns:** x, NaN if an argument is not finite; anything if there was nothing to do.
+    """
+    exchange = _exchange_blocks(matrix, linear, skip)
     interior = _interior_point(matrix, linear, skip=exchange.settled)
-    return jnp.where(exchange.settled, exchange.x, interior)
+    x = jnp.where(exchange.settled, exchange.x, interior)
+    is_finite = jnp.all(jnp.isfinite(matrix)) & jnp.all(jnp.isfinite(linear))
+    return jnp.where(is_finite, x, jnp.nan)
+
+
+def _solve(matrix: Float[Array, "m m"], linear: Float[Array, " m"]) -> Float[Array, " m"]:
+    return solve_exactly(made_definite(matrix), linear, jnp.bool_(False))
 
 
 def _solve_tangent(linear_map: object, y: Float[Array, " m"]) -> Float[Array, " m"]:
@@ -68,7 +82,9 @@ class _Exchange(NamedTuple):
     iteration: Int[Array, ""]
 
 
-def _exchange_blocks(matrix: Float[Array, "m m"], linear: Float[Array, " m"]) -> _Exchange:
+def _exchange_blocks(
+    matrix: Float[Array, "m m"], linear: Float[Array, " m"], skip: Bool[Array, ""] | bool = False
+) -> _Exchange:
     """Exchanges all coordinates that violate a sign, until none does."""
     m = linear.size
     size = jnp.max(jnp.abs(linear))
@@ -99,7 +115,7 @@ def _exchange_blocks(matrix: Float[Array, "m m"], linear: Float[Array, " m"]) ->
         jnp.zeros_like(linear),
         jnp.int32(m + 1),
         jnp.int32(4),
-        jnp.bool_(False),
+        jnp.asarray(skip),
         jnp.int32(0),
     )
     return jax.lax.while_loop(is_going_on, exchange, start)

@@ -1,6 +1,5 @@
 """UPGrad: the mean of the gradients' projections onto the dual cone."""
 
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -26,4 +25,4 @@ def upgrad(
     """
     scaled = cosines_of(gramian)
     rows = jnp.diag(preference_or_mean(gramian, preference))
-    return jnp.sum(jax.vmap(lambda row: dual_cone_weights(scaled, row))(rows), axis=0)
+    return jnp.sum(dual_cone_weights(scaled, rows), axis=0)
