@@ -261,7 +261,9 @@ class TwoLosses(Task):
         return params, jnp.eye(2)
 
 
-def test_tasks_with_several_losses_are_refused():
+def test_tasks_with_several_losses_are_judged_by_all_of_them():
+    """`TwoLosses` are the coordinates, of which this moves the first alone, by -1 a step."""
+
     class First(optimizers.LearnedOptimizer):
         def init(self, params):
             return ()
@@ -269,12 +271,14 @@ def test_tasks_with_several_losses_are_refused():
         def update(self, grads, state, params=None, *, value=None, **extra):
             return -grads[..., 0, :], state
 
-    with pytest.raises(ValueError, match="one loss"):
-        evaluate(
-            {"first": First()},
-            SingleTask(TwoLosses()),
-            key=key(),
-            num_tasks=2,
-            num_steps=1,
-            objective=MeanLoss(),
-        )
+    runs = evaluate(
+        {"first": First()},
+        SingleTask(TwoLosses()),
+        key=key(),
+        num_tasks=2,
+        num_steps=1,
+        objective=MeanLoss(),
+    ).runs["first"]
+    change = runs.losses[:, 1] - runs.losses[:, 0]
+    np.testing.assert_allclose(change, [[-1.0, 0.0]] * 2, atol=1e-6)
+    np.testing.assert_allclose(runs.objective, runs.losses.mean((1, 2)), rtol=1e-6)
