@@ -99,7 +99,9 @@ class _Splitter:
 
     def radius(self, subspace: InvariantSubspace) -> float:
         """How far the eigenvalues may move when the matrix is perturbed."""
-        excess = np.sqrt(max(0.0, subspace.condition**2 - 1))
+        # Not the root of a square, which overflows where eigenvectors are nearly parallel.
+        condition = subspace.condition
+        excess = np.sqrt(max(0.0, condition - 1)) * np.sqrt(condition + 1)
         return self.norm * min(1e3, PERTURBATION * float(excess) + _ROUNDING)
 
     def mirrored(self, group: frozenset[int]) -> frozenset[int]:
