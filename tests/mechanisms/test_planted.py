@@ -269,6 +269,7 @@ def test_an_update_that_jumps_at_zero_is_said_to(kind):
 
 
 @hypothesis.given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 8))
+@hypothesis.example(seed=1, size=2)
 @hypothesis.settings(max_examples=50)
 def test_all_alphas_together_are_the_effective_learning_rate(seed, size):
     """For any linear optimizer, also of low rank and with complex or defective eigenvalues."""
