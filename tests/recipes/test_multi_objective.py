@@ -2,11 +2,15 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import optax
 import pytest
 
+from l2o.multiobjective import aggregate, mean
+from l2o.optimizers import from_optax
 from l2o.recipes.multi_objective import run_study
 from l2o.recipes.multi_objective.comparison import compare_methods, compare_on_problems
 from l2o.recipes.multi_objective.methods import aggregators, problems
+from l2o.recipes.multi_objective.network_runs import judged, judged_at_intervals
 from l2o.recipes.multi_objective.profiles import CPU, FULL, QUICK
 from l2o.recipes.optimizer_settings import ML2O
 from l2o.recipes.task_settings import OverlaidPairs
@@ -38,6 +42,9 @@ NETWORKS = replace(
             aggregators=("mean", "relative losses"),
             optimizers=(ML2O(hidden_size=2),),
         ),
+        replace(
+            QUICK.networks.families[0], name="MNIST pairs", task=OverlaidPairs(dataset="mnist")
+        ),
     ),
     training=replace(
         QUICK.networks.training, meta_steps=2, horizon=4, truncation=2, validation_tasks=2
@@ -46,7 +53,7 @@ NETWORKS = replace(
     num_steps=12,
     num_seeds=2,
     num_configurations=2,
-    refined_configurations=2,
+    refined_configurations=3,
 )
 STUDY = replace(QUICK, problems=PROBLEMS, networks=NETWORKS)
 
@@ -55,21 +62,41 @@ STUDY = replace(QUICK, problems=PROBLEMS, networks=NETWORKS)
 def results(tmp_path_factory):
     """Of the smallest study with all parts, run twice into the same folder."""
     out = tmp_path_factory.mktemp("study") / "x"
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.delenv("L2O_DATA", raising=False)
     said = []
     for _ in range(2):
         page = run_study(STUDY, out, said.append, profile="smallest", command="none")
         assert page.read_text().startswith("<!doctype html>")
     # Two meta-trainings of two meta-steps; nothing is trained again the second time.
     assert sum("meta-training" in each.activity for each in said) == 2 * 2
+    monkeypatch.undo()
     return json.loads((out / "results.json").read_text())
 
 
 def test_there_is_a_row_for_every_network(results):
     cells = [(row["method"], row["meta_seed"], row["seed"]) for row in results["rows"]]
-    # Two aggregators, then ML2O and GML2O, with two networks each.
-    assert len(set(cells)) == len(cells) == (2 + 2) * 2
+    # Two aggregators, then ML2O and GML2O, on minibatches and at intervals, with two networks each.
+    assert len(set(cells)) == len(cells) == (2 + 3) * 2
     for metric in ("objective", "test_left_accuracy", "test_right_loss", "final_train_loss_2"):
         assert all(row[metric] is not None for row in results["rows"])
+
+
+def test_families_without_data_are_left_out(results):
+    assert results["left_out"] == ["MNIST pairs"]
+    assert {row["family"] for row in results["rows"]} == {"digit pairs"}
+
+
+def test_a_guard_at_intervals_tests_on_all_training_data():
+    family = NETWORKS.families[0]
+    study = replace(NETWORKS, guard_every=NETWORKS.num_steps)
+    good, bad = (from_optax(optax.chain(aggregate(mean), optax.sgd(r))) for r in (0.01, -1.0))
+    free = judged(study, family, bad)
+    guarded = judged_at_intervals(study, family, bad)
+    # The only test takes the last step back; before it nothing was tested.
+    for name in ("final_train_loss_1", "test_left_loss"):
+        assert max(guarded[name]) < min(free[name])
+    assert judged_at_intervals(study, family, good)["num_diverged"] == 0
 
 
 def test_every_method_meets_every_problem(results):

@@ -72,6 +72,17 @@ def test_each_task_is_the_one_drawn_alone(family, key):
         close(all_of_one_task(family, task_key), jax.tree.map(lambda x, i=index: x[i], together))
 
 
+def test_one_by_one_is_all_at_once(family, key):
+    batch = TaskBatch.draw(family, key, NUM_TASKS)
+    params = batch.init(key)
+    minibatches = batch.sample(key)
+
+    def both(task, params, minibatch):
+        return task.value_and_grad(params, minibatch)
+
+    close(batch.one_by_one(both, params, minibatches), batch.over_tasks(both, params, minibatches))
+
+
 def test_the_loss_alone(key):
     batch = TaskBatch.draw(LeastSquaresFamily(), key, NUM_TASKS)
     params = batch.init(key)

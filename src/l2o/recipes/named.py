@@ -60,13 +60,16 @@ _FULL = TrainingSettings(
 )
 
 _SEVERAL_LOSSES = TrainingSettings(
-    meta_steps=400,
+    meta_steps=200,
     num_tasks=1,
     horizon=200,
     objective="normalized-mean-loss",
-    learning_rate=3e-3,
+    estimator="exact",
+    learning_rate=1e-3,
     schedule="cosine",
     clip_norm=1.0,
+    validation_every=25,
+    validation_tasks=8,
 )
 _SEVERAL_BASELINES = EvaluationSettings(
     baselines=("mean-adam", "upgrad-adam", "mgda-adam", "pcgrad-adam"),
@@ -136,7 +139,7 @@ RECIPES: tuple[Recipe, ...] = (
         name="pairs-ml2o",
         description="ML2O, for several losses, on networks that tell two overlaid digits.",
         task=OverlaidPairs(),
-        optimizer=ML2O(),
+        optimizer=ML2O(initial_step=0.03),
         training=_SEVERAL_LOSSES,
         evaluation=_SEVERAL_BASELINES,
     ),
@@ -145,7 +148,17 @@ RECIPES: tuple[Recipe, ...] = (
         description="ML2O on pairs of quadratics of the same parameters.",
         task=ConflictingQuadratics(),
         optimizer=ML2O(initial_step=0.1),
-        training=replace(_SEVERAL_LOSSES, num_tasks=16, meta_steps=1000),
+        training=replace(
+            _SEVERAL_LOSSES,
+            meta_steps=1000,
+            num_tasks=16,
+            horizon=100,
+            # On quadratics a little better than exact meta-gradients.
+            estimator="first-order",
+            learning_rate=3e-3,
+            validation_every=250,
+            validation_tasks=64,
+        ),
         evaluation=_SEVERAL_BASELINES,
     ),
     Recipe(

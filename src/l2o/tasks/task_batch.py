@@ -66,6 +66,29 @@ class TaskBatch(Task):
         in_axes = (list(self.axes), *(0 for _ in arguments))
         return jax.vmap(call, in_axes=in_axes, axis_size=self.num_tasks)(leaves, *arguments)
 
+    def one_by_one(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls `function(task, *arguments)` for every task, one after another.
+
+        For what has branches of very different cost (`jax.lax.cond`), of which mapping takes all.
+
+        **Arguments:** `function`; `arguments`, pytrees whose leaves have a leading task axis, at
+        least one leaf.
+
+        **Returns:** what `function` returns, stacked along a leading task axis.
+        """
+        leaves, treedef = jax.tree.flatten(self.task)
+
+        def call(inputs: tuple[list[Any], tuple[Any, ...]]) -> Any:
+            drawn, own = iter(inputs[0]), inputs[1]
+            all_leaves = [
+                leaf if axis is None else next(drawn)
+                for leaf, axis in zip(leaves, self.axes, strict=True)
+            ]
+            return function(jax.tree.unflatten(treedef, all_leaves), *own)
+
+        drawn = [leaf for leaf, axis in zip(leaves, self.axes, strict=True) if axis is not None]
+        return jax.lax.map(call, (drawn, arguments))
+
     def init(self, key: PRNGKeyArray) -> Params:
         """Draws parameters for every task."""
         keys = jax.random.split(key, self.num_tasks)

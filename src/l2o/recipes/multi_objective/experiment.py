@@ -20,7 +20,7 @@ class MultiObjective(Reproduction):
     )
     profiles = {  # noqa: RUF012 (declared as a class variable above)
         "quick": "all parts, each as short as can be: a few minutes on two cores",
-        "cpu": "five test problems, and networks on digits: within an hour on two cores",
+        "cpu": "all test problems, networks on digits and (with L2O_DATA) MNIST: on two cores",
         "full": "all test problems, 28x28 MNIST, 1,000 steps: for an accelerator",
     }
 
@@ -48,11 +48,11 @@ def run_study(
     from l2o.deploy.atomic import write_atomically
     from l2o.recipes.multi_objective.comparison import compare_methods, compare_on_problems
     from l2o.recipes.multi_objective.page import write_page
-    from l2o.recipes.multi_objective.study import MultiObjectiveRunner
+    from l2o.recipes.multi_objective.study import MultiObjectiveRunner, available_families
     from l2o.report.pages import versions
 
-    for family in study.networks.families:
-        family.task.family(judge_on="validation")
+    # Before a folder is made.
+    available_families(study)
     folder = WorkFolder(out)
     folder.claim({"study": study.as_dict(), "profile": profile})
     done = MultiObjectiveRunner(study, folder, on_progress).run()

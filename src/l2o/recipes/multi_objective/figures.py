@@ -7,10 +7,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from l2o.recipes.multi_objective.study import LEARNED
-from l2o.report.drawing import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, blank_figure, style
+from l2o.report.drawing import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    blank_figure,
+    style,
+)
 
 _COLOURS = {
     "GML2O": VERMILION,
+    "GML2O at intervals": BLACK,
     "ML2O": ORANGE,
     "plain ML2O": PURPLE,
     "UPGrad": BLUE,

@@ -53,23 +53,15 @@ def aggregators(num_objectives: int) -> "Mapping[str, Aggregator]":
     }
 
 
-def adam_behind(name: str, num_objectives: int, *, refined: bool) -> "HandDesigned":
-    """Adam behind an aggregator, with what is tuned of it.
+def adam_behind(name: str, num_objectives: int) -> "HandDesigned":
+    """Adam behind an aggregator, with all hyperparameters of Adam to be tuned.
 
-    **Arguments:** `name`, of the aggregator; `num_objectives`; `refined`, whether to tune all
-    hyperparameters of Adam, or the learning rate and the first decay rate.
+    **Arguments:** `name`, of the aggregator; `num_objectives`.
     """
     from l2o.multiobjective import aggregated
-    from l2o.optimizers import HandDesigned, adam
+    from l2o.optimizers import adam
 
-    tuned = tuple(adam.space) if refined else ("learning_rate", "b1")
-    inner = HandDesigned(
-        adam.name,
-        adam.build,
-        {each: adam.space[each] for each in tuned},
-        {each: adam.defaults[each] for each in tuned},
-    )
-    return aggregated(name, aggregators(num_objectives)[name], inner, num_objectives=num_objectives)
+    return aggregated(name, aggregators(num_objectives)[name], adam, num_objectives=num_objectives)
 
 
 def problems() -> "Mapping[str, Problem]":

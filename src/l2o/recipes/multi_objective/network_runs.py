@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from l2o.evaluation import Runs, evaluate, tune
 from l2o.evaluation.draw import Draw, draw_tasks, evaluation_key
+from l2o.inner_loop import InnerState, unroll
+from l2o.multiobjective import guard_at_intervals
 from l2o.objectives import NormalizedMeanLoss
 from l2o.recipes.multi_objective.methods import adam_behind
 from l2o.recipes.multi_objective.profiles import NetworkFamily, NetworkStudy
 from l2o.report.plain import plain
+from l2o.tasks import MultiTaskNetwork, Params, ValueFunction
 from l2o.tasks.datasets import only_target
 
 if TYPE_CHECKING:
@@ -21,7 +25,6 @@ if TYPE_CHECKING:
 
     from l2o.evaluation import Tuned
     from l2o.optimizers import LearnedOptimizer
-    from l2o.tasks import Params
 
 
 def key_of(family: NetworkFamily) -> jax.Array:
@@ -34,22 +37,21 @@ def tuned(
     family: NetworkFamily,
     name: str,
     *,
-    refined: bool,
+    num_configurations: int,
     on_progress: "Callable[[int, int], None]",
 ) -> "Tuned":
     """Tunes Adam behind an aggregator on networks of a family, judged by nothing but training.
 
-    **Arguments:** `study`; `family`; `name`, of the aggregator; `refined`, as for `adam_behind`;
+    **Arguments:** `study`; `family`; `name`, of the aggregator; `num_configurations` and
     `on_progress`, as for `tune`.
     """
-    number = study.refined_configurations if refined else study.num_configurations
     return tune(
-        adam_behind(name, family.num_targets, refined=refined),
+        adam_behind(name, family.num_targets),
         family.task.family(judge_on="validation"),
         key=key_of(family),
         num_steps=study.num_steps,
         objective=NormalizedMeanLoss(),
-        num_configurations=number,
+        num_configurations=num_configurations,
         num_tasks=study.tuning_tasks,
         on_progress=on_progress,
     )
@@ -58,17 +60,48 @@ def tuned(
 def judged(
     study: NetworkStudy, family: NetworkFamily, optimizer: "LearnedOptimizer"
 ) -> dict[str, Any]:
-    """Lets an optimizer train fresh networks.
+    """Lets an optimizer train fresh networks, all at once.
 
-        **Returns:** for every network the `objective`, the mean over steps and targets of the loss
-    XX
+    **Returns:** for every network the `objective`, the mean over steps and targets of the loss
+    over its first value, the last training losses, and losses and accuracies on the test split;
+    how many diverged; the mean over networks and targets of the relative loss before every step
+    and at the end; and the seconds that a step takes for each network.
     """
+
+    def train(draw: Draw) -> tuple[Array, Params]:
+        return _train(optimizer, draw, study.num_steps)
+
+    return _judged(study, family, train)
+
+
+def judged_at_intervals(
+    study: NetworkStudy, family: NetworkFamily, optimizer: "LearnedOptimizer"
+) -> dict[str, Any]:
+    """Lets an optimizer train fresh networks, guarded at intervals on all training data.
+
+    One network is trained after another, so that all data are looked at in tests alone. Networks
+    start where they do for `judged`, and meet other minibatches.
+
+    **Returns:** as for `judged`.
+    """
+
+    def train(draw: Draw) -> tuple[Array, Params]:
+        return _train_guarded(optimizer, draw, study.num_steps, study.guard_every)
+
+    return _judged(study, family, train)
+
+
+def _judged(
+    study: NetworkStudy,
+    family: NetworkFamily,
+    train: "Callable[[Draw], tuple[Array, Params]]",
+) -> dict[str, Any]:
     tasks = family.task.family(judge_on="test")
     draw = draw_tasks(tasks, evaluation_key(key_of(family)), study.num_seeds)
-    losses, params = jax.block_until_ready(_train(optimizer, draw, study.num_steps))
+    losses, params = jax.block_until_ready(train(draw))
     # Compiled by now.
     began = time.perf_counter()
-    jax.block_until_ready(_train(optimizer, draw, study.num_steps))
+    jax.block_until_ready(train(draw))
     seconds = time.perf_counter() - began
     objective = NormalizedMeanLoss()(losses, losses[0]).mean(axis=1)
     held_out = jax.tree.map(np.asarray, _evaluate(draw, params))
@@ -98,7 +131,7 @@ def trained_alone(
     for target in data.targets:
         alone = only_target(data, target.name)
         baseline = tune(
-            adam_behind("mean", 1, refined=False),
+            adam_behind("mean", 1),
             family.task.family_of(alone, "validation"),
             key=key_of(family),
             num_steps=study.num_steps,
@@ -120,8 +153,26 @@ def trained_alone(
 
 
 @eqx.filter_jit
-def _train(optimizer: "LearnedOptimizer", draw: Draw, num_steps: int) -> Any:
+def _train(
+    optimizer: "LearnedOptimizer", draw: Draw, num_steps: int
+) -> tuple[Float[Array, "losses tasks objectives"], Params]:
     return draw.run(optimizer, num_steps)
+
+
+@eqx.filter_jit
+def _train_guarded(
+    optimizer: "LearnedOptimizer", draw: Draw, num_steps: int, every: int
+) -> tuple[Float[Array, "losses tasks objectives"], Params]:
+    def run(task: MultiTaskNetwork, params: Params, key: PRNGKeyArray) -> tuple[Array, Params]:
+        losses = ValueFunction(task, task.whole_batch())
+        guarded = guard_at_intervals(optimizer, losses, every=every)
+        start = InnerState(params, guarded.init(params))
+        trajectory = unroll(guarded, task, key, num_steps, state=start)
+        return trajectory.losses, trajectory.state.params
+
+    keys = jax.random.split(draw.key, draw.tasks.num_tasks)
+    losses, params = draw.tasks.one_by_one(run, draw.params, keys)
+    return jnp.moveaxis(losses, 0, 1), params
 
 
 @eqx.filter_jit

@@ -15,8 +15,29 @@ if TYPE_CHECKING:
     from l2o.metatraining import Progress
     from l2o.optimizers import LearnedOptimizer
 
-LEARNED = ("ML2O", "GML2O", "plain ML2O")
+LEARNED = ("ML2O", "GML2O", "GML2O at intervals", "plain ML2O")
 """The learned methods."""
+
+
+def available_families(study: MultiObjectiveStudy) -> tuple[list[NetworkFamily], list[str]]:
+    """The families of networks whose data are there, and the names of the others.
+
+    **Raises:** `DataError` if none are there.
+    """
+    from l2o.tasks.datasets import DataError
+
+    there: list[NetworkFamily] = []
+    missing: dict[str, DataError] = {}
+    for family in study.networks.families:
+        try:
+            family.task.family(judge_on="validation")
+        except DataError as error:
+            missing[family.name] = error
+        else:
+            there.append(family)
+    if not there:
+        raise next(iter(missing.values()))
+    return there, list(missing)
 
 
 @dataclass(frozen=True)
@@ -32,19 +53,20 @@ class MultiObjectiveRunner:
 
         **Returns:** `problems`, one entry for each problem and method; `rows`, one for each
         network trained; `methods`, how each was tuned and how fast it is; `alone`, what networks
-        for one target reach; and `meta_training`.
+        for one target reach; `meta_training`; and `left_out`, families whose data are not there.
         """
         trained = [self._train("problems", self.study.problem_recipe())]
         problems = self._problems()
         rows: list[dict[str, Any]] = []
         methods: list[dict[str, Any]] = []
         alone: dict[str, Any] = {}
-        for family in self.study.networks.families:
+        families, left_out = available_families(self.study)
+        for family in families:
             for optimizer in family.optimizers:
                 for seed in self.study.networks.meta_seeds:
                     recipe = self.study.network_recipe(family, optimizer, seed)
                     trained.append(self._train(_run_name(family, optimizer.title, seed), recipe))
-        for family in self.study.networks.families:
+        for family in families:
             for judged in (*self._hand_designed(family), *self._learned(family)):
                 part, cell = judged
                 rows += _rows(part, cell)
@@ -55,6 +77,7 @@ class MultiObjectiveRunner:
             "meta_training": trained,
             "methods": methods,
             "alone": alone,
+            "left_out": left_out,
             "rows": rows,
         }
 
@@ -124,8 +147,7 @@ class MultiObjectiveRunner:
 
         networks = self.study.networks
 
-        def tune(name: str, refined: bool) -> dict[str, Any]:
-            again = ", once more" if refined else ""
+        def tune(name: str, num_configurations: int, again: str = "") -> dict[str, Any]:
 
             def report(done: int, total: int) -> None:
                 self._say(f"{family.name}: tuning {name}{again}", done, total)
@@ -134,25 +156,29 @@ class MultiObjectiveRunner:
                 from l2o.report import tuned_as_dict
 
                 found = network_runs.tuned(
-                    networks, family, name, refined=refined, on_progress=report
+                    networks,
+                    family,
+                    name,
+                    num_configurations=num_configurations,
+                    on_progress=report,
                 )
                 return tuned_as_dict(found)
 
             return self.folder.once(f"tuning/{family.name}/{name}{again}", run)
 
-        tuned = {name: tune(name, False) for name in family.aggregators}
+        tuned = {name: tune(name, networks.num_configurations) for name in family.aggregators}
         scores = {name: part["score"] for name, part in tuned.items() if part["score"] is not None}
         best = sorted(scores, key=scores.__getitem__)[: networks.num_refined]
         judged = []
         for name in family.aggregators:
-            settings, refined = tuned[name], False
+            settings = tuned[name]
             if name in best:
-                again = tune(name, True)
+                again = tune(name, networks.refined_configurations, ", once more")
                 # More to choose from does not always find better.
                 if again["score"] is not None and again["score"] < scores[name]:
-                    settings, refined = again, True
+                    settings = again
             self._say(f"{family.name}: judging {name}")
-            method = adam_behind(name, family.num_targets, refined=refined)
+            method = adam_behind(name, family.num_targets)
             optimizer = method.with_hyperparameters(**settings["hyperparameters"])
             part = self.folder.once(
                 f"judged/{family.name}/{name}",
@@ -165,26 +191,30 @@ class MultiObjectiveRunner:
     def _learned(self, family: NetworkFamily) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Judges what was meta-trained, on its own family and on others, guarded and not."""
         from l2o.multiobjective import ML2O, guard
-        from l2o.recipes.multi_objective import network_runs
+        from l2o.recipes.multi_objective.network_runs import judged, judged_at_intervals
 
         networks = self.study.networks
-        judged = []
+        found = []
         sources = {each.name: each for each in networks.families}
         for source in (family, *(sources[name] for name in family.others)):
             for settings in source.optimizers:
                 for seed in networks.meta_seeds:
                     learned = self._load(_run_name(source, settings.title, seed))
-                    methods = {settings.title: learned}
+                    methods = {settings.title: (judged, learned)}
                     if isinstance(learned, ML2O):
                         own = learned.for_objectives(family.num_targets)
-                        methods = {"ML2O": own, "GML2O": guard(own)}
+                        methods = {
+                            "ML2O": (judged, own),
+                            "GML2O": (judged, guard(own)),
+                            "GML2O at intervals": (judged_at_intervals, own),
+                        }
                     elif source is not family:
                         continue
-                    for name, optimizer in methods.items():
+                    for name, (judge, optimizer) in methods.items():
                         self._say(f"{family.name}: judging {name} from {source.name}")
                         part = self.folder.once(
                             f"judged/{family.name}/{name} from {source.name}-{seed}",
-                            lambda optimizer=optimizer: network_runs.judged(
+                            lambda judge=judge, optimizer=optimizer: judge(
                                 networks, family, optimizer
                             ),
                         )
@@ -194,8 +224,8 @@ class MultiObjectiveRunner:
                             "from": source.name,
                             "meta_seed": seed,
                         }
-                        judged.append((part, cell))
-        return judged
+                        found.append((part, cell))
+        return found
 
     def _alone(self, family: NetworkFamily) -> dict[str, Any]:
         """What networks for one target each reach."""
