@@ -1,3 +1,4 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -125,6 +126,16 @@ def test_fronts():
     np.testing.assert_allclose(jnp.sum(front(problems.DTLZ1()), axis=0), 0.5)
     for problem in (problems.DTLZ2(), problems.DTLZ3(), problems.DTLZ4(m=4)):
         np.testing.assert_allclose(jnp.sum(front(problem) ** 2, axis=0), 1.0)
+
+
+def test_factors_on_losses_do_not_move_critical_points():
+    problem = problems.random_quadratics(jax.random.key(0), 2, 4)
+    scaled = eqx.tree_at(
+        lambda problem: problem.matrices,
+        problem,
+        problem.matrices * jnp.array([1.0, 1e3])[:, None, None],
+    )
+    np.testing.assert_allclose(scaled.critical_set(9), problem.critical_set(9), rtol=1e-6)
 
 
 def test_a_front_has_no_points_that_are_critical_and_not_optimal():

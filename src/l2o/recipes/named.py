@@ -139,7 +139,7 @@ RECIPES: tuple[Recipe, ...] = (
         name="pairs-ml2o",
         description="ML2O, for several losses, on networks that tell two overlaid digits.",
         task=OverlaidPairs(),
-        optimizer=ML2O(initial_step=0.03),
+        optimizer=ML2O(decay=0.9, initial_step=0.03),
         training=_SEVERAL_LOSSES,
         evaluation=_SEVERAL_BASELINES,
     ),

@@ -42,8 +42,14 @@ class Quadratics(Problem):
         )
 
     def critical_set(self, num_points: int = 100) -> Float[Array, "points n"]:
-        """`critical_point` for weights spread over the simplex."""
-        return jax.vmap(self.critical_point)(simplex_points(num_points, len(self.centres)))
+        """`critical_point` for weights spread over the simplex.
+
+        The weights are of losses in units of their curvatures' traces: so that a loss a thousand
+        times as large does not have all points but the first near its own minimum.
+        """
+        curvatures = jnp.trace(self.matrices, axis1=1, axis2=2)
+        weights = simplex_points(num_points, len(self.centres)) / curvatures
+        return jax.vmap(self.critical_point)(weights)
 
 
 def jos1(n: int = 2) -> Quadratics:

@@ -172,7 +172,7 @@ _NETWORKS = NetworkStudy(
             task=OverlaidPairs(),
             num_targets=2,
             aggregators=(*_OF_GRAMIANS, *_OF_LOSSES),
-            optimizers=(ML2O(initial_step=0.03), PlainML2O()),
+            optimizers=(ML2O(decay=0.9, initial_step=0.03), PlainML2O()),
             others=("digit attributes",),
         ),
         NetworkFamily(
@@ -180,7 +180,7 @@ _NETWORKS = NetworkStudy(
             task=Attributes(),
             num_targets=3,
             aggregators=(*_OF_GRAMIANS, *_OF_LOSSES),
-            optimizers=(ML2O(num_objectives=3, initial_step=0.03),),
+            optimizers=(ML2O(num_objectives=3, decay=0.9, initial_step=0.03),),
             others=("digit pairs",),
         ),
         NetworkFamily(
@@ -199,7 +199,7 @@ _NETWORKS = NetworkStudy(
                 "MoCo",
                 "DB-MTL",
             ),
-            optimizers=(ML2O(initial_step=0.03),),
+            optimizers=(ML2O(decay=0.9, initial_step=0.03),),
             others=("digit pairs",),
         ),
     ),
@@ -224,7 +224,7 @@ _NETWORKS = NetworkStudy(
     tuning_tasks=4,
     num_configurations=96,
     num_refined=5,
-    refined_configurations=384,
+    refined_configurations=256,
     guard_every=20,
 )
 
