@@ -47,20 +47,44 @@ def trained(random_like):
     return random_like(OPTIMIZERS["ml2o"], scale=0.3)
 
 
-def test_begins_as_adam_after_upgrad(jacobians, assert_trees_close):
-    """UPGrad is linear in the norms, so units of the mean square may be divided out by hand."""
-    units = [jnp.zeros(3)]
-    scaled = []
+def in_their_units(jacobians):
+    """Every objective's gradient over its root mean square so far."""
+    mean, scaled = jnp.zeros(3), []
     for step, jacobian in enumerate(jacobians):
         rows = jnp.concatenate([leaf.reshape(3, -1) for leaf in jax.tree.leaves(jacobian)], axis=1)
-        units.append((step * units[-1] + jnp.mean(rows**2, axis=1)) / (step + 1))
+        mean = (step * mean + jnp.mean(rows**2, axis=1)) / (step + 1)
         scaled.append(
-            jax.tree.map(lambda x, u=units[-1]: jnp.einsum("m...,m->m...", x, u**-0.5), jacobian)
+            jax.tree.map(lambda x, u=mean: jnp.einsum("m...,m->m...", x, u**-0.5), jacobian)
         )
-    expected = updates_of(
-        l2o.from_optax(optax.chain(aggregate(upgrad), optax.adam(0.01, 0.95, 0.95))), scaled
-    )
+    return scaled
+
+
+def adam_after(weighting):
+    return l2o.from_optax(optax.chain(aggregate(weighting), optax.adam(0.01, 0.95, 0.95)))
+
+
+def test_begins_as_adam_after_upgrad(jacobians, assert_trees_close):
+    expected = updates_of(adam_after(upgrad), in_their_units(jacobians))
     assert_trees_close(updates_of(OPTIMIZERS["ml2o"], jacobians), expected, rtol=1e-3, atol=1e-7)
+
+
+def test_the_update_is_the_formula_for_constant_read_outs(jacobians, assert_trees_close):
+    growth, residual, coefficient = 0.3, 0.2, -0.7
+    constant = eqx.tree_at(
+        lambda ml2o: (ml2o.specific_readout.bias, ml2o.shared_readout.bias),
+        OPTIMIZERS["ml2o"],
+        (jnp.array([coefficient]), jnp.array([growth, residual])),
+    )
+    scaled = in_their_units(jacobians)
+    together = updates_of(adam_after(upgrad), scaled)
+    each = [updates_of(adam_after(lambda gramian, i=i: jnp.eye(3)[i]), scaled) for i in range(3)]
+    for step, found in enumerate(updates_of(constant, jacobians)):
+        expected = jax.tree.map(
+            lambda a, *own: jnp.exp(growth) * a - 0.01 * residual + coefficient * sum(own) / 3,
+            together[step],
+            *(own[step] for own in each),
+        )
+        assert_trees_close(found, expected, rtol=1e-3, atol=1e-6)
 
 
 def test_does_not_depend_on_order_or_scale(trained, jacobians, assert_trees_close):
@@ -85,6 +109,14 @@ def test_takes_any_number_of_objectives(trained, jacobians, assert_trees_close):
         trained.for_objectives(0)
     with pytest.raises(ValueError, match="made for 3 objectives"):
         updates_of(OPTIMIZERS["plain"], two)
+
+
+def test_an_objective_given_twice_counts_once(trained, jacobians, assert_trees_close):
+    one = jax.tree.map(lambda leaf: leaf[:1], jacobians)
+    two = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), one)
+    twice = updates_of(trained.for_objectives(2), two)
+    once = updates_of(trained.for_objectives(1), one)
+    assert_trees_close(twice, once, rtol=1e-3, atol=1e-6)
 
 
 def test_gradients_that_vanish_do_no_harm(trained, jacobians):

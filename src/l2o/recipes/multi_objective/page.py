@@ -124,6 +124,12 @@ def table(results: dict[str, Any], family: str) -> dict[str, Any]:
                 ],
                 "improvement": _text(each["improvement_over_alone"], "{:+.1%}"),
                 "steps": _text(each["steps_to_target"], "{:.0f}"),
+                "epochs": _text(
+                    None
+                    if each["steps_to_target"] is None
+                    else each["steps_to_target"] / results["steps_per_epoch"][family],
+                    "{:.2g}",
+                ),
                 "milliseconds": _text(1000 * each["seconds_per_step"], "{:.2f}"),
                 "seconds": _text(each["seconds_to_target"], "{:.2f}"),
                 "num_diverged": each["num_diverged"],

@@ -53,7 +53,8 @@ class MultiObjectiveRunner:
 
         **Returns:** `problems`, one entry for each problem and method; `rows`, one for each
         network trained; `methods`, how each was tuned and how fast it is; `alone`, what networks
-        for one target reach; `meta_training`; and `left_out`, families whose data are not there.
+        for one target reach; `steps_per_epoch` of every family; `meta_training`; and
+        `left_out`, families whose data are not there.
         """
         trained = [self._train("problems", self.study.problem_recipe())]
         problems = self._problems()
@@ -77,6 +78,7 @@ class MultiObjectiveRunner:
             "meta_training": trained,
             "methods": methods,
             "alone": alone,
+            "steps_per_epoch": {family.name: _steps_per_epoch(family) for family in families},
             "left_out": left_out,
             "rows": rows,
         }
@@ -238,6 +240,10 @@ class MultiObjectiveRunner:
             f"alone/{family.name}",
             lambda: network_runs.trained_alone(self.study.networks, family, report),
         )
+
+
+def _steps_per_epoch(family: NetworkFamily) -> float:
+    return len(family.task.data().inputs["train"]) / family.task.batch_size
 
 
 def _run_name(family: NetworkFamily, title: str, seed: int) -> str:
