@@ -86,7 +86,7 @@ def judged_at_intervals(
     """
 
     def train(draw: Draw) -> tuple[Array, Params]:
-        return _train_guarded(optimizer, draw, study.num_steps, study.guard_every)
+        return train_guarded(optimizer, draw, study.num_steps, study.guard_every)
 
     return _judged(study, family, train)
 
@@ -160,9 +160,14 @@ def _train(
 
 
 @eqx.filter_jit
-def _train_guarded(
+def train_guarded(
     optimizer: "LearnedOptimizer", draw: Draw, num_steps: int, every: int
 ) -> tuple[Float[Array, "losses tasks objectives"], Params]:
+    """Trains one network after another, guarded on all training data every so many steps.
+
+    **Returns:** losses on minibatches before every step and at the end, and the last parameters.
+    """
+
     def run(task: MultiTaskNetwork, params: Params, key: PRNGKeyArray) -> tuple[Array, Params]:
         losses = ValueFunction(task, task.whole_batch())
         guarded = guard_at_intervals(optimizer, losses, every=every)
