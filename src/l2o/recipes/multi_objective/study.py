@@ -68,10 +68,11 @@ class MultiObjectiveRunner:
                     recipe = self.study.network_recipe(family, optimizer, seed)
                     trained.append(self._train(_run_name(family, optimizer.title, seed), recipe))
         for family in families:
-            for judged in (*self._hand_designed(family), *self._learned(family)):
-                part, cell = judged
-                rows += _rows(part, cell)
-                methods.append({**cell, **_summary(part)})
+            for judge in (self._hand_designed, self._learned):
+                for part, cell in judge(family):
+                    rows += _rows(part, cell)
+                    methods.append({**cell, **_summary(part)})
+                _forget_programs()
             alone[family.name] = self._alone(family)
         return {
             "problems": problems,
@@ -97,10 +98,7 @@ class MultiObjectiveRunner:
             self._say(activity, progress.meta_step, progress.meta_steps)
 
         def run() -> dict[str, Any]:
-            import jax
-
-            # Each meta-training compiles programs of its own, which would add up.
-            jax.clear_caches()
+            _forget_programs()
             result = train(recipe, self._run_folder(name), resume=True, on_progress=report)
             return plain({"score": result.best_score, "num_skipped": result.num_skipped})
 
@@ -139,7 +137,7 @@ class MultiObjectiveRunner:
                     ),
                 )
                 found.append({"problem": name, "method": method_name, **part})
-            jax.clear_caches()
+            _forget_programs()
         return found
 
     def _hand_designed(self, family: NetworkFamily) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -240,6 +238,16 @@ class MultiObjectiveRunner:
             f"alone/{family.name}",
             lambda: network_runs.trained_alone(self.study.networks, family, report),
         )
+
+
+def _forget_programs() -> None:
+    """Lets go of compiled programs, of which every part has its own.
+
+    They would add up to more pieces of memory than the system lets a process have.
+    """
+    import jax
+
+    jax.clear_caches()
 
 
 def _steps_per_epoch(family: NetworkFamily) -> float:
