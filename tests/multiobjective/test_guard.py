@@ -74,6 +74,15 @@ def test_an_optimizer_that_is_always_bad_is_never_let_through(kind):
     assert omega[-1] < 1e-3 * omega[0]
 
 
+def test_standing_still_is_not_let_through_in_single_precision():
+    """The decrease that is asked for is soon below the losses' last digit."""
+    still = l2o.guard(optax.chain(mo.aggregate(mo.mean), optax.set_to_zero()))
+    losses, omega, accepted = run(problems.jos1(10), still, 60)
+    assert losses.dtype == jnp.float32
+    assert not accepted.any()
+    assert omega[-1] < 1e-4 * omega[0]
+
+
 def test_a_residual_test_lets_objectives_rise():
     # Its average begins at omega of the start and the learner walks to where gradients fade.
     losses, _, accepted = run(

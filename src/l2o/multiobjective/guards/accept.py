@@ -46,6 +46,9 @@ class GuardRule(eqx.Module):
 class SufficientDecrease(GuardRule):
     """Accepts what decreases all objectives enough: `f_i(y) <= f_i(x) - sigma omega(x)^2`.
 
+    Where the right-hand sides are the losses themselves, up to rounding, some loss has to fall all
+    the same, so that an optimizer that stands still is not taken for one that gets on.
+
     **Arguments:** `sigma`, larger than 0, and small against the step sizes that are good.
     """
 
@@ -56,7 +59,9 @@ class SufficientDecrease(GuardRule):
     ) -> Decision:
         """Takes the update or falls back."""
         least = self.sigma * point.descent.criticality**2
-        accepted = jnp.all(point.losses_after(update) <= point.losses - least)
+        after = point.losses_after(update)
+        gets_on = jnp.any(after < point.losses) | (least == 0.0)
+        accepted = jnp.all(after <= point.losses - least) & gets_on
         return Decision(chosen(accepted, update, fall_back(~accepted)), accepted, state)
 
 
