@@ -60,6 +60,7 @@ class SufficientDecrease(GuardRule):
         """Takes the update or falls back."""
         least = self.sigma * point.descent.criticality**2
         after = point.losses_after(update)
+        # At a critical point nothing is asked for.
         gets_on = jnp.any(after < point.losses) | (least == 0.0)
         accepted = jnp.all(after <= point.losses - least) & gets_on
         return Decision(chosen(accepted, update, fall_back(~accepted)), accepted, state)

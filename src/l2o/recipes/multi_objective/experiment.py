@@ -20,7 +20,7 @@ class MultiObjective(Reproduction):
     )
     profiles = {  # noqa: RUF012 (declared as a class variable above)
         "quick": "all parts, each as short as can be: a few minutes on two cores",
-        "cpu": "all test problems, networks on digits and (with L2O_DATA) MNIST: on two cores",
+        "cpu": "all test problems, networks on digits and (with L2O_DATA) MNIST: 90 CPU-minutes",
         "full": "all test problems, 28x28 MNIST, 1,000 steps: for an accelerator",
     }
 

@@ -181,5 +181,5 @@ def train_guarded(
 
 
 @eqx.filter_jit
-def _evaluate(draw: Draw, params: "Params") -> dict[str, Array]:
+def _evaluate(draw: Draw, params: Params) -> dict[str, Array]:
     return draw.tasks.evaluate(params)
