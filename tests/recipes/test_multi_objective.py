@@ -14,6 +14,7 @@ from l2o.recipes.multi_objective import run_study
 from l2o.recipes.multi_objective.comparison import compare_methods, compare_on_problems
 from l2o.recipes.multi_objective.methods import aggregators, problems
 from l2o.recipes.multi_objective.network_runs import train_guarded
+from l2o.recipes.multi_objective.problem_runs import judge
 from l2o.recipes.multi_objective.profiles import CPU, FULL, QUICK
 from l2o.recipes.optimizer_settings import ML2O
 from l2o.recipes.task_settings import OverlaidPairs
@@ -62,8 +63,8 @@ STUDY = replace(QUICK, problems=PROBLEMS, networks=NETWORKS)
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """Of the smallest study with all parts, run twice into the same folder."""
+def folder(tmp_path_factory):
+    """That of the smallest study with all parts, run twice into the same folder."""
     out = tmp_path_factory.mktemp("study") / "x"
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.delenv("L2O_DATA", raising=False)
@@ -74,7 +75,12 @@ def results(tmp_path_factory):
     # Two meta-trainings of two meta-steps; nothing is trained again the second time.
     assert sum("meta-training" in each.activity for each in said) == 2 * 2
     monkeypatch.undo()
-    return json.loads((out / "results.json").read_text())
+    return out
+
+
+@pytest.fixture(scope="module")
+def results(folder):
+    return json.loads((folder / "results.json").read_text())
 
 
 def test_there_is_a_row_for_every_network(results):
@@ -83,6 +89,28 @@ def test_there_is_a_row_for_every_network(results):
     assert len(set(cells)) == len(cells) == (2 + 3) * 2
     for metric in ("objective", "test_left_accuracy", "test_right_loss", "final_train_loss_2"):
         assert all(row[metric] is not None for row in results["rows"])
+
+
+def test_the_best_are_tuned_once_more(folder):
+    tuning = folder / "parts" / "tuning" / "digit pairs"
+    scores = {
+        name: json.loads((tuning / f"{name}.json").read_text())["score"]
+        for name in NETWORKS.families[0].aggregators
+    }
+    (again,) = tuning.glob("*, once more.json")
+    assert again.name == f"{min(scores, key=scores.__getitem__)}, once more.json"
+
+
+def test_the_fastest_factor_is_taken_and_a_rise_of_one_loss_is_one():
+    def first_alone(factor):
+        weights = jnp.array([1.0, 0.0])
+        return from_optax(optax.chain(aggregate(lambda gramian: weights), optax.sgd(factor)))
+
+    study = replace(PROBLEMS, num_steps=30, num_starts=8, log10_steps=(-2.0, 0.0, 3))
+    found = judge(study, problems()["JOS1"], first_alone)
+    assert found["factor"] == pytest.approx(1.0)
+    # The second loss falls at first, and rises on the way to where the first one is least.
+    assert max(found["rises"]) > 0
 
 
 def test_families_without_data_are_left_out(results):
