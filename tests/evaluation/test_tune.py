@@ -48,6 +48,31 @@ def test_a_planted_optimum_is_found():
     assert tuned.scores[64:].min() < 0.2 * tuned.scores[:64].min() < tuned.scores[0]
 
 
+class JudgedElsewhere(Task):
+    """A bowl whose held-out metric is least away from its bottom."""
+
+    def init(self, key):
+        return jnp.zeros(2)
+
+    def loss(self, params, batch):
+        return jnp.sum(params**2)
+
+    def evaluate(self, params):
+        return {"held_out_loss": (params[0] - 1.5) ** 2 + (params[1] - 1) ** 2}
+
+
+def test_a_final_metric_is_tuned_for_instead_of_the_objective():
+    family = SingleTask(JudgedElsewhere())
+    given = {"key": key(), "num_steps": 2, "num_tasks": 2}
+    tuned = tune(planted(), family, **given, final_metric="held_out_loss")
+    x, y = np.log10(tuned.hyperparameters["place_x"]), tuned.hyperparameters["place_y"]
+    assert tuned.score == pytest.approx((x - 1.5) ** 2 + (y - 1) ** 2, rel=1e-3)
+    assert x == pytest.approx(1.5, abs=0.15)
+    assert y == pytest.approx(1, abs=0.1)
+    with pytest.raises(ValueError, match="must be one of held_out_loss; got 'held_out'"):
+        tune(planted(), family, **given, final_metric="held_out")
+
+
 def test_the_defaults_come_first_and_one_configuration_is_them():
     tuned = tune(planted(), BOWL, key=key(), num_steps=1, num_configurations=1, num_tasks=1)
     assert tuned.hyperparameters == {"place_x": 100.0, "place_y": 1.5}

@@ -11,6 +11,7 @@ import pytest
 
 from l2o.metatraining import Exact, FirstOrder, metatrain, read_metrics
 from l2o.metatraining.devices import device_mesh
+from l2o.metatraining.regularizers import Regularizer
 from l2o.objectives import FinalLoss
 from l2o.optimizers import GRU, from_optax
 from l2o.tasks import QuadraticFamily, SingleTask
@@ -92,6 +93,50 @@ def test_the_best_on_validation_is_kept(rising):
     # The tasks of validation are always the same; a loss of c (1 - c rate)^4 x^2 / 2 on each.
     expected = (1 - 0.2 * np.arange(1, 11)) ** 4
     np.testing.assert_allclose(scores, expected * scores[9], rtol=1e-3, atol=1e-6)
+
+
+class PulledTo(Regularizer):
+    """Half the squared distance to a point."""
+
+    point: float = eqx.field(static=True, default=0.0)
+
+    def value(self, loss, params, found):
+        return (params - self.point) ** 2 / 2
+
+
+def test_validation_is_of_the_whole_meta_loss(learnable_rate, parabolas):
+    def train(objective_weight, *regularizers):
+        return metatrain(
+            learnable_rate(jnp.asarray(0.0)),
+            parabolas(curvature=2.0),
+            key=KEY,
+            meta_steps=10,
+            objective=FinalLoss(),
+            objective_weight=objective_weight,
+            regularizers=regularizers,
+            meta_optimizer=RISE,
+            validation_every=1,
+            **SMALL,
+        )
+
+    def scores(result):
+        return np.array([row["validation_score"] for row in result.history])
+
+    bare, pulled = train(1.0), train(0.25, PulledTo(3.0))
+    rates = 0.1 * np.arange(1, 11)
+    mean_square = scores(bare)[9]
+    # Regularizers act where the two steps begin.
+    distances = (1 + (1 - 2 * rates) ** 2) / 2 / 2 * mean_square
+    np.testing.assert_allclose(
+        scores(pulled), 0.25 * scores(bare) + 3 * distances, rtol=1e-3, atol=1e-6
+    )
+    # Pulled to where they begin, the parameters had better stay there.
+    stays = train(0.0, PulledTo(1.0, point=1.5))
+    assert stays.best_step < 3 < bare.best_step
+    # Weights are those of the last meta-step throughout.
+    late = train(1.0, PulledTo(1.0, schedule=lambda meta_step: 1.0 * (meta_step == 9)))
+    always = train(1.0, PulledTo(1.0))
+    np.testing.assert_allclose(scores(late), scores(always), rtol=1e-6)
 
 
 def test_what_a_run_tells(rising):

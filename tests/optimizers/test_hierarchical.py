@@ -140,6 +140,16 @@ def test_untrained_it_descends_with_steps_of_the_learned_rates():
     assert sum(float(jnp.sum(update)) for update in jax.tree.leaves(updates)) < 0
 
 
+def test_initial_rates_are_within_their_range():
+    optimizer = Hierarchical(smallest_initial_rate=0.01, largest_initial_rate=0.1, key=KEY)
+    rates = jnp.exp(init(optimizer, {"w": jnp.ones(1000)}).log_rates)
+    # Half of the logarithm is the tensor's own.
+    assert 0.01 <= float(rates.min()) < float(rates.max()) <= 0.1
+    np.testing.assert_allclose(rates.max() / rates.min(), np.sqrt(10), rtol=0.05)
+    with pytest.raises(ValueError, match="above zero and in order"):
+        Hierarchical(smallest_initial_rate=0.1, largest_initial_rate=0.01, key=KEY)
+
+
 def test_initial_rates_are_drawn_anew_for_other_parameters():
     optimizer = Hierarchical(key=KEY)
     once, again, other = (

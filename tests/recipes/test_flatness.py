@@ -64,6 +64,7 @@ STUDY = replace(
     num_steps=3,
     levels=(2.3, 0.001),
     baselines=("sgd",),
+    validated_baselines=("sgd",),
     num_configurations=2,
     shown_baseline="sgd",
 )
@@ -95,8 +96,8 @@ def test_there_is_a_row_for_every_network(results):
         for row in results["rows"]
     ]
     # Three methods, enhanced training and a control with two meta-seeds; a baseline with and
-    # without control.
-    assert len(set(cells)) == len(cells) == (3 + 1 + 1) * 2 * 2 + 2 * 2
+    # without control, and tuned for the validation loss.
+    assert len(set(cells)) == len(cells) == (3 + 1 + 1) * 2 * 2 + 3 * 2
     for metric in ("train_loss", "test_loss", "test_accuracy", "spectral_norm", "entropy_gap"):
         assert all(row[metric] is not None for row in results["rows"])
     assert all(row["test_loss_at_0.001"] is None for row in results["rows"])
@@ -114,6 +115,15 @@ def test_rows_are_true_to_what_was_run(results):
     assert rates["chosen"] == min(rates["tried"], key=lambda each: each["score"])["learning_rate"]
     (against,) = [each["against"] for each in results["comparisons"] if each["enhanced"]]
     assert (against["regularizer"], against["enhanced"]) == ("plain", False)
+
+
+def test_baselines_are_tuned_for_training_and_for_validation(results):
+    by_training, by_validation = results["baselines"]
+    assert by_training["name"] == by_training["optimizer"] == by_validation["optimizer"] == "sgd"
+    assert by_validation["name"] == "sgd by validation loss"
+    assert by_validation["score"] != by_training["score"]
+    assert results["against_baselines"].keys() == {"sgd", "sgd by validation loss"}
+    assert all(len(entries) == 4 for entries in results["against_baselines"].values())
 
 
 def test_weights_and_strengths_are_chosen_by_the_validation_split(results):
@@ -241,8 +251,7 @@ def test_differences_are_paired_and_averaged_over_meta_seeds():
         "titles": {"plain": "p", "x": "method x"},
         "control_titles": {},
         "comparisons": [comparison],
-        "against_baseline": [],
-        "settings": {"shown_baseline": "adam"},
+        "against_baselines": {"adam": []},
     }
     sentence = verdicts(results)[0]
     assert "higher in 1 and lower in 0 of 1 cells" in sentence

@@ -14,7 +14,7 @@ from l2o.evaluation.draw import Draw, draw_tasks, tuning_key
 from l2o.objectives import MeanLoss, Objective
 from l2o.optimizers import HandDesigned, OptaxOptimizer
 from l2o.tasks import TaskFamily
-from l2o.tasks.checks import check_at_least
+from l2o.tasks.checks import check_at_least, check_choice
 
 Configurations = dict[str, Float[np.ndarray, " _"]]
 """Several configurations: the values of each hyperparameter, in the same order."""
@@ -43,8 +43,8 @@ class Tuned(eqx.Module):
     hyperparameters: dict[str, float]
     """The best configuration."""
     score: float
-    """The objective of the best configuration, averaged over all the tasks it was tried on, those
-    of the finals too; infinite if all configurations diverged."""
+    """The objective, or the final metric, of the best configuration, averaged over all the tasks
+    it was tried on, those of the finals too; infinite if all configurations diverged."""
     configurations: dict[str, Float[np.ndarray, " configurations"]]
     """All configurations in the order they were tried, the defaults first."""
     scores: Float[np.ndarray, " configurations"]
@@ -85,6 +85,7 @@ def tune(
     key: PRNGKeyArray,
     num_steps: int,
     objective: Objective = MeanLoss(),  # noqa: B008 (immutable)
+    final_metric: str | None = None,
     num_configurations: int = 256,
     num_tasks: int = 8,
     configurations_at_once: int | None = None,
@@ -108,6 +109,8 @@ def tune(
     - `objective`: what is to be small; its mean over tasks, and over the losses of a task that
       has several, is the score. For a fair comparison,
       what the learned optimizers were trained on.
+    - `final_metric`: if given, what is to be small instead: this metric of the tasks' `evaluate`
+      where a run ends, such as a validation loss.
     - `num_configurations`: how many to try, at least 1.
     - `num_tasks`: how many tasks to search on, at least 1.
     - `configurations_at_once`: how many to run side by side; by default as many as are fast and
@@ -118,13 +121,17 @@ def tune(
     **Returns:** the best configuration, and all that were tried. One whose score is not finite
     counts as worst.
 
-    **Raises:** `ValueError` for a number below 1.
+    **Raises:** `ValueError` for a number below 1, and for a metric that the tasks do not have.
     """
     check_at_least("num_configurations", num_configurations, 1)
     search_key, final_key, explore_key, refine_key = jax.random.split(tuning_key(key), 4)
     draw = draw_tasks(family, search_key, num_tasks)
     at_once = _fitting_at_once(draw) if configurations_at_once is None else configurations_at_once
     check_at_least("configurations_at_once", at_once, 1)
+
+    if final_metric is not None:
+        known = jax.eval_shape(draw.tasks.evaluate, draw.params)
+        check_choice("The final metric", final_metric, known)
 
     explored, *refined = sizes = _round_sizes(num_configurations)
     num_finalists = [math.ceil(size / _CONFIGURATIONS_PER_FINALIST) for size in sizes]
@@ -139,7 +146,9 @@ def tune(
         scores = []
         for start in range(0, size, piece):
             some = _take(configurations, np.minimum(np.arange(start, start + piece), size - 1))
-            computed = np.asarray(_scores(hand_designed, draw, objective, num_steps, some))
+            computed = np.asarray(
+                _scores(hand_designed, draw, objective, final_metric, num_steps, some)
+            )
             scores.append(computed[: size - start])
             done += len(scores[-1])
             if on_progress is not None:
@@ -189,13 +198,16 @@ def _scores(
     hand_designed: HandDesigned,
     draw: Draw,
     objective: Objective,
+    final_metric: str | None,
     num_steps: int,
     configurations: Mapping[str, Float[ArrayLike, " configurations"]],
 ) -> Float[Array, " configurations"]:
-    """The mean objective over tasks of each configuration."""
+    """The mean objective over tasks of each configuration, or their mean metric at the end."""
 
     def score(values: Mapping[str, ScalarLike]) -> Float[Array, ""]:
-        losses, _ = draw.run(hand_designed.with_hyperparameters(**values), num_steps)
+        losses, params = draw.run(hand_designed.with_hyperparameters(**values), num_steps)
+        if final_metric is not None:
+            return jnp.mean(draw.tasks.evaluate(params)[final_metric])
         return jnp.mean(objective(losses, losses[0]))
 
     # Mapped over configurations alone, minibatches are drawn once for all of them, and products

@@ -77,7 +77,7 @@ def _by_coordinates(
     def seen(step: Step) -> tuple[Float[Array, " coordinates"], _Added | None]:
         added = None
         if meta_loss.regularizers:
-            terms = meta_loss.at_step(step, window)
+            terms = meta_loss.at_step(step, window.task, window.num_steps, window.meta_step)
             # Averaged over tasks, as the meta-loss is.
             slope = coordinates(terms.gradient) / window.task.num_tasks
             added = _Added(jnp.mean(terms.value), slope)
@@ -92,7 +92,8 @@ def _by_coordinates(
         probe=seen,
     )
     gradients, added = trajectory.probes
-    value, weights = jax.value_and_grad(lambda losses: meta_loss.of_losses(losses, window))(
+    initial_loss = window.start_of(trajectory.losses)
+    value, weights = jax.value_and_grad(lambda losses: meta_loss.of_losses(losses, initial_loss))(
         trajectory.losses
     )
 

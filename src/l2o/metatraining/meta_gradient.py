@@ -31,6 +31,12 @@ class Window(eqx.Module):
     """How many updates of the meta-parameters came before, for schedules of weights."""
     num_steps: int = eqx.field(static=True)
 
+    def start_of(
+        self, losses: Float[Array, "losses tasks *objectives"]
+    ) -> Float[Array, "tasks *objectives"]:
+        """Each task's loss where its trajectory began, given the losses of this stretch."""
+        return jax.lax.stop_gradient(jnp.where(self.fresh, losses[0], self.initial_loss))
+
 
 class MetaLoss(eqx.Module):
     """What the meta-gradient is the derivative of: an objective and regularizers, added up."""
@@ -40,18 +46,18 @@ class MetaLoss(eqx.Module):
     objective_weight: Float[Array, ""] = eqx.field(default=1.0, converter=jnp.asarray)
 
     def of_losses(
-        self, losses: Float[Array, "losses tasks *objectives"], window: Window
+        self,
+        losses: Float[Array, "losses tasks *objectives"],
+        initial_loss: Float[Array, "tasks *objectives"],
     ) -> Float[Array, ""]:
-        """The weighted objective over a window's losses, averaged over tasks and their losses."""
-        initial_loss = jnp.where(window.fresh, losses[0], window.initial_loss)
-        values = self.objective(losses, jax.lax.stop_gradient(initial_loss))
-        return self.objective_weight * jnp.mean(values)
+        """The weighted objective, averaged over tasks and their losses."""
+        return self.objective_weight * jnp.mean(self.objective(losses, initial_loss))
 
-    def at_step(self, step: Step, window: Window) -> Regularization:
-        """The regularizers at one step of a window."""
-        return regularization(
-            self.regularizers, window.task, step, window.num_steps, window.meta_step
-        )
+    def at_step(
+        self, step: Step, task: TaskBatch, num_steps: int, meta_step: Int[Array, ""]
+    ) -> Regularization:
+        """The regularizers at one of `num_steps` steps."""
+        return regularization(self.regularizers, task, step, num_steps, meta_step)
 
 
 class MetaGradient(eqx.Module):

@@ -208,10 +208,9 @@ def _window_gradient(shared: Shared, carried: Carried) -> tuple[Found, Carried]:
         num_steps=step.truncation,
     )
     result = step.estimator(_on_this_device(step, optimizer), step.meta_loss, window)
-    initial_loss = jnp.where(fresh, result.losses[0], start.initial_loss)
     gradient = eqx.filter(result.gradient, eqx.is_inexact_array)
     found = (result.meta_loss, result.regularization, gradient)
-    return found, Carried(result.state, initial_loss)
+    return found, Carried(result.state, window.start_of(result.losses))
 
 
 def _imitation_gradient(

@@ -96,9 +96,9 @@ def metatrain(
     - `imitation`: if given, some meta-steps imitate a teacher instead. In their rows `imitation`
       is 1, and `meta_loss` the imitation loss.
     - `validation_family`: the tasks to select the best optimizer on; `family` by default, on
-      draws of its own. Every `validation_every` meta-steps and after the last one, the objective
-      over the whole horizon, without regularizers, is taken on `validation_tasks` tasks, always
-      the same.
+      draws of its own. Every `validation_every` meta-steps and after the last one, the meta-loss
+      over the whole horizon, with the regularizers' final weights, is taken on `validation_tasks`
+      tasks, always the same.
     - `validation_horizon`: inner steps of validation; `horizon` by default.
     - `validate_first`: whether to validate before the first meta-step too, in a row of its own.
     - `stop_when`: called with the scores of all validations so far; meta-training ends when it
@@ -132,9 +132,10 @@ def metatrain(
     estimator = FirstOrder() if estimator is None else estimator
     split_coordinates = estimator.can_split_coordinates(optimizer)
     mesh = device_mesh(num_tasks, split_coordinates=split_coordinates)
+    meta_loss = MetaLoss(objective, tuple(regularizers), objective_weight)
     meta_step = MetaStep(
         family=family,
-        meta_loss=MetaLoss(objective, tuple(regularizers), objective_weight),
+        meta_loss=meta_loss,
         estimator=estimator,
         meta_optimizer=optax.adam(1e-3) if meta_optimizer is None else meta_optimizer,
         num_tasks=num_tasks,
@@ -145,7 +146,8 @@ def metatrain(
     )
     validation = Validation(
         family=family if validation_family is None else validation_family,
-        objective=objective,
+        meta_loss=meta_loss,
+        meta_step=jnp.asarray(meta_steps - 1),
         key=validation_key,
         num_tasks=validation_tasks,
         horizon=horizon if validation_horizon is None else validation_horizon,

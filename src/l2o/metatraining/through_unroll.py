@@ -25,7 +25,8 @@ def gradient_through_unroll(
     """
 
     def surrogate(step: Step) -> Float[Array, ""]:
-        return meta_loss.at_step(step, window).surrogate(step.params)
+        terms = meta_loss.at_step(step, window.task, window.num_steps, window.meta_step)
+        return terms.surrogate(step.params)
 
     def run(
         optimizer: LearnedOptimizer,
@@ -47,7 +48,7 @@ def gradient_through_unroll(
             checkpoint=checkpoint,
             probe=surrogate if meta_loss.regularizers else None,
         )
-        loss = meta_loss.of_losses(trajectory.losses, window)
+        loss = meta_loss.of_losses(trajectory.losses, window.start_of(trajectory.losses))
         added = jnp.zeros(())
         if meta_loss.regularizers:
             added = jnp.sum(trajectory.probes)

@@ -4,11 +4,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from l2o.inner_loop import unroll
+from l2o.inner_loop import Step, unroll
 from l2o.metatraining.devices import AXES, TASKS, on_devices
-from l2o.objectives import Objective
+from l2o.metatraining.meta_gradient import MetaLoss
 from l2o.optimizers import LearnedOptimizer, per_task
 from l2o.tasks import TaskBatch, TaskFamily
 
@@ -17,23 +17,29 @@ class Judgement(eqx.Module):
     """What validation says of an optimizer; means over tasks."""
 
     score: Float[Array, ""]
-    """The objective."""
+    """The meta-loss."""
     held_out: dict[str, Float[Array, ""]]
     """The tasks' own held-out metrics."""
 
 
 class Validation(eqx.Module):
-    """Runs an optimizer over the whole horizon on fresh tasks, always the same ones."""
+    """Runs an optimizer over the whole horizon on fresh tasks, always the same ones.
+
+    It is judged by what it is meta-trained for, regularizers included: what is best for the bare
+    objective need not be for the meta-loss.
+    """
 
     family: TaskFamily
-    objective: Objective
+    meta_loss: MetaLoss
+    meta_step: Int[Array, ""]
+    """At which the weights of regularizers are taken, the same for all validations."""
     key: PRNGKeyArray
     num_tasks: int = eqx.field(static=True)
     horizon: int = eqx.field(static=True)
     mesh: Mesh = eqx.field(static=True)
 
     def __call__(self, optimizer: LearnedOptimizer) -> Judgement:
-        """The objective over the whole horizon, and held-out metrics at its end."""
+        """The meta-loss over the whole horizon, and held-out metrics at its end."""
 
         def judge(
             shared: tuple["Validation", LearnedOptimizer], own: tuple[()]
@@ -43,11 +49,24 @@ class Validation(eqx.Module):
             task_key, unroll_key = jax.random.split(key)
             own_tasks = validation.num_tasks // validation.mesh.size
             task = TaskBatch.draw(validation.family, task_key, own_tasks)
-            trajectory = unroll(per_task(optimizer), task, unroll_key, validation.horizon)
+            meta_loss, horizon = validation.meta_loss, validation.horizon
+
+            def regularizers(step: Step) -> Float[Array, ""]:
+                return jnp.mean(meta_loss.at_step(step, task, horizon, validation.meta_step).value)
+
+            trajectory = unroll(
+                per_task(optimizer),
+                task,
+                unroll_key,
+                horizon,
+                probe=regularizers if meta_loss.regularizers else None,
+            )
             losses = trajectory.losses
-            scores = validation.objective(losses, losses[0])
+            score = meta_loss.of_losses(losses, losses[0])
+            if meta_loss.regularizers:
+                score += jnp.sum(trajectory.probes)
             held_out = task.evaluate(trajectory.state.params)
-            means = jax.tree.map(jnp.mean, (scores, held_out))
+            means = jax.tree.map(jnp.mean, (score, held_out))
             return Judgement(*jax.lax.pmean(means, AXES)), own
 
         judgement, _ = on_devices(judge, self.mesh)((self, optimizer), ())

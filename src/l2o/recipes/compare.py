@@ -37,11 +37,13 @@ def tune_baseline(
     hand_designed: "HandDesigned",
     recipe: Recipe,
     *,
+    final_metric: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> "Tuned":
     """Tunes a hand-designed optimizer for a recipe's task, horizon and objective.
 
-    **Arguments:** `hand_designed`, with its search space; `recipe`; `on_progress`, called after
+    **Arguments:** `hand_designed`, with its search space; `recipe`; `final_metric`, of the task's
+    validation split, to tune for that rather than for the objective; `on_progress`, called after
     every batch of configurations.
 
     **Returns:** what `l2o.tune` does.
@@ -49,7 +51,8 @@ def tune_baseline(
     **Raises:** `ValueError` for settings out of range and for missing data.
     """
     recipe.evaluation.check()
-    return _tune(hand_designed, recipe, recipe.task.family(judge_on="validation"), on_progress)
+    family = recipe.task.family(judge_on="validation")
+    return _tune(hand_designed, recipe, family, on_progress, final_metric)
 
 
 def _tune(
@@ -57,6 +60,7 @@ def _tune(
     recipe: Recipe,
     family: "TaskFamily",
     on_progress: OnProgress | None,
+    final_metric: str | None = None,
 ) -> "Tuned":
     """Tunes on tasks of the recipe's family."""
     from l2o.evaluation import tune
@@ -74,6 +78,7 @@ def _tune(
         key=evaluation_key(recipe),
         num_steps=settings.num_steps,
         objective=recipe.training.build_objective(),
+        final_metric=final_metric,
         num_configurations=settings.num_configurations,
         num_tasks=settings.tuning_tasks,
         configurations_at_once=settings.configurations_at_once,

@@ -110,6 +110,10 @@ class Hierarchical(OptimizerSettings):
     """Units of the cell of the whole problem."""
     last_tensor_only: bool = False
     """The problem's cell sees the last tensor alone, as in the public code."""
+    smallest_initial_rate: float = 1e-6
+    """Learning rates begin at random between this,"""
+    largest_initial_rate: float = 1e-2
+    """and this."""
 
     @property
     def title(self) -> str:

@@ -140,12 +140,13 @@ def verdicts(results: dict[str, Any]) -> list[str]:
                 comparisons,
                 lambda each, kind=(regularizer, False, control): _kind(each) == kind,
             )
-    baseline = results["settings"]["shown_baseline"]
-    better, worse, count = _signs(results["against_baseline"], "test_accuracy")
-    sentences.append(
-        f"Of {count} cells of learned optimizers, test accuracy is above that of tuned {baseline} "
-        f"in {better} and below in {worse}."
-    )
+    for baseline, entries in results["against_baselines"].items():
+        better, worse, count = _signs(entries, "test_accuracy")
+        if count:
+            sentences.append(
+                f"Of {count} cells of learned optimizers, test accuracy is above that of "
+                f"{baseline}, tuned, in {better} and below in {worse}."
+            )
     return sentences
 
 

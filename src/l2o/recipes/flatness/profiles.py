@@ -10,6 +10,9 @@ from l2o.recipes.training_settings import TrainingSettings
 
 PLAIN = "plain"
 
+VALIDATED = "{} by validation loss"
+"""What a baseline is called that was tuned for the validation loss."""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -84,16 +87,22 @@ class FlatnessStudy:
     meta_seeds: tuple[int, ...]
     num_seeds: int
     """Networks of each kind that every optimizer trains."""
+    seed: int
+    """Of all networks to tune, to validate and to judge on."""
     validation_tasks: int
     num_steps: int
     levels: tuple[float, ...]
     """Training losses at which networks are compared, too."""
     baselines: tuple[str, ...]
+    """Tuned for the mean training loss."""
+    validated_baselines: tuple[str, ...]
+    """Those that are tuned once more, for the validation loss at the end."""
     num_configurations: int
     shown_methods: tuple[str, ...]
     """Those whose loss surfaces and bounds are shown."""
     shown_baseline: str
-    """The baseline beside them, which learned optimizers are also compared with."""
+    """The baseline beside them, which learned optimizers are also compared with, as it is tuned
+    for one and for the other."""
     shown_networks: int
     """Networks whose bounds are shown."""
 
@@ -128,7 +137,7 @@ METHODS = (
         "relative expected sharpness",
         _RELATIVE,
         "expected_sharpness",
-        (0.1, 1.0, 10.0),
+        (1.0, 3.0, 10.0),
     ),
     Method(
         "held-out",
@@ -175,7 +184,7 @@ _TRAINING = TrainingSettings(
     truncation=20,
     schedule="cosine",
     clip_norm=1.0,
-    validation_every=200,
+    validation_every=25,
     validation_tasks=8,
     checkpoint_every=200,
 )
@@ -190,7 +199,11 @@ CPU = FlatnessStudy(
         ),
         "L2O-DM": Architecture(DM(), (3e-3, 1e-2), _FEW, _ENHANCED, _FEW_WEIGHTS),
         "L2O-Scale": Architecture(
-            Hierarchical(), (3e-4, 1e-3, 3e-3), _FEW, _ENHANCED, _FEW_WEIGHTS
+            Hierarchical(smallest_initial_rate=1e-2, largest_initial_rate=1e-1),
+            (3e-4, 1e-3, 3e-3),
+            _FEW,
+            _ENHANCED,
+            _FEW_WEIGHTS,
         ),
     },
     methods=METHODS,
@@ -201,7 +214,6 @@ CPU = FlatnessStudy(
         meta_steps=100,
         curriculum=(40, 100, 200),
         imitation_ratio=0.1,
-        validation_every=25,
         checkpoint_every=100,
     ),
     optimizees=(
@@ -218,10 +230,12 @@ CPU = FlatnessStudy(
     ),
     meta_seeds=(1, 2, 3),
     num_seeds=10,
+    seed=1,
     validation_tasks=24,
     num_steps=200,
     levels=(0.1, 0.01),
-    baselines=("sgd", "adam", "adamw", "sam"),
+    baselines=("sgd", "momentum", "adam", "adamw", "sam"),
+    validated_baselines=("momentum", "adam"),
     num_configurations=64,
     shown_methods=(PLAIN, "hessian", "held-out-hessian"),
     shown_baseline="adam",
@@ -260,6 +274,7 @@ QUICK = replace(
     num_steps=20,
     levels=(2.2,),
     baselines=("sgd", "adam"),
+    validated_baselines=("adam",),
     num_configurations=8,
     shown_methods=(PLAIN,),
     shown_networks=2,
@@ -268,10 +283,15 @@ QUICK = replace(
 
 FULL = replace(
     CPU,
+    architectures={
+        # Over thousands of steps L2O-Scale's own initial learning rates do.
+        **CPU.architectures,
+        "L2O-Scale": replace(CPU.architectures["L2O-Scale"], optimizer=Hierarchical()),
+    },
     training_task=replace(
         _LOW_DATA, dataset="mnist", num_train=500, num_held_out=500, batch_size=128
     ),
-    training=replace(CPU.training, meta_steps=5000, validation_every=5000, checkpoint_every=1000),
+    training=replace(CPU.training, meta_steps=5000, validation_every=200, checkpoint_every=1000),
     enhanced_training=replace(
         CPU.enhanced_training,
         meta_steps=1000,

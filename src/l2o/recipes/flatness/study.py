@@ -11,7 +11,15 @@ import numpy as np
 from l2o.recipes.compare import ComparisonProgress, OnProgress, evaluation_key, tune_baseline
 from l2o.recipes.evaluation_settings import find_hand_designed
 from l2o.recipes.flatness.meta_training import MetaTraining
-from l2o.recipes.flatness.profiles import PLAIN, Control, FlatnessStudy, Method, Optimizee
+from l2o.recipes.flatness.profiles import (
+    PLAIN,
+    VALIDATED,
+    Control,
+    FlatnessStudy,
+    Method,
+    Optimizee,
+)
+from l2o.recipes.recipe import Recipe
 from l2o.recipes.regularization_settings import RegularizationSettings
 from l2o.recipes.reproduction import WorkFolder
 from l2o.recipes.run_folder import RunFolder
@@ -173,9 +181,13 @@ class FlatnessRunner:
 
     def _key(self) -> "PRNGKeyArray":
         """Of all tasks to validate and to judge on."""
+        return evaluation_key(self._recipe())
+
+    def _recipe(self) -> Recipe:
+        """How networks are trained, whatever the optimizer."""
         first = next(iter(self.study.architectures))
-        what = MetaTraining(first, RegularizationSettings(), False, 0.0, 0)
-        return evaluation_key(what.recipe(self.study))
+        what = MetaTraining(first, RegularizationSettings(), False, 0.0, self.study.seed)
+        return what.recipe(self.study)
 
     def _train(self, what: MetaTraining, method: Method) -> dict[str, Any]:
         """Meta-trains an optimizer, unless it is there."""
@@ -275,28 +287,36 @@ class FlatnessRunner:
         """Tunes hand-designed optimizers for each kind of network, and lets them train some."""
         tuned, rows = [], []
         for optimizee in optimizees:
-            for name in self.study.baselines:
-                tuned.append(self._tune(optimizee, name))
-                rows += self._judge_baseline(tuned[-1], optimizee)
+            for names, final_metric in (
+                (self.study.baselines, None),
+                (self.study.validated_baselines, "validation_loss"),
+            ):
+                for name in names:
+                    tuned.append(self._tune(optimizee, name, final_metric))
+                    rows += self._judge_baseline(tuned[-1], optimizee)
         return tuned, rows
 
-    def _tune(self, optimizee: Optimizee, name: str) -> dict[str, Any]:
+    def _tune(
+        self, optimizee: Optimizee, optimizer: str, final_metric: str | None
+    ) -> dict[str, Any]:
+        """Tunes for the training loss, or for a metric of the validation split."""
         from l2o.report import tuned_as_dict
 
-        first = next(iter(self.study.architectures))
-        what = MetaTraining(first, RegularizationSettings(), False, 0.0, 0)
-        recipe = replace(what.recipe(self.study), task=optimizee.task)
+        recipe = replace(self._recipe(), task=optimizee.task)
 
         def report(progress: ComparisonProgress) -> None:
             activity = f"{optimizee.name}: {progress.activity}"
             self.on_progress(ComparisonProgress(activity, progress.done, progress.total))
 
-        hand_designed = find_hand_designed(name)
-        tuned = self.folder.once(
-            f"tuning/{optimizee.name}-{name}",
-            lambda: tuned_as_dict(tune_baseline(hand_designed, recipe, on_progress=report)),
-        )
-        return {"optimizee": optimizee.name, **tuned}
+        def tune() -> dict[str, Any]:
+            hand_designed = find_hand_designed(optimizer)
+            return tuned_as_dict(
+                tune_baseline(hand_designed, recipe, final_metric=final_metric, on_progress=report)
+            )
+
+        name = optimizer if final_metric is None else VALIDATED.format(optimizer)
+        tuned = self.folder.once(f"tuning/{optimizee.name}-{name}", tune)
+        return {**tuned, "optimizee": optimizee.name, "name": name, "optimizer": optimizer}
 
     def _judge_baseline(
         self,
@@ -432,7 +452,7 @@ def _controlled(
 
 def _built(tuned: dict[str, Any]) -> "LearnedOptimizer":
     """A baseline as it was tuned."""
-    return find_hand_designed(tuned["name"]).with_hyperparameters(**tuned["hyperparameters"])
+    return find_hand_designed(tuned["optimizer"]).with_hyperparameters(**tuned["hyperparameters"])
 
 
 def _lowest(tried: list[dict[str, Any]], metric: str) -> dict[str, Any]:
