@@ -144,6 +144,22 @@ def test_expected_sharpness_of_a_quartic():
     np.testing.assert_allclose(gradient, slope(truth), rtol=0.05, atol=0.02)
 
 
+def test_the_slope_drops_out_of_expected_sharpness():
+    """With every z comes -z, so that each pair is right where the loss is a quadratic."""
+
+    class Steep(Task):
+        def init(self, key):
+            raise NotImplementedError
+
+        def loss(self, params, batch):
+            return 1000 * jnp.sum(params) + jnp.sum(params**2)
+
+    regularizer = ExpectedSharpness(1.0, sigma=0.1)
+    found = regularizer.find(StepLoss(Steep(), None), jnp.asarray(X), KEY)
+    value = regularizer.value(StepLoss(Steep(), None), jnp.asarray(X), found)
+    np.testing.assert_allclose(value, 0.01 * np.sum(np.asarray(found) ** 2), rtol=1e-6)
+
+
 def test_local_entropy_follows_the_dynamics():
     """Without noise they are gradient descent on the loss and the spring, on fresh minibatches."""
     gamma, step_size, averaging = 0.7, 0.02, 0.6

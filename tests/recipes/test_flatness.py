@@ -122,8 +122,8 @@ def test_baselines_are_tuned_for_training_and_for_validation(results):
     assert by_training["name"] == by_training["optimizer"] == by_validation["optimizer"] == "sgd"
     assert by_validation["name"] == "sgd by validation loss"
     assert by_validation["score"] != by_training["score"]
-    assert results["against_baselines"].keys() == {"sgd", "sgd by validation loss"}
-    assert all(len(entries) == 4 for entries in results["against_baselines"].values())
+    against = [entry["against"]["architecture"] for entry in results["against_baselines"]]
+    assert against == ["sgd"] * 4 + ["sgd by validation loss"] * 4
 
 
 def test_weights_and_strengths_are_chosen_by_the_validation_split(results):
@@ -251,10 +251,11 @@ def test_differences_are_paired_and_averaged_over_meta_seeds():
         "titles": {"plain": "p", "x": "method x"},
         "control_titles": {},
         "comparisons": [comparison],
-        "against_baselines": {"adam": []},
+        "against_baselines": [comparison],
     }
-    sentence = verdicts(results)[0]
+    sentence, of_baseline = verdicts(results)
     assert "higher in 1 and lower in 0 of 1 cells" in sentence
+    assert "above that of A, tuned, in 1 and below in 0" in of_baseline
 
 
 def test_everything_is_compared_with_its_own_reference():

@@ -100,6 +100,5 @@ class _Pair(LearnedOptimizer):
         given = {"value": value, **extra}
         ours, student = self.student.update(grads, state.student, params, **given)
         theirs, teacher = self.teacher.update(grads, state.teacher, params, **given)
-        theirs = jax.lax.stop_gradient(theirs)
         difference = jnp.mean(jnp.square(flatten(ours) - flatten(theirs))) / 2
         return theirs, _PairState(student, teacher, state.difference + difference)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from l2o.recipes.evaluation_settings import EvaluationSettings
+from l2o.recipes.flatness.profiles import CPU as FEW_EXAMPLES
 from l2o.recipes.optimizer_settings import DM, GRU, ML2O, Hierarchical, RNNProp
 from l2o.recipes.recipe import Recipe
 from l2o.recipes.task_settings import (
@@ -39,6 +40,9 @@ _TRUNCATED = TrainingSettings(
 # limit of 0.01 allows. With that limit RNNProp loses to it, on MNIST too.
 _RNNPROP = RNNProp(max_step=0.1)
 _RNNPROP_TRAINING = replace(_TRUNCATED, learning_rate=3e-3)
+
+# As in the study on few examples: the published initial rates are for thousands of steps.
+_SCALE = Hierarchical(smallest_initial_rate=1e-2, largest_initial_rate=1e-1)
 
 # Maheswaranathan et al. (2021): exact meta-gradients through all of 200 steps. Adam's short
 # averages and the clipping are those of their published optimizer for quadratics; a higher
@@ -131,9 +135,24 @@ RECIPES: tuple[Recipe, ...] = (
         name="digits-scale",
         description="L2O-Scale, the hierarchical optimizer, on small MLPs on digits.",
         task=ImageMLP(),
-        optimizer=Hierarchical(),
+        optimizer=_SCALE,
         training=_TRUNCATED,
         evaluation=EvaluationSettings(baselines=_ALL_BASELINES, longer_steps=1000),
+    ),
+    Recipe(
+        name="few-examples-rnnprop",
+        description="RNNProp for networks with few examples: held-out loss, relative curvature.",
+        task=FEW_EXAMPLES.training_task,
+        optimizer=_RNNPROP,
+        training=replace(FEW_EXAMPLES.training, learning_rate=1e-2),
+        regularization=FEW_EXAMPLES.find_method("held-out-hessian").with_weight(1.0),
+        evaluation=EvaluationSettings(
+            baselines=(*_ALL_BASELINES, "sam"),
+            num_steps=FEW_EXAMPLES.num_steps,
+            other_tasks=tuple(
+                each.task for each in FEW_EXAMPLES.optimizees[1:] if each.task.dataset == "digits"
+            ),
+        ),
     ),
     Recipe(
         name="pairs-ml2o",

@@ -100,14 +100,16 @@ class WorkFolder:
         return json.loads(text)
 
 
-def one_line_each(results: dict[str, Any], names: tuple[str, ...]) -> str:
-    """JSON in which the entries of some long lists take a line each.
+def one_line_each(results: dict[str, Any]) -> str:
+    """JSON in which every entry of the lists and objects in `results` takes a line."""
 
-    **Arguments:** `results`; `names`, of the lists in it.
-    """
-    lists = {name: results[name] for name in names}
-    text = json.dumps({**results, **{name: [] for name in names}}, indent=1)
-    for name, entries in lists.items():
-        lines = ",\n".join(json.dumps(entry) for entry in entries)
-        text = text.replace(f'\n "{name}": []', f'\n "{name}": [\n{lines}\n]')
-    return text
+    def written(value: Any) -> str:
+        if isinstance(value, dict) and value:
+            entries = [f"{json.dumps(name)}: {json.dumps(each)}" for name, each in value.items()]
+            return "{\n  " + ",\n  ".join(entries) + "\n }"
+        if isinstance(value, list) and value:
+            return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+        return json.dumps(value)
+
+    parts = [f"{json.dumps(name)}: {written(value)}" for name, value in results.items()]
+    return "{\n " + ",\n ".join(parts) + "\n}\n"

@@ -60,13 +60,14 @@ def run_study(
         "titles": {method.name: method.title for method in study.methods},
         "control_titles": {control.name: control.title for control in study.controls},
         "comparisons": compare_methods(done["rows"], study.levels),
-        "against_baselines": {
-            name: compare_with_baseline(done["rows"], name, study.levels)
+        "against_baselines": [
+            entry
             for name in (study.shown_baseline, VALIDATED.format(study.shown_baseline))
-        },
+            for entry in compare_with_baseline(done["rows"], name, study.levels)
+        ],
         **done,
     }
     # As JSON gives it back: without tuples.
     results = json.loads(json.dumps(results, allow_nan=False))
-    write_atomically(out / "results.json", one_line_each(results, ("rows",)).encode())
+    write_atomically(out / "results.json", one_line_each(results).encode())
     return write_page(results, out)

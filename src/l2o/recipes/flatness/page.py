@@ -140,13 +140,15 @@ def verdicts(results: dict[str, Any]) -> list[str]:
                 comparisons,
                 lambda each, kind=(regularizer, False, control): _kind(each) == kind,
             )
-    for baseline, entries in results["against_baselines"].items():
+    against: dict[str, list[dict[str, Any]]] = {}
+    for entry in results["against_baselines"]:
+        against.setdefault(entry["against"]["architecture"], []).append(entry)
+    for baseline, entries in against.items():
         better, worse, count = _signs(entries, "test_accuracy")
-        if count:
-            sentences.append(
-                f"Of {count} cells of learned optimizers, test accuracy is above that of "
-                f"{baseline}, tuned, in {better} and below in {worse}."
-            )
+        sentences.append(
+            f"Of {count} cells of learned optimizers, test accuracy is above that of {baseline}, "
+            f"tuned, in {better} and below in {worse}."
+        )
     return sentences
 
 

@@ -70,6 +70,5 @@ def run_study(
     }
     # As JSON gives it back: without tuples.
     results = json.loads(json.dumps(results, allow_nan=False))
-    text = one_line_each(results, ("rows", "problems", "methods"))
-    write_atomically(out / "results.json", text.encode())
+    write_atomically(out / "results.json", one_line_each(results).encode())
     return write_page(results, study, out)

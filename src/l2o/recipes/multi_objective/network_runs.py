@@ -28,8 +28,13 @@ if TYPE_CHECKING:
 
 
 def key_of(family: NetworkFamily) -> jax.Array:
-    """Randomness of tuning and judging, the same for all methods; meta-training has its own."""
+    """Randomness of tuning, the same for all methods; meta-training has its own."""
     return jax.random.key(sum(family.name.encode()))
+
+
+def judging_key_of(study: NetworkStudy, family: NetworkFamily) -> jax.Array:
+    """Randomness of judging, the same for all methods."""
+    return jax.random.fold_in(key_of(family), study.evaluation_seed)
 
 
 def tuned(
@@ -97,7 +102,7 @@ def _judged(
     train: "Callable[[Draw], tuple[Array, Params]]",
 ) -> dict[str, Any]:
     tasks = family.task.family(judge_on="test")
-    draw = draw_tasks(tasks, evaluation_key(key_of(family)), study.num_seeds)
+    draw = draw_tasks(tasks, evaluation_key(judging_key_of(study, family)), study.num_seeds)
     losses, params = jax.block_until_ready(train(draw))
     # Compiled by now.
     began = time.perf_counter()
@@ -143,7 +148,7 @@ def trained_alone(
         evaluation = evaluate(
             {"it": baseline.optimizer},
             family.task.family_of(alone, "test"),
-            key=key_of(family),
+            key=judging_key_of(study, family),
             num_tasks=study.num_seeds,
             num_steps=study.num_steps,
         )

@@ -53,6 +53,8 @@ class NetworkStudy:
     num_steps: int
     num_seeds: int
     """Fresh networks that every method trains."""
+    evaluation_seed: int
+    """Of those networks, so that settings can be chosen on others."""
     tuning_tasks: int
     num_configurations: int
     num_refined: int
@@ -221,6 +223,7 @@ _NETWORKS = NetworkStudy(
     meta_seeds=(1, 2, 3),
     num_steps=200,
     num_seeds=20,
+    evaluation_seed=1,
     tuning_tasks=4,
     num_configurations=96,
     num_refined=5,
