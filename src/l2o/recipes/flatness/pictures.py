@@ -47,7 +47,7 @@ def draw_differences(results: dict[str, Any]) -> Figure:
         axes.set_yticks(range(len(methods)), methods)
     panels[0].invert_yaxis()
     # Networks that diverge must not squeeze the others into a line.
-    panels[1].set_xscale("symlog", linthresh=0.1)
+    panels[1].set_xscale("symlog", linthresh=1.0)
     panels[0].set_xlabel("change of test accuracy (percentage points)")
     panels[1].set_xlabel("change of test loss (nats)")
     for architecture, colour in colours.items():
