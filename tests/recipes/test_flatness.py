@@ -19,7 +19,9 @@ from l2o.recipes.flatness.matched import where_first_below
 from l2o.recipes.flatness.measure import measure
 from l2o.recipes.flatness.page import verdicts
 from l2o.recipes.flatness.profiles import CPU, FULL, QUICK, Optimizee
+from l2o.recipes.flatness.study import FlatnessRunner
 from l2o.recipes.optimizer_settings import RNNProp
+from l2o.recipes.reproduction import WorkFolder
 from l2o.recipes.task_settings import ImageMLP
 from l2o.tasks import Quadratic, SingleTask
 
@@ -138,6 +140,25 @@ def test_weights_and_strengths_are_chosen_by_the_validation_split(results):
     assert [each["architecture"] for each in results["controls"]] == ["RNNProp", "sgd"]
 
 
+def test_weights_are_chosen_by_validation_alone(monkeypatch, tmp_path):
+    """Not by the training loss, and on what the first meta-seed made."""
+    losses, names = iter([2.0, 1.0]), []
+
+    def validate(self, name, optimizer, control, strength):
+        names.append(name)
+        loss = next(losses)
+        return {"validation_loss": loss, "train_loss": -loss}
+
+    monkeypatch.setattr(FlatnessRunner, "_train", lambda self, what, method: None)
+    monkeypatch.setattr(FlatnessRunner, "_load", lambda self, what: None)
+    monkeypatch.setattr(FlatnessRunner, "_validate", validate)
+    runner = FlatnessRunner(STUDY, WorkFolder(tmp_path), print)
+    found = runner._choose_weight("RNNProp", "hessian", 1e-3)
+    assert [each["weight"] for each in found["tried"]] == [0.1, 0.2]
+    assert found["chosen"] == 0.2
+    assert all(name.endswith("rate=0.001-1") for name in names)
+
+
 def test_training_with_a_control_is_judged_without_it():
     plain_family = TASK.family(judge_on="test")
     decayed = replace(TASK, weight_decay=1.0).family(judge_on="test")
@@ -155,7 +176,7 @@ def test_training_with_a_control_is_judged_without_it():
 def test_networks_are_measured_where_they_end():
     """On a quadratic: after one step, with the Hessian's own eigenvalues."""
     hessian = np.diag([3.0, 1.0]).astype(np.float32)
-    task = Quadratic(jax.numpy.asarray(hessian), jax.numpy.ones(2))
+    task = Quadratic(jax.numpy.asarray(hessian), jax.numpy.zeros(2))
     found = measure(
         l2o.from_optax(optax.sgd(0.1)),
         SingleTask(task),
@@ -165,6 +186,8 @@ def test_networks_are_measured_where_they_end():
     )
     np.testing.assert_allclose(found["spectral_norm"], 3.0, rtol=1e-4)
     np.testing.assert_allclose(found["trace"], 4.0, rtol=1e-4)
+    # In units of the parameters themselves: the sum of h x^2, twice the loss.
+    np.testing.assert_allclose(found["relative_trace"], 2 * found["train_loss"], rtol=1e-4)
     assert found["train_loss"].shape == (2,)
     assert len(set(found["train_loss"].tolist())) == 2
 
