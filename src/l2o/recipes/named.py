@@ -147,7 +147,7 @@ RECIPES: tuple[Recipe, ...] = (
         training=replace(FEW_EXAMPLES.training, learning_rate=1e-2),
         regularization=FEW_EXAMPLES.find_method("held-out-hessian").with_weight(1.0),
         evaluation=EvaluationSettings(
-            baselines=(*_ALL_BASELINES, "sam"),
+            baselines=FEW_EXAMPLES.baselines,
             num_steps=FEW_EXAMPLES.num_steps,
             other_tasks=tuple(
                 each.task for each in FEW_EXAMPLES.optimizees[1:] if each.task.dataset == "digits"
