@@ -30,6 +30,15 @@ hypothesis.settings.register_profile("l2o", deadline=None)
 hypothesis.settings.load_profile("l2o")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def room_for_programs():
+    """All programs of all tests together are more than a process may have."""
+    from l2o.recipes.runtime import forget_programs_if_many
+
+    yield
+    forget_programs_if_many()
+
+
 @pytest.fixture(scope="module")
 def quick_compilation():
     """For modules that run most things once, where compiling is most of the time."""

@@ -1,9 +1,13 @@
 """The one place for settings of JAX that hold for the whole process."""
 
 import os
+from pathlib import Path
 
 # More than this many tasks at once are rare, and every device takes time to set up.
 _MOST_DEVICES = 8
+
+# Linux allows 65,530, and a program of meta-training takes thousands.
+_MANY_MAPS = 40_000
 
 
 def set_up_jax() -> None:
@@ -30,3 +34,12 @@ def _num_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def forget_programs_if_many() -> None:
+    """Drops compiled programs before they use up the memory maps that a process may have."""
+    import jax
+
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MANY_MAPS:
+        jax.clear_caches()

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from l2o.recipes.recipe import Recipe
 from l2o.recipes.regularization_settings import RegularizationSettings
 from l2o.recipes.reproduction import WorkFolder
 from l2o.recipes.run_folder import RunFolder
+from l2o.recipes.runtime import forget_programs_if_many
 from l2o.recipes.task_settings import JudgeOn, TaskSettings
 from l2o.recipes.train import train
 from l2o.report.plain import plain
@@ -47,8 +47,6 @@ METRICS = (
 
 AT_LEVELS = ("steps", "test_loss", "test_accuracy")
 """What it is judged by where its training loss first is below a level."""
-
-_MANY_MAPS = 40_000
 
 _POINTS = 9
 """Where the bounds are looked at along a training."""
@@ -198,7 +196,7 @@ class FlatnessRunner:
             self.on_progress(ComparisonProgress(activity, progress.meta_step, progress.meta_steps))
 
         def run() -> dict[str, Any]:
-            _forget_programs_if_many()
+            forget_programs_if_many()
             recipe = what.recipe(self.study)
             result = train(recipe, self._run_folder(what), resume=True, on_progress=report)
             return plain(
@@ -458,15 +456,3 @@ def _built(tuned: dict[str, Any]) -> "LearnedOptimizer":
 def _lowest(tried: list[dict[str, Any]], metric: str) -> dict[str, Any]:
     """The choice with the lowest metric; what is not finite is the worst."""
     return min(tried, key=lambda each: np.inf if each[metric] is None else each[metric])
-
-
-def _forget_programs_if_many() -> None:
-    """Drops compiled programs before they use up the memory maps that a process may have.
-
-    Linux allows 65,530, and each program of meta-training takes thousands.
-    """
-    import jax
-
-    maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_bytes().count(b"\n") > _MANY_MAPS:
-        jax.clear_caches()
