@@ -73,8 +73,8 @@ STUDY = replace(
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """Of the smallest study with all parts, run twice into the same folder."""
+def folder(tmp_path_factory):
+    """The smallest study with all parts, run twice into the same folder."""
     out = tmp_path_factory.mktemp("study") / "x"
     said = []
     with pytest.MonkeyPatch.context() as patch:
@@ -89,7 +89,18 @@ def results(tmp_path_factory):
     assert (len(ordinary), len(enhanced)) == (8 * 2, 2 * 2)
     for name in ("differences", "bounds", "loss-lines", "loss-planes"):
         assert (out / "figures" / f"{name}.png").stat().st_size > 0
-    return json.loads((out / "results.json").read_text())
+    return out
+
+
+@pytest.fixture(scope="module")
+def results(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+def test_jobs_of_several_processes_do_all_of_it(folder, parts_of_jobs, all_parts, monkeypatch):
+    monkeypatch.delenv("L2O_DATA", raising=False)
+    stages = FlatnessRunner(STUDY, WorkFolder(folder), print).stages()
+    assert set().union(*parts_of_jobs(stages)) == all_parts(folder)
 
 
 def test_there_is_a_row_for_every_network(results):

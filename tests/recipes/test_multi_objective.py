@@ -13,10 +13,12 @@ from l2o.optimizers import from_optax
 from l2o.recipes.multi_objective import run_study
 from l2o.recipes.multi_objective.comparison import compare_methods, compare_on_problems
 from l2o.recipes.multi_objective.methods import aggregators, problems
-from l2o.recipes.multi_objective.network_runs import train_guarded
+from l2o.recipes.multi_objective.network_runs import judging_key_of, key_of, train_guarded
 from l2o.recipes.multi_objective.problem_runs import judge
 from l2o.recipes.multi_objective.profiles import CPU, FULL, QUICK
+from l2o.recipes.multi_objective.study import MultiObjectiveRunner
 from l2o.recipes.optimizer_settings import ML2O
+from l2o.recipes.reproduction import WorkFolder
 from l2o.recipes.task_settings import OverlaidPairs
 
 
@@ -83,6 +85,13 @@ def results(folder):
     return json.loads((folder / "results.json").read_text())
 
 
+def test_jobs_of_several_processes_do_all_of_it(folder, parts_of_jobs, all_parts, monkeypatch):
+    monkeypatch.delenv("L2O_DATA", raising=False)
+    runner = MultiObjectiveRunner(STUDY, WorkFolder(folder), print)
+    found = parts_of_jobs(runner.stages())
+    assert set().union(*found) == all_parts(folder)
+
+
 def test_there_is_a_row_for_every_network(results):
     cells = [(row["method"], row["meta_seed"], row["seed"]) for row in results["rows"]]
     # Two aggregators, then ML2O and GML2O, on minibatches and at intervals, with two networks each.
@@ -111,6 +120,19 @@ def test_the_fastest_factor_is_taken_and_a_rise_of_one_loss_is_one():
     assert found["factor"] == pytest.approx(1.0)
     # The second loss falls at first, and rises on the way to where the first one is least.
     assert max(found["rises"]) > 0
+
+
+def test_networks_to_judge_on_are_others_than_those_for_tuning():
+    family = NETWORKS.families[0]
+    keys = [
+        jax.random.key_data(key).tolist()
+        for key in (
+            key_of(family),
+            judging_key_of(NETWORKS, family),
+            judging_key_of(replace(NETWORKS, evaluation_seed=2), family),
+        )
+    ]
+    assert len(set(map(tuple, keys))) == 3
 
 
 def test_families_without_data_are_left_out(results):

@@ -8,10 +8,12 @@ import pytest
 from l2o.cli import main
 from l2o.recipes import EvaluationSettings, TrainingSettings
 from l2o.recipes.optimizer_settings import GRU
+from l2o.recipes.reproduction import WorkFolder
 from l2o.recipes.reverse_engineering import Study, run_studies
 from l2o.recipes.reverse_engineering.fitted_momentum import fit_momentum
 from l2o.recipes.reverse_engineering.presence import MECHANISMS, presence
 from l2o.recipes.reverse_engineering.profiles import CPU, FULL, QUICK
+from l2o.recipes.reverse_engineering.study import StudyRunner
 from l2o.report.plain import plain
 
 
@@ -68,6 +70,12 @@ def finished(tmp_path_factory):
     seen = []
     page = run(out, on_progress=lambda progress: seen.append(progress))
     return out, page, seen
+
+
+def test_jobs_of_several_processes_do_all_of_it(finished, parts_of_jobs, all_parts):
+    out, _, _ = finished
+    found = parts_of_jobs(StudyRunner(STUDIES[0], WorkFolder(out), print).stages())
+    assert set().union(*found) == all_parts(out)
 
 
 def test_goes_on_where_it_stopped(finished):
@@ -145,6 +153,12 @@ def test_bad_input_ends_in_one_sentence(arguments, tmp_path, capsys):
     assert "must be one of" in captured.err
     assert "Traceback" not in captured.err
     assert not out.exists()
+
+
+def test_less_than_one_process_is_refused(tmp_path, capsys):
+    arguments = ["reproduce", "flatness", "--processes", "0", "--out", str(tmp_path / "x")]
+    assert main(arguments) == 2
+    assert "The number of processes must be at least 1, got 0." in capsys.readouterr().err
 
 
 def test_studies_without_their_data_are_left_out(tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ from l2o.recipes import (
     find_recipe,
     find_reproduction,
     flatness_of_run,
+    num_cores,
     read_settings,
     set_up_jax,
     train,
@@ -38,6 +39,8 @@ from l2o.recipes import (
 if TYPE_CHECKING:
     from l2o.recipes import RunFlatness
     from l2o.report import Comparison, Subject
+
+_MOST_PROCESSES = 8
 
 _Value = TypeVar("_Value")
 _FLAGS = (tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff)
@@ -396,6 +399,8 @@ class Reproduce(Command):
     """Folder for results.json, the figures and the page."""
     profile: str = "quick"
     """Size: quick, cpu or full."""
+    processes: int | None = None
+    """How many work side by side. By default one for each processor core, at most 8."""
 
     @property
     def interruption_hint(self) -> str:
@@ -405,9 +410,12 @@ class Reproduce(Command):
     def run(self) -> None:
         """Does all of it and says where the results are."""
         reproduction = find_reproduction(self.name)
+        processes = min(num_cores(), _MOST_PROCESSES) if self.processes is None else self.processes
         with LiveProgress(f"reproducing {self.name}") as progress:
-            set_up_jax()
-            page = reproduction.run(self.profile, self.out, progress.on_comparison)
+            set_up_jax(shared=processes > 1)
+            page = reproduction.run(
+                self.profile, self.out, progress.on_comparison, num_processes=processes
+            )
         print(f"Results: {self.out / 'results.json'}\nReport: {page}")
 
 

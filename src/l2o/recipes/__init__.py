@@ -30,7 +30,7 @@ from l2o.recipes.reproductions import (
     find_reproduction as find_reproduction,
 )
 from l2o.recipes.run_folder import RunFolder as RunFolder
-from l2o.recipes.runtime import set_up_jax as set_up_jax
+from l2o.recipes.runtime import num_cores as num_cores, set_up_jax as set_up_jax
 from l2o.recipes.task_settings import AnyTask as AnyTask
 from l2o.recipes.train import train as train
 from l2o.recipes.training_settings import TrainingSettings as TrainingSettings

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from l2o.recipes.compare import OnProgress
+from l2o.recipes.runtime import forget_programs_if_many
 
 
 class Reproduction(abc.ABC):
@@ -21,26 +22,32 @@ class Reproduction(abc.ABC):
     profiles: ClassVar[dict[str, str]]
     """The sizes that it comes in, and what each is for."""
 
-    def run(self, profile: str, out: Path, on_progress: OnProgress) -> Path:
+    def run(
+        self, profile: str, out: Path, on_progress: OnProgress, *, num_processes: int = 1
+    ) -> Path:
         """Does all of it, or what is left of it when it was interrupted.
 
         **Arguments:** `profile`, one of `profiles`; `out`, the folder for `results.json`, the
         figures and the page, and for all that is needed to go on after a kill; `on_progress`,
-        called now and then.
+        called now and then; `num_processes`, that work side by side. Each takes one or two GB of
+        memory.
 
         **Returns:** the page about the results.
 
-        **Raises:** `ValueError` for an unknown profile, and for a folder that holds anything but
-        the same reproduction in the same profile.
+        **Raises:** `ValueError` for an unknown profile, for less than one process, and for a
+        folder that holds anything but the same reproduction in the same profile.
         """
-        from l2o.tasks.checks import check_choice
+        from l2o.tasks.checks import check_at_least, check_choice
 
         check_choice("A profile", profile, self.profiles)
+        check_at_least("The number of processes", num_processes, 1)
         command = f"l2o reproduce {self.name} --profile {profile} --out {shlex.quote(str(out))}"
-        return self._repeat(profile, out, on_progress, command)
+        return self._repeat(profile, out, on_progress, command, num_processes)
 
     @abc.abstractmethod
-    def _repeat(self, profile: str, out: Path, on_progress: OnProgress, command: str) -> Path:
+    def _repeat(
+        self, profile: str, out: Path, on_progress: OnProgress, command: str, num_processes: int
+    ) -> Path:
         """Does it, given the command to be named in the results."""
 
 
@@ -91,6 +98,7 @@ class WorkFolder:
         path = self.path / "parts" / f"{name}.json"
         if path.exists():
             return json.loads(path.read_bytes())
+        forget_programs_if_many()
         began, cpu_began = time.perf_counter(), time.process_time()
         part = compute()
         part["seconds"] = round(time.perf_counter() - began, 1)

@@ -10,26 +10,31 @@ _MOST_DEVICES = 8
 _MANY_MAPS = 40_000
 
 
-def set_up_jax() -> None:
+def set_up_jax(*, num_devices: int | None = None, shared: bool = False) -> None:
     """Imports JAX and sets it up for the command line; to be called before anything is computed.
 
     Compiled programs are kept on disk, in the folder `jax` under `L2O_CACHE` or `~/.cache/l2o`,
-    so that a second run of a command starts at once. Every processor core counts as a device, so
-    that meta-training divides its tasks among them, unless `JAX_NUM_CPU_DEVICES` is set.
+    so that a second run of a command starts at once.
+
+    **Arguments:** `num_devices`, among which meta-training divides its tasks; by default every
+    processor core is one, unless `JAX_NUM_CPU_DEVICES` is set; `shared`, whether processes that
+    this one starts are to use the same accelerator, of which none may take all memory then.
     """
+    if shared:
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
     from l2o.tasks.datasets import cache_folder
 
     # JAX adds its settings at run time, so the attribute is none that a type checker knows.
-    if getattr(jax.config, "jax_num_cpu_devices") < 1:  # noqa: B009
-        jax.config.update("jax_num_cpu_devices", min(_num_cores(), _MOST_DEVICES))
+    if num_devices is not None or getattr(jax.config, "jax_num_cpu_devices") < 1:  # noqa: B009
+        jax.config.update("jax_num_cpu_devices", num_devices or min(num_cores(), _MOST_DEVICES))
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """The processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -6,6 +6,7 @@ from pathlib import Path
 from l2o.recipes.compare import OnProgress
 from l2o.recipes.flatness.profiles import CPU, FULL, QUICK, FlatnessStudy
 from l2o.recipes.reproduction import Reproduction, WorkFolder, one_line_each
+from l2o.recipes.side_by_side import ignore_progress, run_side_by_side
 
 _PROFILES = {"quick": QUICK, "cpu": CPU, "full": FULL}
 
@@ -22,17 +23,33 @@ class Flatness(Reproduction):
         "full": "500 training examples of MNIST, 10,000 steps: for an accelerator",
     }
 
-    def _repeat(self, profile: str, out: Path, on_progress: OnProgress, command: str) -> Path:
-        return run_study(_PROFILES[profile], out, on_progress, profile=profile, command=command)
+    def _repeat(
+        self, profile: str, out: Path, on_progress: OnProgress, command: str, num_processes: int
+    ) -> Path:
+        return run_study(
+            _PROFILES[profile],
+            out,
+            on_progress,
+            profile=profile,
+            command=command,
+            num_processes=num_processes,
+        )
 
 
 def run_study(
-    study: FlatnessStudy, out: Path, on_progress: OnProgress, *, profile: str, command: str
+    study: FlatnessStudy,
+    out: Path,
+    on_progress: OnProgress,
+    *,
+    profile: str,
+    command: str,
+    num_processes: int = 1,
 ) -> Path:
     """Runs the study and writes all about it, going on where an earlier process stopped.
 
     **Arguments:** `study`; `out`, the folder for `results.json`, the figures and the page;
-    `on_progress`, called now and then; `profile` and `command`, to be named in the results.
+    `on_progress`, called now and then; `profile` and `command`, to be named in the results;
+    `num_processes`, that work side by side.
 
     **Returns:** the page.
 
@@ -48,6 +65,9 @@ def run_study(
     study.training_task.family(judge_on="validation")
     folder = WorkFolder(out)
     folder.claim({"study": study.as_dict(), "profile": profile})
+    if num_processes > 1:
+        stages = FlatnessRunner(study, folder, ignore_progress).stages()
+        run_side_by_side(stages, num_processes, on_progress)
     done = FlatnessRunner(study, folder, on_progress).run()
     results = {
         "experiment": "flatness",

@@ -106,6 +106,11 @@ class FlatnessStudy:
     shown_networks: int
     """Networks whose bounds are shown."""
 
+    @property
+    def first_architecture(self) -> str:
+        """The name of the one that is also tried with controls, and shown."""
+        return next(iter(self.architectures))
+
     def find_method(self, name: str) -> Method:
         """The method of a name."""
         return next(method for method in self.methods if method.name == name)

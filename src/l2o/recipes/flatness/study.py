@@ -1,8 +1,8 @@
 """The flatness study, part by part: choosing, meta-training, tuning, judging."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from l2o.recipes.recipe import Recipe
 from l2o.recipes.regularization_settings import RegularizationSettings
 from l2o.recipes.reproduction import WorkFolder
 from l2o.recipes.run_folder import RunFolder
-from l2o.recipes.runtime import forget_programs_if_many
+from l2o.recipes.side_by_side import Job
 from l2o.recipes.task_settings import JudgeOn, TaskSettings
 from l2o.recipes.train import train
 from l2o.report.plain import plain
@@ -71,36 +71,100 @@ class FlatnessRunner:
         """
         study = self.study
         learned: dict[str, Any] = {"learning_rates": {}, "weights": {}, "meta_training": []}
+        baselines: list[dict[str, Any]] = []
+        controls: list[dict[str, Any]] = []
         rows: list[dict[str, Any]] = []
-        optimizees, left_out = self._available()
+        _, left_out = self._available()
         for architecture, taking_part in study.architectures.items():
-            rate = self._choose_learning_rate(architecture)
-            learned["learning_rates"][architecture] = rate
-            chosen = learned["weights"][architecture] = {}
-            for name in taking_part.methods:
-                chosen[name] = self._choose_weight(architecture, name, rate["chosen"])
-            for enhanced, names in ((False, taking_part.methods), (True, taking_part.enhanced)):
-                for name in names:
-                    method = study.find_method(name)
-                    settings = method.with_weight(chosen[name]["chosen"])
-                    for seed in study.meta_seeds:
-                        what = MetaTraining(architecture, settings, enhanced, rate["chosen"], seed)
-                        learned["meta_training"].append(self._train(what, method))
-                        for optimizee in optimizees:
-                            rows += self._judge_learned(what, method, optimizee)
-        baselines, tuned_rows = self._baselines(optimizees)
-        first = next(iter(study.architectures))
-        rate = learned["learning_rates"][first]["chosen"]
-        controls, controlled_rows = self._controls(optimizees, baselines, first, rate)
-        shown = self._shown(optimizees[0], baselines, first, rate, learned["weights"][first])
+            learned["learning_rates"][architecture] = self._choose_learning_rate(architecture)
+            learned["weights"][architecture] = {
+                name: self._choose_weight(architecture, name) for name in taking_part.methods
+            }
+        for what in self._cells():
+            trained, judged = self._train_and_judge(*what)
+            learned["meta_training"] += trained
+            rows += judged
+        for what in self._tunings():
+            tuned, judged = self._tune_and_judge(*what)
+            baselines.append(tuned)
+            rows += judged
+        for what in self._controlled_optimizers():
+            chosen, judged = self._control_and_judge(*what)
+            controls.append(chosen)
+            rows += judged
         return {
             **learned,
             "baselines": baselines,
             "controls": controls,
             "left_out": left_out,
-            **shown,
-            "rows": rows + tuned_rows + controlled_rows,
+            **self._shown(),
+            "rows": rows,
         }
+
+    def stages(self) -> list[list[Job]]:
+        """The same as jobs for several processes, after which `run` finds all parts."""
+        architectures = self.study.architectures.items()
+        return [
+            [
+                *(
+                    Job(f"{name}, learning rate", partial(self._try_rate, name, rate))
+                    for name, architecture in architectures
+                    for rate in architecture.learning_rates
+                ),
+                *(
+                    Job(f"tuned {what[1]}", partial(self._tune_and_judge, *what))
+                    for what in self._tunings()
+                ),
+            ],
+            [
+                Job(f"{name}, weight of {method}", partial(self._try_weight, name, method, weight))
+                for name, architecture in architectures
+                for method in architecture.methods
+                if len(self._weights(name, method)) > 1
+                for weight in self._weights(name, method)
+            ],
+            [
+                Job(f"{what[0]}, {what[1]}", partial(self._train_and_judge, *what))
+                for what in self._cells()
+            ],
+            [
+                *(
+                    Job(f"{what[1]}, {what[0].title}", partial(self._control_and_judge, *what))
+                    for what in self._controlled_optimizers()
+                ),
+                Job("loss surfaces", self._shown),
+            ],
+        ]
+
+    def _cells(self) -> list[tuple[str, str, bool]]:
+        """What is meta-trained: architecture, method, and whether by enhanced training."""
+        return [
+            (name, method, enhanced)
+            for name, architecture in self.study.architectures.items()
+            for enhanced in (False, True)
+            for method in (architecture.enhanced if enhanced else architecture.methods)
+        ]
+
+    def _tunings(self) -> list[tuple[Optimizee, str, str | None]]:
+        """What is tuned: kind of network, baseline, and the metric if not the training loss."""
+        study = self.study
+        return [
+            (optimizee, name, final_metric)
+            for optimizee in self._available()[0]
+            for names, final_metric in (
+                (study.baselines, None),
+                (study.validated_baselines, "validation_loss"),
+            )
+            for name in names
+        ]
+
+    def _controlled_optimizers(self) -> list[tuple[Control, str]]:
+        """Controls, and the architecture or baseline that they are tried with."""
+        return [
+            (control, name)
+            for control in self.study.controls
+            for name in (self.study.first_architecture, *self.study.baselines)
+        ]
 
     def _available(self) -> tuple[list[Optimizee], list[str]]:
         """The kinds of networks whose data are there, and the names of the others."""
@@ -118,29 +182,59 @@ class FlatnessRunner:
 
     def _choose_learning_rate(self, architecture: str) -> dict[str, Any]:
         """Tries learning rates of meta-training without regularizers, on validation tasks."""
-        method = self.study.find_method(PLAIN)
-        tried = []
-        for rate in self.study.architectures[architecture].learning_rates:
-            what = MetaTraining(
-                architecture, method.settings, False, rate, self.study.meta_seeds[0]
-            )
-            tried.append({"learning_rate": rate, "score": self._train(what, method)["score"]})
+        tried = [
+            self._try_rate(architecture, rate)
+            for rate in self.study.architectures[architecture].learning_rates
+        ]
         return {"chosen": _lowest(tried, "score")["learning_rate"], "tried": tried}
 
-    def _choose_weight(self, architecture: str, name: str, rate: float) -> dict[str, Any]:
+    def _try_rate(self, architecture: str, rate: float) -> dict[str, Any]:
+        method = self.study.find_method(PLAIN)
+        what = MetaTraining(architecture, method.settings, False, rate, self.study.meta_seeds[0])
+        return {"learning_rate": rate, "score": self._train(what, method)["score"]}
+
+    def _choose_weight(self, architecture: str, name: str) -> dict[str, Any]:
         """Tries a method's weights, by the validation split."""
-        method = self.study.find_method(name)
-        weights = self.study.architectures[architecture].weights.get(name, method.weights)
+        weights = self._weights(architecture, name)
         if len(weights) < 2:
             return {"chosen": weights[0] if weights else None, "tried": []}
-        tried = []
-        for weight in weights:
-            settings = method.with_weight(weight)
-            what = MetaTraining(architecture, settings, False, rate, self.study.meta_seeds[0])
-            self._train(what, method)
-            found = self._validate(what.name, self._load(what), None, None)
-            tried.append({"weight": weight, **found})
+        tried = [self._try_weight(architecture, name, weight) for weight in weights]
         return {"chosen": _lowest(tried, "validation_loss")["weight"], "tried": tried}
+
+    def _weights(self, architecture: str, name: str) -> tuple[float, ...]:
+        """To choose from."""
+        taking_part = self.study.architectures[architecture]
+        return taking_part.weights.get(name, self.study.find_method(name).weights)
+
+    def _try_weight(self, architecture: str, name: str, weight: float) -> dict[str, Any]:
+        method = self.study.find_method(name)
+        rate = self._choose_learning_rate(architecture)["chosen"]
+        settings = method.with_weight(weight)
+        what = MetaTraining(architecture, settings, False, rate, self.study.meta_seeds[0])
+        self._train(what, method)
+        return {"weight": weight, **self._validate(what.name, self._load(what), None, None)}
+
+    def _meta_trainings(self, architecture: str, name: str, enhanced: bool) -> list[MetaTraining]:
+        """Those of a method with what was chosen for it, one for each meta-seed."""
+        weight = self._choose_weight(architecture, name)["chosen"]
+        settings = self.study.find_method(name).with_weight(weight)
+        rate = self._choose_learning_rate(architecture)["chosen"]
+        return [
+            MetaTraining(architecture, settings, enhanced, rate, seed)
+            for seed in self.study.meta_seeds
+        ]
+
+    def _train_and_judge(
+        self, architecture: str, name: str, enhanced: bool
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Meta-trains with a method, and lets what comes out train networks of all kinds."""
+        method = self.study.find_method(name)
+        trained, rows = [], []
+        for what in self._meta_trainings(architecture, name, enhanced):
+            trained.append(self._train(what, method))
+            for optimizee in self._available()[0]:
+                rows += self._judge_learned(what, method, optimizee)
+        return trained, rows
 
     def _validate(
         self,
@@ -183,7 +277,7 @@ class FlatnessRunner:
 
     def _recipe(self) -> Recipe:
         """How networks are trained, whatever the optimizer."""
-        first = next(iter(self.study.architectures))
+        first = self.study.first_architecture
         what = MetaTraining(first, RegularizationSettings(), False, 0.0, self.study.seed)
         return what.recipe(self.study)
 
@@ -196,7 +290,6 @@ class FlatnessRunner:
             self.on_progress(ComparisonProgress(activity, progress.meta_step, progress.meta_steps))
 
         def run() -> dict[str, Any]:
-            forget_programs_if_many()
             recipe = what.recipe(self.study)
             result = train(recipe, self._run_folder(what), resume=True, on_progress=report)
             return plain(
@@ -279,23 +372,15 @@ class FlatnessRunner:
             for seed in range(study.num_seeds)
         ]
 
-    def _baselines(
-        self, optimizees: Sequence[Optimizee]
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Tunes hand-designed optimizers for each kind of network, and lets them train some."""
-        tuned, rows = [], []
-        for optimizee in optimizees:
-            for names, final_metric in (
-                (self.study.baselines, None),
-                (self.study.validated_baselines, "validation_loss"),
-            ):
-                for name in names:
-                    tuned.append(self._tune(optimizee, name, final_metric))
-                    rows += self._judge_baseline(tuned[-1], optimizee)
-        return tuned, rows
+    def _tune_and_judge(
+        self, optimizee: Optimizee, optimizer: str, final_metric: str | None
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Tunes a hand-designed optimizer for a kind of network, and lets it train some."""
+        tuned = self._tune(optimizee, optimizer, final_metric)
+        return tuned, self._judge_baseline(tuned, optimizee)
 
     def _tune(
-        self, optimizee: Optimizee, optimizer: str, final_metric: str | None
+        self, optimizee: Optimizee, optimizer: str, final_metric: str | None = None
     ) -> dict[str, Any]:
         """Tunes for the training loss, or for a metric of the validation split."""
         from l2o.report import tuned_as_dict
@@ -335,39 +420,30 @@ class FlatnessRunner:
             meta_seed=None,
         )
 
-    def _controls(
-        self,
-        optimizees: Sequence[Optimizee],
-        baselines: Sequence[dict[str, Any]],
-        architecture: str,
-        rate: float,
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Tries controls with the plain learned optimizer and the baselines.
+    def _control_and_judge(
+        self, control: Control, name: str
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Tries a control with the plain learned optimizer or with a baseline.
 
         Strengths are chosen like weights. Baselines keep what they were tuned to without controls.
         """
-        study = self.study
-        method = study.find_method(PLAIN)
-        trained = [
-            MetaTraining(architecture, method.settings, False, rate, seed)
-            for seed in study.meta_seeds
-        ]
-        chosen, rows = [], []
-        for control in study.controls:
+        optimizees = self._available()[0]
+        rows = []
+        if name == self.study.first_architecture:
+            trained = self._meta_trainings(name, PLAIN, False)
             found = self._choose_strength(trained[0].name, self._load(trained[0]), control)
-            chosen.append({"architecture": architecture, "control": control.name, **found})
             for optimizee in optimizees:
                 for what in trained:
+                    method = self.study.find_method(PLAIN)
                     rows += self._judge_learned(what, method, optimizee, control, found["chosen"])
-            for name in study.baselines:
-                of_kind = {each["optimizee"]: each for each in baselines if each["name"] == name}
-                # The first kind is that of meta-training, and so of validation.
-                found = self._choose_strength(name, _built(of_kind[optimizees[0].name]), control)
-                chosen.append({"architecture": name, "control": control.name, **found})
-                for optimizee in optimizees:
-                    tuned = of_kind[optimizee.name]
-                    rows += self._judge_baseline(tuned, optimizee, control, found["chosen"])
-        return chosen, rows
+        else:
+            # The first kind is that of meta-training, and so of validation.
+            first = _built(self._tune(optimizees[0], name))
+            found = self._choose_strength(name, first, control)
+            for optimizee in optimizees:
+                tuned = self._tune(optimizee, name)
+                rows += self._judge_baseline(tuned, optimizee, control, found["chosen"])
+        return {"architecture": name, "control": control.name, **found}, rows
 
     def _choose_strength(
         self, name: str, optimizer: "LearnedOptimizer", control: Control
@@ -380,28 +456,21 @@ class FlatnessRunner:
         ]
         return {"chosen": _lowest(tried, "validation_loss")["strength"], "tried": tried}
 
-    def _shown(
-        self,
-        optimizee: Optimizee,
-        baselines: Sequence[dict[str, Any]],
-        architecture: str,
-        rate: float,
-        weights: dict[str, Any],
-    ) -> dict[str, Any]:
+    def _shown(self) -> dict[str, Any]:
         """The bounds along a few trainings, and the loss surfaces where they end."""
         from l2o.recipes.flatness.bounds import bounds_along_training
         from l2o.recipes.flatness.measure import surfaces
 
         study = self.study
+        architecture = study.first_architecture
+        optimizee = self._available()[0][0]
         optimizers = {}
         for name in study.shown_methods:
-            method = study.find_method(name)
-            settings = method.with_weight(weights[name]["chosen"])
-            what = MetaTraining(architecture, settings, False, rate, study.meta_seeds[0])
-            optimizers[f"{architecture}, {method.title}"] = self._load(what)
-        for tuned in baselines:
-            if (tuned["optimizee"], tuned["name"]) == (optimizee.name, study.shown_baseline):
-                optimizers[f"tuned {tuned['name']}"] = _built(tuned)
+            first, *_ = self._meta_trainings(architecture, name, False)
+            title = study.find_method(name).title
+            optimizers[f"{architecture}, {title}"] = self._load(first)
+        shown = self._tune(optimizee, study.shown_baseline)
+        optimizers[f"tuned {study.shown_baseline}"] = _built(shown)
         given = {"num_tasks": study.shown_networks, "num_steps": study.num_steps}
         bounds, slices = {}, {}
         for title, optimizer in optimizers.items():

@@ -6,6 +6,7 @@ from pathlib import Path
 from l2o.recipes.compare import OnProgress
 from l2o.recipes.multi_objective.profiles import CPU, FULL, QUICK, MultiObjectiveStudy
 from l2o.recipes.reproduction import Reproduction, WorkFolder, one_line_each
+from l2o.recipes.side_by_side import ignore_progress, run_side_by_side
 
 _PROFILES = {"quick": QUICK, "cpu": CPU, "full": FULL}
 
@@ -24,8 +25,17 @@ class MultiObjective(Reproduction):
         "full": "all test problems, 28x28 MNIST, 1,000 steps: for an accelerator",
     }
 
-    def _repeat(self, profile: str, out: Path, on_progress: OnProgress, command: str) -> Path:
-        return run_study(_PROFILES[profile], out, on_progress, profile=profile, command=command)
+    def _repeat(
+        self, profile: str, out: Path, on_progress: OnProgress, command: str, num_processes: int
+    ) -> Path:
+        return run_study(
+            _PROFILES[profile],
+            out,
+            on_progress,
+            profile=profile,
+            command=command,
+            num_processes=num_processes,
+        )
 
 
 def run_study(
@@ -35,11 +45,13 @@ def run_study(
     *,
     profile: str,
     command: str,
+    num_processes: int = 1,
 ) -> Path:
     """Runs the study and writes all about it, going on where an earlier process stopped.
 
     **Arguments:** `study`; `out`, the folder for `results.json`, the figures and the page;
-    `on_progress`, called now and then; `profile` and `command`, to be named in the results.
+    `on_progress`, called now and then; `profile` and `command`, to be named in the results;
+    `num_processes`, that work side by side.
 
     **Returns:** the page.
 
@@ -55,6 +67,9 @@ def run_study(
     available_families(study)
     folder = WorkFolder(out)
     folder.claim({"study": study.as_dict(), "profile": profile})
+    if num_processes > 1:
+        stages = MultiObjectiveRunner(study, folder, ignore_progress).stages()
+        run_side_by_side(stages, num_processes, on_progress)
     done = MultiObjectiveRunner(study, folder, on_progress).run()
     results = {
         "experiment": "multi-objective",

@@ -1,13 +1,16 @@
 """The study, part by part: meta-training, tuning, judging."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from l2o.recipes.compare import ComparisonProgress, OnProgress
 from l2o.recipes.multi_objective.profiles import MultiObjectiveStudy, NetworkFamily
+from l2o.recipes.optimizer_settings import AnyOptimizer
 from l2o.recipes.recipe import Recipe
 from l2o.recipes.reproduction import WorkFolder
 from l2o.recipes.run_folder import RunFolder
+from l2o.recipes.side_by_side import Job
 from l2o.recipes.train import train
 from l2o.report.plain import plain
 
@@ -56,23 +59,18 @@ class MultiObjectiveRunner:
         for one target reach; `steps_per_epoch` of every family; `meta_training`; and
         `left_out`, families whose data are not there.
         """
-        trained = [self._train("problems", self.study.problem_recipe())]
-        problems = self._problems()
+        trained = [self._train_for_problems()]
+        problems = [entry for name in self.study.problems.problems for entry in self._problem(name)]
         rows: list[dict[str, Any]] = []
         methods: list[dict[str, Any]] = []
         alone: dict[str, Any] = {}
         families, left_out = available_families(self.study)
-        for family in families:
-            for optimizer in family.optimizers:
-                for seed in self.study.networks.meta_seeds:
-                    recipe = self.study.network_recipe(family, optimizer, seed)
-                    trained.append(self._train(_run_name(family, optimizer.title, seed), recipe))
+        trained += [self._train_for_networks(*what) for what in self._meta_trainings(families)]
         for family in families:
             for judge in (self._hand_designed, self._learned):
                 for part, cell in judge(family):
                     rows += _rows(part, cell)
                     methods.append({**cell, **_summary(part)})
-                _forget_programs()
             alone[family.name] = self._alone(family)
         return {
             "problems": problems,
@@ -83,6 +81,58 @@ class MultiObjectiveRunner:
             "left_out": left_out,
             "rows": rows,
         }
+
+    def stages(self) -> list[list[Job]]:
+        """The same as jobs for several processes, after which `run` finds all parts."""
+        families, _ = available_families(self.study)
+        return [
+            [
+                *(
+                    Job(f"ML2O for {what[0].name}", partial(self._train_for_networks, *what))
+                    for what in self._meta_trainings(families)
+                ),
+                Job("ML2O for problems", self._train_for_problems),
+                *(
+                    Job(f"{family.name}, alone", partial(self._alone, family))
+                    for family in families
+                ),
+                *(
+                    Job(f"{family.name}, tuned {name}", partial(self._tune, family, name))
+                    for family in families
+                    for name in family.aggregators
+                ),
+            ],
+            [
+                *(
+                    Job(f"{family.name}, learned", partial(self._learned, family))
+                    for family in families
+                ),
+                *(
+                    Job(f"{family.name}, tuned", partial(self._hand_designed, family))
+                    for family in families
+                ),
+                *(Job(name, partial(self._problem, name)) for name in self.study.problems.problems),
+            ],
+        ]
+
+    def _meta_trainings(
+        self, families: list[NetworkFamily]
+    ) -> list[tuple[NetworkFamily, AnyOptimizer, int]]:
+        return [
+            (family, optimizer, seed)
+            for family in families
+            for optimizer in family.optimizers
+            for seed in self.study.networks.meta_seeds
+        ]
+
+    def _train_for_problems(self) -> dict[str, Any]:
+        return self._train("problems", self.study.problem_recipe())
+
+    def _train_for_networks(
+        self, family: NetworkFamily, optimizer: AnyOptimizer, seed: int
+    ) -> dict[str, Any]:
+        recipe = self.study.network_recipe(family, optimizer, seed)
+        return self._train(_run_name(family, optimizer.title, seed), recipe)
 
     def _say(self, activity: str, done: int = 0, total: int | None = None) -> None:
         self.on_progress(ComparisonProgress(activity, done, total))
@@ -98,7 +148,6 @@ class MultiObjectiveRunner:
             self._say(activity, progress.meta_step, progress.meta_steps)
 
         def run() -> dict[str, Any]:
-            _forget_programs()
             result = train(recipe, self._run_folder(name), resume=True, on_progress=report)
             return plain({"score": result.best_score, "num_skipped": result.num_skipped})
 
@@ -109,8 +158,8 @@ class MultiObjectiveRunner:
 
         return load(self._run_folder(name).optimizer)
 
-    def _problems(self) -> list[dict[str, Any]]:
-        """All methods on all test problems."""
+    def _problem(self, name: str) -> list[dict[str, Any]]:
+        """All methods on a test problem."""
         import jax
 
         from l2o.multiobjective import ML2O
@@ -120,25 +169,46 @@ class MultiObjectiveRunner:
         study = self.study.problems
         learned = self._load("problems")
         assert isinstance(learned, ML2O)
+        problem = problems()[name]
+        num_objectives = jax.eval_shape(
+            lambda key: problem.losses(problem.sample_start(key)), jax.random.key(0)
+        ).shape[0]
+        methods = problem_runs.methods(study, learned, num_objectives)
         found = []
-        for name in study.problems:
-            problem = problems()[name]
-            num_objectives = jax.eval_shape(
-                lambda key, problem=problem: problem.losses(problem.sample_start(key)),
-                jax.random.key(0),
-            ).shape[0]
-            methods = problem_runs.methods(study, learned, num_objectives)
-            for index, (method_name, method) in enumerate(methods.items()):
-                self._say(f"{name}: {method_name}", index, len(methods))
-                part = self.folder.once(
-                    f"problems/{name}/{method_name}",
-                    lambda problem=problem, method=method: problem_runs.judge(
-                        study, problem, method
-                    ),
-                )
-                found.append({"problem": name, "method": method_name, **part})
-            _forget_programs()
+        for index, (method_name, method) in enumerate(methods.items()):
+            self._say(f"{name}: {method_name}", index, len(methods))
+            part = self.folder.once(
+                f"problems/{name}/{method_name}",
+                partial(problem_runs.judge, study, problem, method),
+            )
+            found.append({"problem": name, "method": method_name, **part})
         return found
+
+    def _tune(
+        self, family: NetworkFamily, name: str, num_configurations: int | None = None
+    ) -> dict[str, Any]:
+        """Tunes an aggregator for a family, with so many configurations if it is once more."""
+        from l2o.recipes.multi_objective import network_runs
+
+        networks = self.study.networks
+        again = "" if num_configurations is None else ", once more"
+
+        def report(done: int, total: int) -> None:
+            self._say(f"{family.name}: tuning {name}{again}", done, total)
+
+        def run() -> dict[str, Any]:
+            from l2o.report import tuned_as_dict
+
+            found = network_runs.tuned(
+                networks,
+                family,
+                name,
+                num_configurations=num_configurations or networks.num_configurations,
+                on_progress=report,
+            )
+            return tuned_as_dict(found)
+
+        return self.folder.once(f"tuning/{family.name}/{name}{again}", run)
 
     def _hand_designed(self, family: NetworkFamily) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Tunes all aggregators for a family, the best of them once more, and judges them."""
@@ -146,34 +216,14 @@ class MultiObjectiveRunner:
         from l2o.recipes.multi_objective.methods import adam_behind
 
         networks = self.study.networks
-
-        def tune(name: str, num_configurations: int, again: str = "") -> dict[str, Any]:
-
-            def report(done: int, total: int) -> None:
-                self._say(f"{family.name}: tuning {name}{again}", done, total)
-
-            def run() -> dict[str, Any]:
-                from l2o.report import tuned_as_dict
-
-                found = network_runs.tuned(
-                    networks,
-                    family,
-                    name,
-                    num_configurations=num_configurations,
-                    on_progress=report,
-                )
-                return tuned_as_dict(found)
-
-            return self.folder.once(f"tuning/{family.name}/{name}{again}", run)
-
-        tuned = {name: tune(name, networks.num_configurations) for name in family.aggregators}
+        tuned = {name: self._tune(family, name) for name in family.aggregators}
         scores = {name: part["score"] for name, part in tuned.items() if part["score"] is not None}
         best = sorted(scores, key=scores.__getitem__)[: networks.num_refined]
         judged = []
         for name in family.aggregators:
             settings = tuned[name]
             if name in best:
-                again = tune(name, networks.refined_configurations, ", once more")
+                again = self._tune(family, name, networks.refined_configurations)
                 # More to choose from does not always find better.
                 if again["score"] is not None and again["score"] < scores[name]:
                     settings = again
@@ -238,16 +288,6 @@ class MultiObjectiveRunner:
             f"alone/{family.name}",
             lambda: network_runs.trained_alone(self.study.networks, family, report),
         )
-
-
-def _forget_programs() -> None:
-    """Lets go of compiled programs, of which every part has its own.
-
-    They would add up to more pieces of memory than the system lets a process have.
-    """
-    import jax
-
-    jax.clear_caches()
 
 
 def _steps_per_epoch(family: NetworkFamily) -> float:

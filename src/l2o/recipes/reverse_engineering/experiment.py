@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from l2o.recipes.compare import OnProgress
 from l2o.recipes.reproduction import Reproduction, WorkFolder
 from l2o.recipes.reverse_engineering.profiles import CPU, FULL, QUICK, Study
+from l2o.recipes.side_by_side import ignore_progress, run_side_by_side
 
 _PROFILES = {"quick": QUICK, "cpu": CPU, "full": FULL}
 
@@ -24,8 +26,17 @@ class ReverseEngineering(Reproduction):
         "full": "256 units, the published settings where there are some: for an accelerator",
     }
 
-    def _repeat(self, profile: str, out: Path, on_progress: OnProgress, command: str) -> Path:
-        return run_studies(_PROFILES[profile], out, on_progress, profile=profile, command=command)
+    def _repeat(
+        self, profile: str, out: Path, on_progress: OnProgress, command: str, num_processes: int
+    ) -> Path:
+        return run_studies(
+            _PROFILES[profile],
+            out,
+            on_progress,
+            profile=profile,
+            command=command,
+            num_processes=num_processes,
+        )
 
 
 def run_studies(
@@ -35,11 +46,13 @@ def run_studies(
     *,
     profile: str,
     command: str,
+    num_processes: int = 1,
 ) -> Path:
     """Runs studies and writes all about them, going on where an earlier process stopped.
 
     **Arguments:** `studies`; `out`, the folder for `results.json`, the figures and the page;
-    `on_progress`, called now and then; `profile` and `command`, to be named in the results.
+    `on_progress`, called now and then; `profile` and `command`, to be named in the results;
+    `num_processes`, that work side by side.
 
     **Returns:** the page.
 
@@ -54,6 +67,11 @@ def run_studies(
     studies, left_out = _with_data(studies)
     folder = WorkFolder(out)
     folder.claim({"studies": [study.as_dict() for study in studies], "profile": profile})
+    if num_processes > 1:
+        of_studies = [StudyRunner(study, folder, ignore_progress).stages() for study in studies]
+        # What can be done at once in one study can be in all.
+        stages = [list(chain(*at_once)) for at_once in zip(*of_studies, strict=True)]
+        run_side_by_side(stages, num_processes, on_progress)
     done = [StudyRunner(study, folder, on_progress).run() for study in studies]
     results = {
         "experiment": "reverse-engineering",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from l2o.recipes.reproduction import WorkFolder
 from l2o.recipes.reverse_engineering.presence import presence
 from l2o.recipes.reverse_engineering.profiles import Study
 from l2o.recipes.run_folder import RunFolder
+from l2o.recipes.side_by_side import Job
 from l2o.recipes.train import train
 from l2o.report.plain import plain
 
@@ -40,19 +42,11 @@ class StudyRunner:
         **Returns:** the study's entry in `results.json`.
         """
         study = self.study
-        meta_training = [
-            self._part(f"training-{seed}", self._train, seed) for seed in study.meta_seeds
-        ]
-        baselines = [
-            self._part(f"tuning-{name}", self._tune, name)
-            for name in study.recipe.evaluation.baselines
-        ]
-        performance = self._part("performance", self._compare, baselines)
-        mechanisms = [
-            self._part(f"mechanisms-{seed}", self._analyse, seed) for seed in study.meta_seeds
-        ]
-        shown_seed = _middle_seed(performance)
-        distillation = self._part(f"distillation-{shown_seed}", self._distill, shown_seed)
+        meta_training = [self._meta_training(seed) for seed in study.meta_seeds]
+        baselines = self._baselines()
+        performance = self._performance()
+        mechanisms = [self._mechanisms(seed) for seed in study.meta_seeds]
+        distillation = self._distillation()
         return {
             "name": study.name,
             "title": study.recipe.task.title,
@@ -64,10 +58,53 @@ class StudyRunner:
             "mechanisms": mechanisms,
             "presence": presence(mechanisms),
             "best_momentum": self._best_momentum(),
-            "shown_seed": shown_seed,
+            "shown_seed": distillation["seed"],
             "distillation": distillation,
             "published": None if study.published is None else study.published.as_dict(),
         }
+
+    def stages(self) -> list[list[Job]]:
+        """The same as jobs for several processes, after which `run` finds all parts."""
+        name, seeds = self.study.name, self.study.meta_seeds
+        return [
+            [
+                *(
+                    Job(f"{name}, meta-training {seed}", partial(self._meta_training, seed))
+                    for seed in seeds
+                ),
+                *(
+                    Job(f"{name}, tuned {baseline}", partial(self._baseline, baseline))
+                    for baseline in self.study.recipe.evaluation.baselines
+                ),
+            ],
+            [
+                *(
+                    Job(f"{name}, mechanisms {seed}", partial(self._mechanisms, seed))
+                    for seed in seeds
+                ),
+                Job(f"{name}, comparison", self._performance),
+            ],
+            [Job(f"{name}, distillation", self._distillation)],
+        ]
+
+    def _meta_training(self, seed: int) -> dict[str, Any]:
+        return self._part(f"training-{seed}", self._train, seed)
+
+    def _baseline(self, name: str) -> dict[str, Any]:
+        return self._part(f"tuning-{name}", self._tune, name)
+
+    def _baselines(self) -> list[dict[str, Any]]:
+        return [self._baseline(name) for name in self.study.recipe.evaluation.baselines]
+
+    def _performance(self) -> dict[str, Any]:
+        return self._part("performance", self._compare, self._baselines())
+
+    def _mechanisms(self, seed: int) -> dict[str, Any]:
+        return self._part(f"mechanisms-{seed}", self._analyse, seed)
+
+    def _distillation(self) -> dict[str, Any]:
+        seed = _middle_seed(self._performance())
+        return self._part(f"distillation-{seed}", self._distill, seed)
 
     def _part(
         self, name: str, compute: Callable[[Any], dict[str, Any]], argument: Any

@@ -1,0 +1,75 @@
+"""Parts of a long work done by several processes.
+
+A reproduction keeps every part that is done in its folder (`WorkFolder.once`). So processes share
+nothing but that folder: they do parts in any order, and then the work is run as ever, which finds
+them there.
+"""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, NamedTuple
+
+from l2o.recipes.compare import ComparisonProgress, OnProgress
+from l2o.recipes.runtime import set_up_jax
+
+
+class Job(NamedTuple):
+    """Some parts of a work, for one process."""
+
+    title: str
+    do: Callable[[], Any]
+    """What it gives is dropped. It is sent to the process, so it has to be of a module."""
+
+
+def run_side_by_side(
+    stages: Sequence[Sequence[Job]], num_processes: int, on_progress: OnProgress
+) -> None:
+    """Does jobs in several processes, each with one of JAX's processor devices.
+
+    **Arguments:** `stages`, jobs that need nothing but what earlier stages have done, the longest
+    best first; `num_processes`, at most; `on_progress`, called when a job is done.
+
+    **Raises:** what a job raises. Jobs that have begun are finished first, the others left.
+    """
+    total = sum(map(len, stages))
+    activity = f"{num_processes} processes at work"
+    on_progress(ComparisonProgress(activity, 0, total))
+    done = 0
+    with ProcessPoolExecutor(
+        num_processes, multiprocessing.get_context("spawn"), initializer=_begin
+    ) as executor:
+        for stage in stages:
+            waiting = {executor.submit(_do, job): job.title for job in stage}
+            for future in as_completed(waiting):
+                try:
+                    future.result()
+                except BaseException:
+                    executor.shutdown(wait=False, cancel_futures=True)
+                    raise
+                done += 1
+                on_progress(ComparisonProgress(f"{activity}: {waiting[future]}", done, total))
+
+
+def _begin() -> None:
+    """Sets up a process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    set_up_jax(num_devices=1)
+
+
+def _end_with_parent() -> None:
+    """Ends this process if the one that started it was killed: another may go on with the work."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _do(job: Job) -> None:
+    job.do()
+
+
+def ignore_progress(_: ComparisonProgress) -> None:
+    """Reports nothing."""
