@@ -1,4 +1,7 @@
-"""Times several programs in turn and writes the table in `docs/benchmarks.md`."""
+"""Times several programs in turn and writes the table in `docs/benchmarks.md`.
+
+Where JAX finds a GPU, PyTorch uses it, too, and the table is the one of that machine.
+"""
 
 import os
 import platform
@@ -11,10 +14,19 @@ import pytest
 import torch
 
 jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+_BACKEND = jax.default_backend()
+if _BACKEND != "cpu":
+    torch.set_default_device("cuda")
+    # As PyTorch does.
+    jax.config.update("jax_default_matmul_precision", "float32")
 
 _ROWS = pytest.StashKey()
 _TABLE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-_MARK = "<!-- The table below is written by `make bench`. -->"
+_MARKS = {
+    "cpu": "<!-- The table below is written by `make bench`. -->",
+    "gpu": "<!-- The table below is written by `make bench` where there is a GPU. -->",
+}
+_END = "<!-- Here it ends. -->"
 
 
 class Comparison:
@@ -64,15 +76,18 @@ def pytest_configure(config):
 
 
 def _machine():
+    if _BACKEND != "cpu":
+        return f"{jax.devices()[0].device_kind}; {_versions()}"
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = lines[0].split(":")[1].strip() if lines else model
-    return (
-        f"{os.cpu_count()} cores, {model}; Python {platform.python_version()}, "
-        f"JAX {jax.__version__}, PyTorch {torch.__version__}"
-    )
+    return f"{os.cpu_count()} cores, {model}; {_versions()}"
+
+
+def _versions():
+    return f"Python {platform.python_version()}, JAX {jax.__version__}, PyTorch {torch.__version__}"
 
 
 def pytest_sessionfinish(session):
@@ -82,11 +97,12 @@ def pytest_sessionfinish(session):
         return
     head = ["what", "ours", "against", "theirs", "theirs / ours", "wanted"]
     lines = ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]
-    before = _TABLE.read_text().split(_MARK)[0]
-    parts = [f"{before}{_MARK}", f"Machine: {_machine()}.", "\n".join(lines)]
+    before, mark, after = _TABLE.read_text().partition(_MARKS[_BACKEND])
+    after = after.partition(_END)[2]
+    parts = [f"{before}{mark}", f"Machine: {_machine()}.", "\n".join(lines), f"{_END}{after}"]
     if session.exitstatus:
         failed = f"**Incomplete: {session.testsfailed} of {session.testscollected} failed.**"
         if not session.testsfailed:
             failed = "**Incomplete: the run was stopped before its end.**"
         parts.insert(1, failed)
-    _TABLE.write_text("\n\n".join(parts) + "\n")
+    _TABLE.write_text("\n\n".join(parts))

@@ -1,7 +1,8 @@
 """The arithmetic floor: the matrix products of recurrent cells, and nothing else.
 
-The columns of the products are the coordinates. They are divided among the devices, and every
-device takes them in blocks that fit the processor's cache, all steps of one block after another.
+The columns of the products are the coordinates. They are divided among the devices. A processor
+takes them in blocks that fit its cache, all steps of one block after another; an accelerator all
+at once.
 """
 
 import math
@@ -56,7 +57,7 @@ def _on_all_devices(products, begin, coordinates, num_steps):
     """A program that makes the products of every block in turn, on every device its share."""
     devices = np.array(jax.devices())
     own = math.ceil(coordinates / len(devices))
-    num_blocks = math.ceil(own / _LARGEST_BLOCK)
+    num_blocks = math.ceil(own / _LARGEST_BLOCK) if jax.default_backend() == "cpu" else 1
     columns = math.ceil(own / num_blocks)
 
     def on_one_device(_):

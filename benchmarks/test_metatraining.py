@@ -47,8 +47,15 @@ def _meta_step(optimizer, family, estimator, num_tasks, num_steps=_STEPS):
     return lambda: jax.block_until_ready(advance(step, state))
 
 
-def _on_torch_threads(program, *arguments, **keywords):
-    """A PyTorch program with one thread, and one with as many as there are cores."""
+def _in_torch(program, *arguments, **keywords):
+    """A PyTorch program with one thread and with as many as there are cores, or on the GPU."""
+    if torch.get_default_device().type != "cpu":
+
+        def until_done():
+            program(*arguments, **keywords)
+            torch.cuda.synchronize()
+
+        return {"PyTorch": until_done}
 
     def run(threads):
         def timed():
@@ -73,7 +80,7 @@ def test_rnnprop_on_many_coordinates(compare, benchmark, num_tasks):
     dimension = _COORDINATES // num_tasks
     optimizer = RNNProp(key=_KEY)
     ours = _meta_step(optimizer, Bowls(dimension), FirstOrder(), num_tasks)
-    torch_step = _on_torch_threads(
+    torch_step = _in_torch(
         torch_meta_gradient,
         TorchRNNProp(),
         diagonal_loss(torch.rand(_COORDINATES)),
@@ -111,7 +118,7 @@ def test_rnnprop_on_digits(compare, benchmark, num_tasks):
     ours = _meta_step(RNNProp(key=_KEY), family, FirstOrder(), num_tasks)
     inputs = torch.rand(_STEPS + 1, num_tasks, 64, 64)
     labels = torch.randint(0, 10, (_STEPS + 1, num_tasks, 64))
-    torch_step = _on_torch_threads(
+    torch_step = _in_torch(
         torch_meta_gradient,
         TorchRNNProp(),
         mlp_loss(inputs, labels, (64, 20, 10)),
@@ -137,7 +144,7 @@ def test_gru_on_quadratics(compare, benchmark, order):
     ours = _meta_step(optimizer, tasks.QuadraticFamily(), estimator, num_tasks, num_steps)
     factor = torch.randn(num_tasks, 5, 5)
     loss = quadratic_loss(factor @ factor.mT / 5, torch.randn(num_tasks, 5))
-    torch_step = _on_torch_threads(
+    torch_step = _in_torch(
         torch_meta_gradient,
         TorchGRU(64),
         loss,

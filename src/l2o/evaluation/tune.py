@@ -27,8 +27,9 @@ _SPREADS = (0.15, 0.1, 0.07, 0.045, 0.03, 0.02)
 # Those of all rounds, since the last round's lie close together and would all diverge at once.
 _CONFIGURATIONS_PER_FINALIST = 8
 _FINAL_DRAWS = 3
-# Running more configurations than this side by side is hardly faster on a CPU.
-_MOST_AT_ONCE = 32
+# Running more configurations than this side by side is hardly faster on a CPU; an accelerator has
+# room for all of a round.
+_MOST_AT_ONCE = {"cpu": 32}
 # Configurations at once times the numbers that each keeps in memory: 1 GiB in single precision.
 _MOST_NUMBERS_AT_ONCE = 2**28
 # A rough guess at the numbers kept per parameter (gradient, optimizer state, updates and copies)
@@ -264,4 +265,5 @@ def _fitting_at_once(draw: Draw) -> int:
     """How many configurations to run side by side."""
     batch = jax.eval_shape(draw.tasks.sample, draw.key)
     inputs = sum(leaf.size for leaf in jax.tree.leaves((draw.params, batch)))
-    return max(1, min(_MOST_AT_ONCE, _MOST_NUMBERS_AT_ONCE // (_NUMBERS_PER_INPUT * inputs)))
+    fitting = _MOST_NUMBERS_AT_ONCE // (_NUMBERS_PER_INPUT * inputs)
+    return max(1, min(_MOST_AT_ONCE.get(jax.default_backend(), fitting), fitting))

@@ -22,8 +22,10 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from l2o.optimizers.layers import Layer, Record, Rows, State
 from l2o.optimizers.recurrent import RecurrentOptimizer, RecurrentState
 
-# The records of one block and segment should stay in the processor's cache.
-_RECORD_BYTES = 8 * 2**20
+# The records of one block and segment should stay in a processor's cache. An accelerator needs as
+# many coordinates at once as there are, and has room for them.
+_RECORD_BYTES = {"cpu": 8 * 2**20}
+_RECORD_BYTES_OF_ACCELERATOR = 2**30
 _LONGEST_SEGMENT = 25
 _SMALLEST_BLOCK = 64
 
@@ -215,11 +217,12 @@ def _block_size(
     gradients: Float[Array, "steps coordinates"],
     segment: int,
 ) -> int:
-    """How many coordinates to take at once: as many as the cache holds, in blocks of one size."""
+    """How many coordinates to take at once: as many as there is room for, in blocks of one size."""
     shapes = _record_shapes(optimizer, state, gradients)
     numbers = sum(math.prod(leaf.shape[:-1]) for leaf in jax.tree.leaves(shapes))
     count = gradients.shape[1]
-    largest = max(_SMALLEST_BLOCK, _RECORD_BYTES // (4 * numbers * segment))
+    room = _RECORD_BYTES.get(jax.default_backend(), _RECORD_BYTES_OF_ACCELERATOR)
+    largest = max(_SMALLEST_BLOCK, room // (4 * numbers * segment))
     num_blocks = -(-count // largest)
     # Multiples of 16 fill vector registers.
     return min(count, 16 * -(-count // (16 * num_blocks)))

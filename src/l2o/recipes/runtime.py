@@ -14,7 +14,8 @@ def set_up_jax(*, num_devices: int | None = None, shared: bool = False) -> None:
     """Imports JAX and sets it up for the command line; to be called before anything is computed.
 
     Compiled programs are kept on disk, in the folder `jax` under `L2O_CACHE` or `~/.cache/l2o`,
-    so that a second run of a command starts at once.
+    so that a second run of a command starts at once. Products on accelerators are made in full
+    single precision, so that results do not depend on where they are computed.
 
     **Arguments:** `num_devices`, among which meta-training divides its tasks; by default every
     processor core is one, unless `JAX_NUM_CPU_DEVICES` is set; `shared`, whether processes that
@@ -32,6 +33,8 @@ def set_up_jax(*, num_devices: int | None = None, shared: bool = False) -> None:
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    if jax.default_backend() != "cpu":
+        jax.config.update("jax_default_matmul_precision", "float32")
 
 
 def num_cores() -> int:

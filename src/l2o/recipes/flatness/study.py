@@ -106,15 +106,10 @@ class FlatnessRunner:
         architectures = self.study.architectures.items()
         return [
             [
-                *(
-                    Job(f"{name}, learning rate", partial(self._try_rate, name, rate))
-                    for name, architecture in architectures
-                    for rate in architecture.learning_rates
-                ),
-                *(
-                    Job(f"tuned {what[1]}", partial(self._tune_and_judge, *what))
-                    for what in self._tunings()
-                ),
+                Job(f"{name}, learning rate", partial(self._try_rate, name, rate))
+                for name, architecture in architectures
+                if len(architecture.learning_rates) > 1
+                for rate in architecture.learning_rates
             ],
             [
                 Job(f"{name}, weight of {method}", partial(self._try_weight, name, method, weight))
@@ -124,8 +119,14 @@ class FlatnessRunner:
                 for weight in self._weights(name, method)
             ],
             [
-                Job(f"{what[0]}, {what[1]}", partial(self._train_and_judge, *what))
-                for what in self._cells()
+                *(
+                    Job(f"{what[0]}, {what[1]}", partial(self._train_and_judge, *what))
+                    for what in self._cells()
+                ),
+                *(
+                    Job(f"tuned {what[1]}", partial(self._tune_and_judge, *what))
+                    for what in self._tunings()
+                ),
             ],
             [
                 *(
@@ -182,10 +183,10 @@ class FlatnessRunner:
 
     def _choose_learning_rate(self, architecture: str) -> dict[str, Any]:
         """Tries learning rates of meta-training without regularizers, on validation tasks."""
-        tried = [
-            self._try_rate(architecture, rate)
-            for rate in self.study.architectures[architecture].learning_rates
-        ]
+        rates = self.study.architectures[architecture].learning_rates
+        if len(rates) == 1:
+            return {"chosen": rates[0], "tried": []}
+        tried = [self._try_rate(architecture, rate) for rate in rates]
         return {"chosen": _lowest(tried, "score")["learning_rate"], "tried": tried}
 
     def _try_rate(self, architecture: str, rate: float) -> dict[str, Any]:
