@@ -90,3 +90,23 @@ def test_more_objectives_than_dimensions(compare, benchmark):
         )
     compare.note("the same", f"{medians['ours'] * 1e3:.3g} ms", wanted="<= 10 ms")
     assert medians["ours"] <= 10e-3
+
+
+@pytest.mark.parametrize("conflict", [1.0, 0.0])
+def test_without_a_common_descent_direction(conflict, compare, benchmark):
+    # With 1.0 they sum to zero; these normal ones have a common descent direction, but hardly.
+    jacobian = draw(0, 1, 64, 32, conflict)[0]
+    gramian = jnp.asarray(gramians(jacobian), jnp.float32)
+    compiled, theirs = jax.jit(mo.upgrad), torchjd.UPGradWeighting()
+    matrix = torch.tensor(gramians(jacobian)).float()
+    which = "no" if conflict else "hardly a"
+    with one_thread_of_torch():
+        medians = compare(
+            f"UPGrad, weights of 64 gradients with {which} common descent direction",
+            lambda: jax.block_until_ready(compiled(gramian)),
+            {"TorchJD, 1 thread": (lambda: theirs(matrix), None)},
+            benchmark,
+            rounds=9,
+        )
+    compare.note("the same", f"{medians['ours'] * 1e3:.3g} ms", wanted="<= 10 ms")
+    assert medians["ours"] <= 10e-3

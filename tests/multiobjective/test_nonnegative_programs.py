@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 from conflicting_gradients import draw, gramians
 
 from l2o.multiobjective.cosines import cosines_of
@@ -13,6 +14,8 @@ from l2o.multiobjective.nonnegative_programs import (
     _solve,
     nonnegative_programs,
 )
+from l2o.multiobjective.precision import made_definite
+from l2o.multiobjective.spectrum import shifted_inverse
 
 pytestmark = pytest.mark.usefixtures("quick_compilation", "x64")
 
@@ -83,6 +86,40 @@ def test_without_a_direction_that_descends_on_all():
     assert jnp.min(x) >= 0.0
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("seed", "m", "d", "conflict"),
+    # No direction descends on all of the first two, and hardly one on all of the others.
+    [(0, 32, 12, 0.0), (0, 32, 32, 1.0), (0, 32, 18, 0.0), (1, 32, 96, 0.999)],
+)
+def test_hard_programs_against_another_solver(seed, m, d, conflict, dtype):
+    unit = draw(seed, 1, m, d, conflict)[0]
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    matrix = jnp.asarray((unit @ unit.T).astype(dtype), float)
+    x = nonnegative_programs(matrix, matrix)
+    size = jnp.linalg.norm(x, axis=1)
+    # Once rounded to single precision, the matrix is not even semidefinite.
+    error = {np.float32: 1e-6, np.float64: 1e-11}[dtype]
+    assert jnp.min(x) >= 0.0
+    assert jnp.all(slopes_and_gaps(matrix, matrix, x)[1] <= error * size)
+    # Projected onto the dual cone, they are the residuals of least squares by their own rows.
+    others = [scipy.optimize.nnls(unit.T, -row)[0] for row in unit]
+    projections, expected = x @ unit + unit, np.asarray(others) @ unit + unit
+    atol = np.sqrt(error) * float(jnp.max(size))
+    np.testing.assert_allclose(projections, expected, atol=atol)
+
+
+def test_what_goes_in_circles_is_left_to_the_interior_point_method(monkeypatch):
+    matrix = cosines(0, M, 7)
+    expected = slopes_and_gaps(matrix, matrix, ONE_BY_ONE(matrix, matrix))[0]
+    name = "l2o.multiobjective.{}"
+    monkeypatch.setattr(name.format("nonnegative_programs._MOST_FACES"), 0)
+    monkeypatch.setattr(name.format("nonnegative_program._MOST_EXCHANGES"), 0)
+    monkeypatch.setattr(name.format("operator_splitting._MOST_STEPS"), 32)
+    x = _solve(matrix, matrix)
+    np.testing.assert_allclose(slopes_and_gaps(matrix, matrix, x)[0], expected, atol=1e-9)
+
+
 def test_a_program_that_is_not_finite_does_not_harm_the_others():
     matrix = cosines(0, M, 20)
     linear = matrix.at[3, 1].set(jnp.nan)
@@ -106,6 +143,22 @@ def test_can_be_mapped_and_differentiated():
         return jax.grad(total)(matrices[0])
 
     np.testing.assert_allclose(slope_of(nonnegative_programs), slope_of(ONE_BY_ONE), atol=1e-9)
+
+
+def test_makes_definite_by_no_more_than_it_takes():
+    roots = jnp.asarray(draw(0, 1, 8, 5)[0])
+    assert made_definite(jnp.eye(8))[0, 0] == 1.0 + 1e-12
+    for lack in [1e-10, 1e-7, 0.3]:
+        matrix = roots @ roots.T / 5 - lack * jnp.eye(8)
+        shift = (made_definite(matrix) - matrix)[0, 0]
+        assert 2 * lack <= shift * (1 + 1e-5)
+        assert shift <= 4 * lack * (1 + 1e-5)
+
+
+def test_inverse_of_products():
+    matrix = cosines(0, 40, 20)
+    inverse = shifted_inverse(matrix, _largest_eigenvalue(matrix), 0.08)
+    np.testing.assert_allclose(inverse, np.linalg.inv(matrix + 0.08 * np.eye(40)), atol=1e-11)
 
 
 @pytest.mark.parametrize("m", [2, 12, 40])

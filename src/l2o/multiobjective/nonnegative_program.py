@@ -47,25 +47,13 @@ def nonnegative_program(
     return jax.lax.custom_root(optimality, jnp.zeros_like(linear), solve, _solve_tangent)
 
 
-def solve_exactly(
-    matrix: Float[Array, "m m"], linear: Float[Array, " m"], skip: Bool[Array, ""]
-) -> Float[Array, " m"]:
-    """The solution, in double precision, of a program whose matrix is definite.
-
-    **Arguments:** `matrix`, `linear`, as for `nonnegative_program`; `skip`, whether there is
-    nothing to do, which saves work where programs are mapped.
-
-    **Returns:** x, NaN if an argument is not finite; anything if there was nothing to do.
-    """
-    exchange = _exchange_blocks(matrix, linear, skip)
-    interior = _interior_point(matrix, linear, skip=exchange.settled)
+def _solve(matrix: Float[Array, "m m"], linear: Float[Array, " m"]) -> Float[Array, " m"]:
+    definite = made_definite(matrix)
+    exchange = _exchange_blocks(definite, linear)
+    interior = _interior_point(definite, linear, skip=exchange.settled)
     x = jnp.where(exchange.settled, exchange.x, interior)
     is_finite = jnp.all(jnp.isfinite(matrix)) & jnp.all(jnp.isfinite(linear))
     return jnp.where(is_finite, x, jnp.nan)
-
-
-def _solve(matrix: Float[Array, "m m"], linear: Float[Array, " m"]) -> Float[Array, " m"]:
-    return solve_exactly(made_definite(matrix), linear, jnp.bool_(False))
 
 
 def _solve_tangent(linear_map: object, y: Float[Array, " m"]) -> Float[Array, " m"]:
@@ -83,7 +71,10 @@ class _Exchange(NamedTuple):
 
 
 def _exchange_blocks(
-    matrix: Float[Array, "m m"], linear: Float[Array, " m"], skip: Bool[Array, ""] | bool = False
+    matrix: Float[Array, "m m"],
+    linear: Float[Array, " m"],
+    skip: Bool[Array, ""] | bool = False,
+    positive: Bool[Array, " m"] | None = None,
 ) -> _Exchange:
     """Exchanges all coordinates that violate a sign, until none does."""
     m = linear.size
@@ -111,7 +102,7 @@ def _exchange_blocks(
         )
 
     start = _Exchange(
-        linear < 0.0,
+        linear < 0.0 if positive is None else positive,
         jnp.zeros_like(linear),
         jnp.int32(m + 1),
         jnp.int32(4),

@@ -1,23 +1,35 @@
 """Many convex quadratic programs over the non-negative orthant that share their matrix."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from l2o.multiobjective.nonnegative_program import nonnegative_program, solve_exactly
+from l2o.multiobjective.nonnegative_program import (
+    _exchange_blocks,
+    _interior_point,
+    nonnegative_program,
+)
+from l2o.multiobjective.operator_splitting import Approximation, split_operators
 from l2o.multiobjective.precision import in_double_precision, made_definite
+from l2o.multiobjective.spectrum import (
+    geometric_series as _geometric_series,
+    largest_eigenvalue as _largest_eigenvalue,
+)
 
 _TOLERANCE = 1e-12
 _ROUNDING = 2.3e-16
 # Factors of smaller matrices cost less than the steps that would replace them.
 _FEWEST_COORDINATES = 8
-# Nearly all programs are solved in the first phase, and what is left after the third by pivoting.
-_MOST_PHASES = 3
+# Nearly all programs are solved in the first phase; a second is worth it for the last few.
+_MOST_PHASES = 2
 _FIRST_DESCENT = 32
 _MOST_FACES = 4
 _LOOSE = 1e-3
+# Groups are done when their last program is, and small ones waste little.
+_GROUP = 4
 
 
 @jax.jit
@@ -26,13 +38,19 @@ def nonnegative_programs(
 ) -> Float[Array, "programs m"]:
     """Solves `min x'Mx / 2 + q'x` over `x >= 0` for many q at once.
 
-    It finds the same as `nonnegative_program` for every q. But where that needs a factor of a
-    part of M for every program and every guess at the positive coordinates, here projected
-    gradients make the guess (accelerated, Beck and Teboulle 2009) and conjugate gradients solve
-    for the coordinates guessed, as in More and Toraldo 1991: a step for all programs is a single
-    product with M. What violates a sign is exchanged and solved for again. A program counts as
-    solved once all its signs and residuals are right to the last digits; those for which that
-    does not come about are left to `nonnegative_program`'s method.
+    It finds the same as `nonnegative_program` for every q, or, where a singular M leaves many
+    solutions, another one. But where that needs a factor of a part of M for every program and
+    every guess at the positive coordinates, here projected gradients make the guess (accelerated,
+    Beck and Teboulle 2009) and conjugate gradients solve for the coordinates guessed, as in More
+    and Toraldo 1991: a step for all programs is a single product with M. What violates a sign is
+    exchanged and solved for again. A program counts as solved once all its signs and residuals
+    are right to the last digits.
+
+    What is left is ill-conditioned or singular, as of gradients with hardly a direction that
+    descends on all, or none. It is approximated by `split_operators`. Of what that does not
+    settle, `nonnegative_program`'s method, started from the approximation, solves a proximal
+    point step (Rockafellar 1976): what has to be added to M to make it definite is the weight of
+    the distance to the approximation instead of that to zero, and so hardly moves the solution.
 
     **Arguments:**
 
@@ -65,14 +83,61 @@ def _solve_tangent(linear_map: object, y: Float[Array, "programs m"]) -> Float[A
 def _solve(
     matrix: Float[Array, "m m"], linear: Float[Array, "programs m"]
 ) -> Float[Array, "programs m"]:
-    phase = _descend_and_solve_faces((matrix + matrix.T) / 2, linear)
+    symmetric = (matrix + matrix.T) / 2
+    phase = _descend_and_solve_faces(symmetric, linear)
 
     def solve_rest() -> Float[Array, "programs m"]:
-        solve = jax.vmap(solve_exactly, in_axes=(None, 0, 0))
-        rest = solve(made_definite(matrix), linear, phase.settled)
-        return jnp.where(phase.settled[:, None], phase.x, rest)
+        definite = made_definite(matrix)
+        error = definite[0, 0] - symmetric[0, 0]
+        known = Approximation(phase.x, phase.settled)
+        near = split_operators(symmetric, linear, error, known)
+        # The proximal point step.
+        rest = _solve_in_groups(definite, linear - error * near.x, near)
+        is_finite = jnp.all(jnp.isfinite(matrix)) & jnp.all(jnp.isfinite(linear), axis=1)
+        return jnp.where(is_finite[:, None], rest, jnp.nan)
 
     return jax.lax.cond(jnp.all(phase.settled), lambda: phase.x, solve_rest)
+
+
+def _solve_in_groups(
+    matrix: Float[Array, "m m"], linear: Float[Array, "programs m"], near: Approximation
+) -> Float[Array, "programs m"]:
+    """Solves exactly what is not settled, a few programs at a time."""
+
+    def pivot(rows: Int[Array, " group"], near: Approximation) -> Approximation:
+        exchange = jax.vmap(_exchange_blocks, in_axes=(None, 0, 0, 0))
+        end = exchange(matrix, linear[rows], near.settled[rows], near.x[rows] > 0.0)
+        return Approximation(end.x, end.settled)
+
+    def follow_path(rows: Int[Array, " group"], near: Approximation) -> Approximation:
+        interior = jax.vmap(_interior_point, in_axes=(None, 0, 0))
+        x = interior(matrix, linear[rows], near.settled[rows])
+        return Approximation(x, jnp.ones(len(rows), bool))
+
+    return _in_groups(follow_path, _in_groups(pivot, near)).x
+
+
+def _in_groups(
+    solve: Callable[[Int[Array, " group"], Approximation], Approximation],
+    near: Approximation,
+) -> Approximation:
+    size = min(_GROUP, len(near.settled))
+    # Those to be solved come first.
+    order = jnp.argsort(near.settled)
+    count = jnp.sum(~near.settled)
+
+    def is_going_on(state: tuple[Array, Approximation]) -> Bool[Array, ""]:
+        return state[0] < count
+
+    def solve_group(state: tuple[Array, Approximation]) -> tuple[Array, Approximation]:
+        first, near = state
+        rows = jax.lax.dynamic_slice_in_dim(order, first, size)
+        settled = near.settled[rows]
+        new = solve(rows, near)
+        x = near.x.at[rows].set(jnp.where(settled[:, None], near.x[rows], new.x))
+        return first + size, Approximation(x, near.settled.at[rows].set(settled | new.settled))
+
+    return jax.lax.while_loop(is_going_on, solve_group, (jnp.int32(0), near))[1]
 
 
 class _Phase(NamedTuple):
@@ -149,8 +214,7 @@ def _descend_and_solve_faces(
         )
 
     def is_going_on(phase: _Phase) -> Bool[Array, ""]:
-        # Where the first phase solves few, the others would not solve all.
-        is_promising = (phase.iteration == 0) | (4 * jnp.sum(phase.settled) > len(linear))
+        is_promising = (phase.iteration == 0) | (4 * jnp.sum(phase.settled) > 3 * len(linear))
         return is_promising & ~jnp.all(phase.settled) & (phase.iteration < _MOST_PHASES)
 
     def run_phase(phase: _Phase) -> _Phase:
@@ -201,21 +265,3 @@ def _conjugate_gradients(
     better = jnp.where(free, residual @ inverse, 0.0)
     state = (start, residual, better, jnp.sum(residual * better, axis=1), jnp.int32(0))
     return jax.lax.while_loop(is_going_on, step, state)[0]
-
-
-def _geometric_series(matrix: Float[Array, "m m"]) -> Float[Array, "m m"]:
-    """The sum of the first 64 powers: `(1 - M)^-1` but for eigenvalues next to 1."""
-    total, power = jnp.eye(len(matrix), dtype=matrix.dtype) + matrix, matrix
-    for _ in range(5):
-        power = power @ power
-        total = total + total @ power
-    return total
-
-
-def _largest_eigenvalue(matrix: Float[Array, "m m"]) -> Float[Array, ""]:
-    """An upper bound of it, at most `m^(1/16)` times too large: the Frobenius norm of `M^8`."""
-    bound = jnp.max(jnp.sum(jnp.abs(matrix), axis=1))
-    power = matrix / bound
-    for _ in range(3):
-        power = power @ power
-    return bound * jnp.linalg.norm(power) ** (1 / 8)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 def in_double_precision(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -41,15 +41,31 @@ def made_definite(matrix: Float[Array, "m m"]) -> Float[Array, "m m"]:
     **Arguments:** `matrix`, in double precision, with a diagonal of about 1.
 
     **Returns:** its symmetric part plus a multiple of the identity: 1e-12, and, if that is not
-    enough, twice what the smallest eigenvalue lacks to zero.
+    enough, two to four times what the smallest eigenvalue lacks to zero.
     """
     identity = jnp.eye(len(matrix))
-    symmetric = (matrix + matrix.T) / 2 + 1e-12 * identity
+    symmetric = (matrix + matrix.T) / 2
 
-    def shift() -> Float[Array, ""]:
-        smallest = jnp.linalg.eigvalsh(symmetric, symmetrize_input=False)[0]
-        return jnp.maximum(-2.0 * smallest, 0.0) + 1e-12
+    def is_definite(shift: Float[Array, ""]) -> Bool[Array, ""]:
+        shifted = symmetric + shift * identity
+        return jnp.all(jnp.isfinite(jnp.linalg.cholesky(shifted, symmetrize_input=False)))
 
-    # A factorisation is several times cheaper than eigenvalues.
-    is_definite = jnp.all(jnp.isfinite(jnp.linalg.cholesky(symmetric, symmetrize_input=False)))
-    return symmetric + jax.lax.cond(is_definite, lambda: jnp.zeros(()), shift) * identity
+    # Factors, as the eigenvalues' library routine runs on several threads, and waits for them
+    # longer than all else takes where the machine is busy.
+    def is_going_on(state: tuple[Array, Array]) -> Bool[Array, ""]:
+        shift, definite = state
+        return ~definite & (shift < len(matrix))
+
+    def enlarge(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        shift = 8.0 * state[0]
+        return shift, is_definite(shift)
+
+    least = jnp.asarray(1e-12)
+    start = (least, is_definite(least))
+    enough, _ = jax.lax.while_loop(is_going_on, enlarge, start)
+
+    def refined() -> Float[Array, ""]:
+        half, quarter = is_definite(enough / 2), is_definite(enough / 4)
+        return enough * jnp.where(quarter, 0.5, jnp.where(half, 1.0, 2.0))
+
+    return symmetric + jax.lax.cond(start[1], lambda: least, refined) * identity
