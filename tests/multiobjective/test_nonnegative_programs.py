@@ -9,13 +9,11 @@ from l2o.multiobjective.cosines import cosines_of
 from l2o.multiobjective.nonnegative_program import nonnegative_program
 from l2o.multiobjective.nonnegative_programs import (
     _descend_and_solve_faces,
-    _geometric_series,
-    _largest_eigenvalue,
     _solve,
     nonnegative_programs,
 )
 from l2o.multiobjective.precision import made_definite
-from l2o.multiobjective.spectrum import shifted_inverse
+from l2o.multiobjective.spectrum import geometric_series, largest_eigenvalue, shifted_inverse
 
 pytestmark = pytest.mark.usefixtures("quick_compilation", "x64")
 
@@ -157,7 +155,7 @@ def test_makes_definite_by_no_more_than_it_takes():
 
 def test_inverse_of_products():
     matrix = cosines(0, 40, 20)
-    inverse = shifted_inverse(matrix, _largest_eigenvalue(matrix), 0.08)
+    inverse = shifted_inverse(matrix, largest_eigenvalue(matrix), 0.08)
     np.testing.assert_allclose(inverse, np.linalg.inv(matrix + 0.08 * np.eye(40)), atol=1e-11)
 
 
@@ -165,8 +163,8 @@ def test_inverse_of_products():
 def test_bounds_and_preconditioner(m):
     matrix = jnp.asarray(gramians(draw(0, 1, m, 2 * m))[0]) / (2 * m)
     largest = np.linalg.eigvalsh(matrix)[-1]
-    bound = _largest_eigenvalue(matrix)
+    bound = largest_eigenvalue(matrix)
     assert largest <= bound <= m ** (1 / 16) * largest * (1 + 1e-12)
     contraction = jnp.eye(m) - matrix / bound
     powers = sum(np.linalg.matrix_power(contraction, k) for k in range(64))
-    np.testing.assert_allclose(_geometric_series(contraction), powers, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(geometric_series(contraction), powers, rtol=1e-10, atol=1e-10)

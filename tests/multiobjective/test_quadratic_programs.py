@@ -89,13 +89,13 @@ def test_program_of_what_is_not_finite_is_not_finite():
 
 
 def test_interior_point_alone_solves_the_program(x64):
-    from l2o.multiobjective.nonnegative_program import _exchange_blocks, _interior_point
+    from l2o.multiobjective.nonnegative_program import exchange_blocks, interior_point
 
     products = gramians(draw(3, 5, 8, 12, conflict=0.9))
     matrices = jnp.asarray(products / 12)
     linear = jnp.asarray(np.random.default_rng(0).standard_normal((5, 8)))
-    interior = jax.jit(jax.vmap(lambda m, q: _interior_point(m, q, jnp.asarray(False))))
-    exchanged = jax.jit(jax.vmap(_exchange_blocks))(matrices, linear)
+    interior = jax.jit(jax.vmap(lambda m, q: interior_point(m, q, jnp.asarray(False))))
+    exchanged = jax.jit(jax.vmap(exchange_blocks))(matrices, linear)
     assert exchanged.settled.all()
     np.testing.assert_allclose(interior(matrices, linear), exchanged.x, atol=1e-8)
 

@@ -49,8 +49,8 @@ def nonnegative_program(
 
 def _solve(matrix: Float[Array, "m m"], linear: Float[Array, " m"]) -> Float[Array, " m"]:
     definite = made_definite(matrix)
-    exchange = _exchange_blocks(definite, linear)
-    interior = _interior_point(definite, linear, skip=exchange.settled)
+    exchange = exchange_blocks(definite, linear)
+    interior = interior_point(definite, linear, skip=exchange.settled)
     x = jnp.where(exchange.settled, exchange.x, interior)
     is_finite = jnp.all(jnp.isfinite(matrix)) & jnp.all(jnp.isfinite(linear))
     return jnp.where(is_finite, x, jnp.nan)
@@ -61,29 +61,38 @@ def _solve_tangent(linear_map: object, y: Float[Array, " m"]) -> Float[Array, " 
     return jnp.linalg.solve(jax.jacobian(linear_map)(jnp.zeros_like(y)), y)
 
 
-class _Exchange(NamedTuple):
+class Exchange(NamedTuple):
+    """Where an exchange of blocks is."""
+
     positive: Bool[Array, " m"]
+    """The coordinates that are taken to be positive."""
     x: Float[Array, " m"]
     fewest_violations: Int[Array, ""]
     patience: Int[Array, ""]
     settled: Bool[Array, ""]
+    """Whether no coordinate violates a sign."""
     iteration: Int[Array, ""]
 
 
-def _exchange_blocks(
+def exchange_blocks(
     matrix: Float[Array, "m m"],
     linear: Float[Array, " m"],
     skip: Bool[Array, ""] | bool = False,
     positive: Bool[Array, " m"] | None = None,
-) -> _Exchange:
-    """Exchanges all coordinates that violate a sign, until none does."""
+) -> Exchange:
+    """Exchanges all coordinates that violate a sign, until none does.
+
+    **Arguments:** `matrix`, positive definite, and `linear`, of the program; `skip`, whether there
+    is nothing to do, which saves work where programs are mapped; `positive`, the coordinates to
+    begin with, by default those where zero is no solution.
+    """
     m = linear.size
     size = jnp.max(jnp.abs(linear))
 
-    def is_going_on(state: _Exchange) -> Bool[Array, ""]:
+    def is_going_on(state: Exchange) -> Bool[Array, ""]:
         return ~state.settled & (state.iteration < _MOST_EXCHANGES) & (state.patience > 0)
 
-    def exchange(state: _Exchange) -> _Exchange:
+    def exchange(state: Exchange) -> Exchange:
         positive = state.positive
         block = jnp.where(positive[:, None] & positive, matrix, jnp.eye(m))
         x = _solve_positive_definite(block, jnp.where(positive, -linear, 0.0))
@@ -92,7 +101,7 @@ def _exchange_blocks(
         violated = jnp.where(positive, x < 0.0, slope < -tolerance)
         count = jnp.sum(violated, dtype=jnp.int32)
         fewer = count < state.fewest_violations
-        return _Exchange(
+        return Exchange(
             positive ^ violated,
             x,
             jnp.minimum(count, state.fewest_violations),
@@ -101,7 +110,7 @@ def _exchange_blocks(
             state.iteration + 1,
         )
 
-    start = _Exchange(
+    start = Exchange(
         linear < 0.0 if positive is None else positive,
         jnp.zeros_like(linear),
         jnp.int32(m + 1),
@@ -119,9 +128,14 @@ class _Interior(NamedTuple):
     iteration: Int[Array, ""]
 
 
-def _interior_point(
+def interior_point(
     matrix: Float[Array, "m m"], linear: Float[Array, " m"], skip: Bool[Array, ""]
 ) -> Float[Array, " m"]:
+    """Solves the program along the central path.
+
+    **Arguments:** as for `exchange_blocks`.
+    """
+
     def is_going_on(state: _Interior) -> Bool[Array, ""]:
         return ~state.settled & (state.iteration < _MOST_INTERIOR_STEPS)
 

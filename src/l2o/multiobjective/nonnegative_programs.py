@@ -8,15 +8,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from l2o.multiobjective.nonnegative_program import (
-    _exchange_blocks,
-    _interior_point,
+    exchange_blocks,
+    interior_point,
     nonnegative_program,
 )
 from l2o.multiobjective.operator_splitting import Approximation, split_operators
 from l2o.multiobjective.precision import in_double_precision, made_definite
 from l2o.multiobjective.spectrum import (
-    geometric_series as _geometric_series,
-    largest_eigenvalue as _largest_eigenvalue,
+    geometric_series,
+    largest_eigenvalue,
 )
 
 _TOLERANCE = 1e-12
@@ -105,12 +105,12 @@ def _solve_in_groups(
     """Solves exactly what is not settled, a few programs at a time."""
 
     def pivot(rows: Int[Array, " group"], near: Approximation) -> Approximation:
-        exchange = jax.vmap(_exchange_blocks, in_axes=(None, 0, 0, 0))
+        exchange = jax.vmap(exchange_blocks, in_axes=(None, 0, 0, 0))
         end = exchange(matrix, linear[rows], near.settled[rows], near.x[rows] > 0.0)
         return Approximation(end.x, end.settled)
 
     def follow_path(rows: Int[Array, " group"], near: Approximation) -> Approximation:
-        interior = jax.vmap(_interior_point, in_axes=(None, 0, 0))
+        interior = jax.vmap(interior_point, in_axes=(None, 0, 0))
         x = interior(matrix, linear[rows], near.settled[rows])
         return Approximation(x, jnp.ones(len(rows), bool))
 
@@ -162,7 +162,7 @@ def _descend_and_solve_faces(
 ) -> _Phase:
     m = len(matrix)
     size = jnp.max(jnp.abs(linear), axis=1)
-    steepest = _largest_eigenvalue(matrix)
+    steepest = largest_eigenvalue(matrix)
 
     def tolerance(x: Float[Array, "programs m"]) -> Float[Array, " programs"]:
         return _TOLERANCE * size + _ROUNDING * m * jnp.max(jnp.abs(x), axis=1)
@@ -170,7 +170,7 @@ def _descend_and_solve_faces(
     # Neither a guess nor a preconditioner needs double precision; single costs half.
     contraction = (jnp.eye(m) - matrix / steepest).astype(jnp.float32)
     shift = (linear / steepest).astype(jnp.float32)
-    inverse = _geometric_series(contraction).astype(matrix.dtype)
+    inverse = geometric_series(contraction).astype(matrix.dtype)
 
     def descend(
         start: Float[Array, "programs m"], length: Int[Array, ""]

@@ -7,6 +7,7 @@ them there.
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -54,7 +55,8 @@ def run_side_by_side(
 
 
 def _begin() -> None:
-    """Sets up a process."""
+    """Sets up a process, which an interruption ends at once: what is done is kept."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     set_up_jax(num_devices=1)
 
