@@ -266,8 +266,12 @@ class _Tensors:
 
     def spread(self, rows: Float[Array, "rows tensors"]) -> Float[Array, "rows coordinates"]:
         """Gives every coordinate its tensor's column."""
-        owners = np.repeat(np.arange(self.number), self.sizes)
-        return rows[:, owners]
+        # The derivative of an index would add up coordinate after coordinate.
+        columns = [
+            jnp.broadcast_to(rows[:, index : index + 1], (rows.shape[0], size))
+            for index, size in enumerate(self.sizes)
+        ]
+        return jnp.concatenate([jnp.zeros((rows.shape[0], 0), rows.dtype), *columns], axis=1)
 
     def mean(self, rows: Float[Array, "rows coordinates"]) -> Float[Array, "rows tensors"]:
         """Averages over the coordinates of each tensor."""
