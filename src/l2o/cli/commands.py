@@ -398,7 +398,7 @@ class Reproduce(Command):
     out: Path
     """Folder for results.json, the figures and the page."""
     profile: str = "quick"
-    """Size: quick, cpu or full."""
+    """Size: quick, cpu, full, or another that `l2o list` tells of."""
     processes: int | None = None
     """How many work side by side. By default one for each processor core, at most 8."""
 
