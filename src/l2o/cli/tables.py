@@ -134,7 +134,8 @@ def print_lists() -> None:
         hand_designed.add_row(each.name, space)
     papers = _table("Papers (l2o reproduce NAME)", "name", "description", "profiles")
     for paper in REPRODUCTIONS:
-        papers.add_row(paper.name, paper.description, ", ".join(paper.profiles))
+        sizes = "\n".join(f"{name}: {each.description}" for name, each in paper.profiles.items())
+        papers.add_row(paper.name, paper.description, sizes)
     for table in (recipes, tasks, learned, hand_designed, papers):
         console.print(table)
 

@@ -1,26 +1,38 @@
 """Papers whose experiments can be repeated with one command."""
 
-import abc
 import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 from l2o.recipes.compare import OnProgress
 from l2o.recipes.runtime import forget_programs_if_many
 
 
-class Reproduction(abc.ABC):
+class Profile(NamedTuple):
+    """A size that experiments come in."""
+
+    study: Any
+    """What is done, as plain data."""
+    description: str
+    """What is in it, and what it takes."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
     """The experiments of a paper, from meta-training to figures."""
 
-    name: ClassVar[str]
+    name: str
     """What it is called on the command line."""
-    description: ClassVar[str]
+    description: str
     """What is repeated, in a sentence."""
-    profiles: ClassVar[dict[str, str]]
-    """The sizes that it comes in, and what each is for."""
+    profiles: dict[str, Profile]
+    """By name."""
+    run_study: Callable[..., Path]
+    """Does a profile's study, given what `run` is given, and `profile` and `command`, to be named
+    in the results; returns the page."""
 
     def run(
         self, profile: str, out: Path, on_progress: OnProgress, *, num_processes: int = 1
@@ -42,13 +54,14 @@ class Reproduction(abc.ABC):
         check_choice("A profile", profile, self.profiles)
         check_at_least("The number of processes", num_processes, 1)
         command = f"l2o reproduce {self.name} --profile {profile} --out {shlex.quote(str(out))}"
-        return self._repeat(profile, out, on_progress, command, num_processes)
-
-    @abc.abstractmethod
-    def _repeat(
-        self, profile: str, out: Path, on_progress: OnProgress, command: str, num_processes: int
-    ) -> Path:
-        """Does it, given the command to be named in the results."""
+        return self.run_study(
+            self.profiles[profile].study,
+            out,
+            on_progress,
+            profile=profile,
+            command=command,
+            num_processes=num_processes,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """The papers whose experiments can be repeated."""
 
-from l2o.recipes.flatness import Flatness
-from l2o.recipes.multi_objective import MultiObjective
+from l2o.recipes.flatness import FLATNESS
+from l2o.recipes.multi_objective import MULTI_OBJECTIVE
 from l2o.recipes.reproduction import Reproduction
-from l2o.recipes.reverse_engineering import ReverseEngineering
+from l2o.recipes.reverse_engineering import REVERSE_ENGINEERING
 
-REPRODUCTIONS: tuple[Reproduction, ...] = (ReverseEngineering(), Flatness(), MultiObjective())
+REPRODUCTIONS: tuple[Reproduction, ...] = (REVERSE_ENGINEERING, FLATNESS, MULTI_OBJECTIVE)
 """Every reproduction."""
 
 

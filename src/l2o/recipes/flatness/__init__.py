@@ -4,5 +4,5 @@ Optimizers are meta-trained with and without terms for flatness and for held-out
 networks they train are judged by unseen data, beside tuned baselines.
 """
 
-from l2o.recipes.flatness.experiment import Flatness as Flatness, run_study as run_study
+from l2o.recipes.flatness.experiment import FLATNESS as FLATNESS, run_study as run_study
 from l2o.recipes.flatness.profiles import FlatnessStudy as FlatnessStudy

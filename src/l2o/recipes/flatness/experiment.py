@@ -5,37 +5,8 @@ from pathlib import Path
 
 from l2o.recipes.compare import OnProgress
 from l2o.recipes.flatness.profiles import CPU, FULL, GPU, QUICK, FlatnessStudy
-from l2o.recipes.reproduction import Reproduction, WorkFolder, one_line_each
+from l2o.recipes.reproduction import Profile, Reproduction, WorkFolder, one_line_each
 from l2o.recipes.side_by_side import ignore_progress, run_side_by_side
-
-_PROFILES = {"quick": QUICK, "cpu": CPU, "gpu": GPU, "full": FULL}
-
-
-class Flatness(Reproduction):
-    """Yang et al. 2023."""
-
-    name = "flatness"
-    description = "Whether learned optimizers can be taught to generalize (after Yang et al. 2023)."
-    profiles = {  # noqa: RUF012 (declared as a class variable above)
-        "quick": "all parts, each as short as can be: a few minutes on two cores",
-        "cpu": "200 training examples of digits, or of MNIST if it is there: within an hour on two "
-        "cores",
-        "gpu": "500 training examples of MNIST and CIFAR-10, 2,000 steps, and the winners of the "
-        "profile cpu: minutes on an accelerator",
-        "full": "500 training examples of MNIST, 10,000 steps: hours on an accelerator",
-    }
-
-    def _repeat(
-        self, profile: str, out: Path, on_progress: OnProgress, command: str, num_processes: int
-    ) -> Path:
-        return run_study(
-            _PROFILES[profile],
-            out,
-            on_progress,
-            profile=profile,
-            command=command,
-            num_processes=num_processes,
-        )
 
 
 def run_study(
@@ -93,3 +64,31 @@ def run_study(
     results = json.loads(json.dumps(results, allow_nan=False))
     write_atomically(out / "results.json", one_line_each(results).encode())
     return write_page(results, out)
+
+
+FLATNESS = Reproduction(
+    name="flatness",
+    description="Whether learned optimizers can be taught to generalize (after Yang et al. 2023).",
+    profiles={
+        "quick": Profile(
+            QUICK,
+            "all parts, each as short as can be: a few minutes on two cores",
+        ),
+        "cpu": Profile(
+            CPU,
+            "200 training examples of digits, or of MNIST if it is there: within an hour on two "
+            "cores",
+        ),
+        "gpu": Profile(
+            GPU,
+            "500 training examples of MNIST and CIFAR-10, 2,000 steps, and the winners of the "
+            "profile cpu: minutes on an accelerator",
+        ),
+        "full": Profile(
+            FULL,
+            "500 training examples of MNIST, 10,000 steps: hours on an accelerator",
+        ),
+    },
+    run_study=run_study,
+)
+"""Yang et al. 2023."""

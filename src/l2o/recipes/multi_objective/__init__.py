@@ -4,7 +4,7 @@ On test problems, where it is known what can be reached, and on networks with se
 """
 
 from l2o.recipes.multi_objective.experiment import (
-    MultiObjective as MultiObjective,
+    MULTI_OBJECTIVE as MULTI_OBJECTIVE,
     run_study as run_study,
 )
 from l2o.recipes.multi_objective.profiles import MultiObjectiveStudy as MultiObjectiveStudy

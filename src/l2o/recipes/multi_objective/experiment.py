@@ -5,37 +5,8 @@ from pathlib import Path
 
 from l2o.recipes.compare import OnProgress
 from l2o.recipes.multi_objective.profiles import CPU, FULL, QUICK, MultiObjectiveStudy
-from l2o.recipes.reproduction import Reproduction, WorkFolder, one_line_each
+from l2o.recipes.reproduction import Profile, Reproduction, WorkFolder, one_line_each
 from l2o.recipes.side_by_side import ignore_progress, run_side_by_side
-
-_PROFILES = {"quick": QUICK, "cpu": CPU, "full": FULL}
-
-
-class MultiObjective(Reproduction):
-    """Yang, Yang and Tang."""
-
-    name = "multi-objective"
-    description = (
-        "Learned optimizers for several objectives against aggregators (after Yang, Yang and "
-        "Tang 2023)."
-    )
-    profiles = {  # noqa: RUF012 (declared as a class variable above)
-        "quick": "all parts, each as short as can be: a few minutes on two cores",
-        "cpu": "all test problems, networks on digits and (with L2O_DATA) MNIST: 90 CPU-minutes",
-        "full": "all test problems, 28x28 MNIST, 1,000 steps: for an accelerator",
-    }
-
-    def _repeat(
-        self, profile: str, out: Path, on_progress: OnProgress, command: str, num_processes: int
-    ) -> Path:
-        return run_study(
-            _PROFILES[profile],
-            out,
-            on_progress,
-            profile=profile,
-            command=command,
-            num_processes=num_processes,
-        )
 
 
 def run_study(
@@ -87,3 +58,28 @@ def run_study(
     results = json.loads(json.dumps(results, allow_nan=False))
     write_atomically(out / "results.json", one_line_each(results).encode())
     return write_page(results, study, out)
+
+
+MULTI_OBJECTIVE = Reproduction(
+    name="multi-objective",
+    description=(
+        "Learned optimizers for several objectives against aggregators (after Yang, Yang and "
+        "Tang 2023)."
+    ),
+    profiles={
+        "quick": Profile(
+            QUICK,
+            "all parts, each as short as can be: a few minutes on two cores",
+        ),
+        "cpu": Profile(
+            CPU,
+            "all test problems, networks on digits and (with L2O_DATA) MNIST: 90 CPU-minutes",
+        ),
+        "full": Profile(
+            FULL,
+            "all test problems, 28x28 MNIST, 1,000 steps: for an accelerator",
+        ),
+    },
+    run_study=run_study,
+)
+"""Yang, Yang and Tang."""

@@ -6,7 +6,7 @@ the paper's own numbers beside ours.
 """
 
 from l2o.recipes.reverse_engineering.experiment import (
-    ReverseEngineering as ReverseEngineering,
+    REVERSE_ENGINEERING as REVERSE_ENGINEERING,
     run_studies as run_studies,
 )
 from l2o.recipes.reverse_engineering.profiles import Ranges as Ranges, Study as Study

@@ -8,35 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from l2o.recipes.compare import OnProgress
-from l2o.recipes.reproduction import Reproduction, WorkFolder
+from l2o.recipes.reproduction import Profile, Reproduction, WorkFolder
 from l2o.recipes.reverse_engineering.profiles import CPU, FULL, QUICK, Study
 from l2o.recipes.side_by_side import ignore_progress, run_side_by_side
-
-_PROFILES = {"quick": QUICK, "cpu": CPU, "full": FULL}
-
-
-class ReverseEngineering(Reproduction):
-    """Maheswaranathan et al. 2021."""
-
-    name = "reverse-engineering"
-    description = "How learned optimizers work (Maheswaranathan et al. 2021), figures 1 to 5."
-    profiles = {  # noqa: RUF012 (declared as a class variable above)
-        "quick": "all parts, each as short as can be: a few minutes on two cores",
-        "cpu": "64 units, smaller networks: within an hour on two cores",
-        "full": "256 units, the published settings where there are some: for an accelerator",
-    }
-
-    def _repeat(
-        self, profile: str, out: Path, on_progress: OnProgress, command: str, num_processes: int
-    ) -> Path:
-        return run_studies(
-            _PROFILES[profile],
-            out,
-            on_progress,
-            profile=profile,
-            command=command,
-            num_processes=num_processes,
-        )
 
 
 def run_studies(
@@ -129,3 +103,25 @@ def _compact(results: dict[str, Any]) -> str:
     """JSON with one line for each list of numbers."""
     text = json.dumps(results, allow_nan=False, indent=1)
     return re.sub(r"\[[^][{}\"]*\]", lambda found: "".join(found[0].split()), text)
+
+
+REVERSE_ENGINEERING = Reproduction(
+    name="reverse-engineering",
+    description="How learned optimizers work (Maheswaranathan et al. 2021), figures 1 to 5.",
+    profiles={
+        "quick": Profile(
+            QUICK,
+            "all parts, each as short as can be: a few minutes on two cores",
+        ),
+        "cpu": Profile(
+            CPU,
+            "64 units, smaller networks: within an hour on two cores",
+        ),
+        "full": Profile(
+            FULL,
+            "256 units, the published settings where there are some: for an accelerator",
+        ),
+    },
+    run_study=run_studies,
+)
+"""Maheswaranathan et al. 2021."""
