@@ -19,7 +19,7 @@ COUNT = 150
 def small_blocks(monkeypatch):
     """Blocks of 64 coordinates, as there would be for large networks."""
     module = importlib.import_module("l2o.metatraining.coordinate_gradient")
-    monkeypatch.setattr(module, "_RECORD_BYTES", 1)
+    monkeypatch.setitem(module._RECORD_BYTES, "cpu", 1)
 
 
 MAKERS = {

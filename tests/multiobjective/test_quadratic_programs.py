@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conflicting_gradients import draw, gramians, least_cosines, least_norm
 
+from l2o import multiobjective
 from l2o.multiobjective import dualproj, mgda, upgrad
 from l2o.multiobjective.nonnegative_program import nonnegative_program
 
@@ -39,6 +40,16 @@ def test_mgda_of_many_objectives():
     weights = np.asarray(WEIGHTINGS["mgda"](jnp.asarray(products, jnp.float32)), float)
     norms = np.linalg.norm(np.einsum("km,kmd->kd", weights, jacobians), axis=1)
     np.testing.assert_allclose(norms, np.sqrt(squares), rtol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["mgda", "upgrad", "dualproj", "cagrad", "fairgrad"])
+def test_many_at_once_do_not_wait_for_one_another(name):
+    """Factors of two batches at once would, on as few threads: this would not come to an end."""
+    weighting = jax.jit(jax.vmap(getattr(multiobjective, name)))
+    for seed in range(4):
+        jacobians = draw(seed, 300, 16, 8 if seed % 2 else 40, conflict=0.9 * (seed > 1))
+        weights = weighting(jnp.asarray(gramians(jacobians), jnp.float32))
+        assert jnp.isfinite(weights).all()
 
 
 @pytest.mark.parametrize("name", WEIGHTINGS)

@@ -160,14 +160,17 @@ def test_weights_are_chosen_by_validation_alone(monkeypatch, tmp_path):
         loss = next(losses)
         return {"validation_loss": loss, "train_loss": -loss}
 
-    monkeypatch.setattr(FlatnessRunner, "_train", lambda self, what, method: None)
+    # The second learning rate has the lower score.
+    monkeypatch.setattr(
+        FlatnessRunner, "_train", lambda self, what, method: {"score": -what.learning_rate}
+    )
     monkeypatch.setattr(FlatnessRunner, "_load", lambda self, what: None)
     monkeypatch.setattr(FlatnessRunner, "_validate", validate)
     runner = FlatnessRunner(STUDY, WorkFolder(tmp_path), print)
-    found = runner._choose_weight("RNNProp", "hessian", 1e-3)
+    found = runner._choose_weight("RNNProp", "hessian")
     assert [each["weight"] for each in found["tried"]] == [0.1, 0.2]
     assert found["chosen"] == 0.2
-    assert all(name.endswith("rate=0.001-1") for name in names)
+    assert all(name.endswith("rate=0.01-1") for name in names)
 
 
 def test_training_with_a_control_is_judged_without_it():

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from l2o.multiobjective.cosines import cosines_of
 from l2o.multiobjective.min_norm import min_norm_weights
-from l2o.multiobjective.precision import in_double_precision, made_definite
+from l2o.multiobjective.precision import in_double_precision, in_turn, made_definite
 
 _MOST_STEPS = 100
 _SETTLED = 1e-9
@@ -60,7 +60,8 @@ def fair_weights(gramian: Float[Array, "m m"], alpha: float) -> Float[Array, " m
     is_told = jnp.sum(v) ** 2 * rounding <= 0.1 * v @ cosines @ v
     is_solved = is_told & jnp.all(jnp.isfinite(v)) & jnp.any(v > 0.0)
     weights = v / relative * largest ** (-2 * exponent)
-    return jnp.where(is_solved, jnp.where(is_zero, 0.0, weights), min_norm_weights(gramian))
+    otherwise = min_norm_weights(in_turn(gramian, is_solved))
+    return jnp.where(is_solved, jnp.where(is_zero, 0.0, weights), otherwise)
 
 
 def fairness_gap(

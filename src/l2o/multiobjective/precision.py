@@ -35,6 +35,20 @@ def in_double_precision(function: Callable[..., Array]) -> Callable[..., Array]:
     return call
 
 
+def in_turn(gramian: Float[Array, "m m"], skip: Bool[Array, ""]) -> Float[Array, "m m"]:
+    """Lets a fallback be computed after what it stands in for, never at the same time.
+
+    Of mapped programs, two that factor matrices at once may wait for each other forever: jaxlib
+    divides a batch of factors among the very threads that it is called from.
+
+    **Arguments:** `gramian`, of the fallback; `skip`, whether it is not needed, which is known
+    once the other one is done.
+
+    **Returns:** the Gramian, or the identity if there is nothing to do.
+    """
+    return jnp.where(skip, jnp.eye(len(gramian), dtype=gramian.dtype), gramian)
+
+
 def made_definite(matrix: Float[Array, "m m"]) -> Float[Array, "m m"]:
     """Makes a positive semidefinite matrix that was rounded symmetric and positive definite.
 
@@ -65,7 +79,9 @@ def made_definite(matrix: Float[Array, "m m"]) -> Float[Array, "m m"]:
     enough, _ = jax.lax.while_loop(is_going_on, enlarge, start)
 
     def refined() -> Float[Array, ""]:
-        half, quarter = is_definite(enough / 2), is_definite(enough / 4)
-        return enough * jnp.where(quarter, 0.5, jnp.where(half, 1.0, 2.0))
+        # One factor after another (see `in_turn`), the second one where the first says.
+        half = is_definite(enough / 2)
+        smaller = jnp.where(half, enough / 4, enough / 2)
+        return jnp.where(is_definite(smaller), 2 * smaller, jnp.where(half, enough, 2 * enough))
 
     return symmetric + jax.lax.cond(start[1], lambda: least, refined) * identity

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from l2o.multiobjective.jacobian import combine, gramian, num_objectives
 from l2o.multiobjective.min_norm import min_norm_weights
+from l2o.multiobjective.precision import in_turn
 from l2o.multiobjective.weightings import upgrad
 from l2o.optimizers import LearnedOptimizer, OptState, Updates, flatten, unflatten
 from l2o.optimizers.cells import LSTM
@@ -220,6 +221,8 @@ def _gramian_features(
     """What there is to say of each objective, whatever its scale."""
     lengths = _inverse_root(jnp.diagonal(products)) * _inverse_root(jnp.sum(aggregated**2))
     cosines = (gradients @ aggregated) * lengths
+    # After the aggregation, on which the features depend anyway.
+    products = in_turn(products, ~jnp.all(jnp.isfinite(aggregated)))
     weights = len(products) * min_norm_weights(products) - 1.0
     return jnp.stack(
         [cosines, weights, _log_ratio(squares, mean_squares), _log_ratio(squares, first)]

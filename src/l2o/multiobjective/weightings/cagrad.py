@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from l2o.multiobjective.cosines import cosines_of
 from l2o.multiobjective.min_norm import min_norm_weights
-from l2o.multiobjective.precision import in_double_precision, made_definite
+from l2o.multiobjective.precision import in_double_precision, in_turn, made_definite
 
 _MOST_STEPS = 60
 _SETTLED = 1e-11
@@ -83,7 +83,7 @@ def _weights(gramian: Float[Array, "m m"], c: float) -> Float[Array, " m"]:
     factor = c * mean_norm / jnp.sqrt(jnp.where(vanishes, 1.0, square))
     weights = 1 / m + factor * jnp.where(is_zero, 0.0, y / jnp.where(is_zero, 1.0, sizes))
     weights = jnp.where(vanishes, 0.0, weights)
-    return jnp.where(is_solved, weights, min_norm_weights(gramian))
+    return jnp.where(is_solved, weights, min_norm_weights(in_turn(gramian, is_solved)))
 
 
 class _Interior(NamedTuple):
