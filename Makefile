@@ -22,7 +22,7 @@ demo: $(VENV)/ready
 	$(BIN)/l2o demo --out runs/demo
 
 test: lint
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal
 
 bench: $(VENV)/ready-for-bench
 	$(BIN)/pytest benchmarks -p no:xdist
