@@ -1,0 +1,1 @@
+"""Small helpers that all rooms use: checks, lengths of vectors, files, shared programs."""
