@@ -8,6 +8,7 @@ import pytest
 
 # Shapes and types in annotations are checked in every call; the rooms above have none.
 ROOMS = (
+    "support",
     "tasks",
     "optimizers",
     "inner_loop",
@@ -33,7 +34,7 @@ hypothesis.settings.load_profile("l2o")
 @pytest.fixture(scope="module", autouse=True)
 def room_for_programs():
     """All programs of all tests together are more than a process may have."""
-    from l2o.recipes.runtime import forget_programs_if_many
+    from l2o.support.programs import forget_programs_if_many
 
     yield
     forget_programs_if_many()
@@ -74,6 +75,21 @@ def random_like():
 
 def _is_inexact(leaf):
     return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+@pytest.fixture(scope="session")
+def shared_buffers():
+    """Finds the buffers that stand in two places of some trees, by the paths of those places."""
+
+    def find(*trees):
+        places = {}
+        for path, leaf in jax.tree_util.tree_leaves_with_path(trees):
+            if isinstance(leaf, jax.Array) and leaf.size:
+                place = jax.tree_util.keystr(path)
+                places.setdefault(leaf.unsafe_buffer_pointer(), []).append(place)
+        return [shared for shared in places.values() if len(shared) > 1]
+
+    return find
 
 
 @pytest.fixture(scope="session")

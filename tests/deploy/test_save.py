@@ -1,15 +1,20 @@
 import json
+import os
+import warnings
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import l2o
-from l2o.deploy.atomic import write_atomically
-from l2o.optimizers import DM, GRU, LearnedOptimizer, RNNProp
+from l2o.deploy.tensors import to_numpy
+from l2o.multiobjective import ML2O, PlainML2O
+from l2o.optimizers import DM, GRU, Hierarchical, LearnedOptimizer, RNNProp
+from l2o.support.atomic import write_atomically
 
 KEY = jax.random.key(3)
 
@@ -73,15 +78,17 @@ def assert_same(one, other):
             assert a == b
 
 
-@pytest.mark.parametrize(
-    "optimizer",
-    [
-        DM(hidden_size=3, steepness=4.0, key=KEY),
-        RNNProp(hidden_size=3, decay=0.9, max_step=0.05, key=KEY),
-        GRU(5, "log", 2.0, 0.1, key=KEY),
-    ],
-    ids=lambda optimizer: type(optimizer).__name__,
-)
+OPTIMIZERS = [
+    DM(hidden_size=3, steepness=4.0, key=KEY),
+    RNNProp(hidden_size=3, decay=0.9, max_step=0.05, key=KEY),
+    GRU(5, "log", 2.0, 0.1, key=KEY),
+    Hierarchical(2, 3, 4, True, 1e-4, 1e-3, key=KEY),
+    ML2O(3, 2, 0.9, 0.1, key=KEY),
+    PlainML2O(3, 2, 5.0, 0.1, key=KEY),
+]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
 def test_what_is_loaded_is_what_was_saved(optimizer, tmp_path):
     l2o.save(optimizer, tmp_path)
     assert_same(l2o.load(tmp_path), optimizer)
@@ -190,7 +197,7 @@ def test_arguments_that_do_not_fit(damaged, arguments):
 
 def test_config_of_another_size(damaged):
     edit_config(damaged, arguments={"hidden_size": 5})
-    with pytest.raises(ValueError, match=r"must be float32 of shape .* got float32 of shape"):
+    with pytest.raises(ValueError, match=r"must be floating-point .* of shape .* got F32 of shape"):
         l2o.load(damaged)
 
 
@@ -206,13 +213,173 @@ def test_superfluous_tensor(damaged):
         l2o.load(damaged)
 
 
-def test_wrong_dtype(damaged):
-    def widen(tensors):
+@pytest.mark.parametrize("dtype", [np.int32, bool, np.complex64, ml_dtypes.float8_e4m3fn])
+def test_wrong_dtype(damaged, dtype):
+    def change(tensors):
         name = sorted(tensors)[0]
-        tensors[name] = tensors[name].astype(np.float64)
+        tensors[name] = tensors[name].astype(dtype)
 
-    edit_tensors(damaged, widen)
-    with pytest.raises(ValueError, match=r"must be float32 of shape .* got float64"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        edit_tensors(damaged, change)
+    with pytest.raises(
+        ValueError, match=r"must be floating-point \(F16, BF16, F32, F64\) of shape"
+    ):
+        l2o.load(damaged)
+
+
+def test_dtype_that_does_not_exist(damaged):
+    file = damaged / "model.safetensors"
+    file.write_bytes(file.read_bytes().replace(b'"F32"', b'"F31"'))
+    with pytest.raises(ValueError, match=r"corrupt or no safetensors file: .*F31"):
+        l2o.load(damaged)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
+def test_single_precision_stays_where_jax_may_use_double(optimizer, tmp_path):
+    l2o.save(optimizer, tmp_path)
+    with jax.enable_x64(True):
+        assert_same(l2o.load(tmp_path), optimizer)
+
+
+@pytest.fixture
+def doubles(tmp_path):
+    """Weights in double precision that single precision cannot hold, as they were saved."""
+    with jax.enable_x64(True):
+        optimizer = DM(3, key=KEY)
+        l2o.save(optimizer, tmp_path)
+    assert all(leaf.dtype == np.float64 for leaf in jax.tree.leaves(optimizer))
+    return tmp_path, optimizer
+
+
+def test_double_precision_stays_where_jax_has_it(doubles):
+    path, optimizer = doubles
+    with jax.enable_x64(True):
+        assert_same(l2o.load(path), optimizer)
+
+
+def test_double_precision_is_rounded_with_a_warning_where_jax_has_none(doubles):
+    path, optimizer = doubles
+    with pytest.warns(
+        UserWarning, match=r"is float64, rounded here to float32: set JAX_ENABLE_X64"
+    ):
+        loaded = l2o.load(path)
+    for one, other in zip(jax.tree.leaves(loaded), jax.tree.leaves(optimizer), strict=True):
+        np.testing.assert_array_equal(one, np.asarray(other).astype(np.float32))
+        assert one.dtype == np.float32
+
+
+def rewrite(path, change):
+    """Other tensors under a checksum that is right."""
+    edit_tensors(path, change)
+    config = json.loads((path / "config.json").read_text())
+    del config["sha256 of the tensors"]
+    (path / "config.json").write_text(json.dumps(config))
+
+
+def test_what_double_precision_does_not_need_is_loaded_in_silence(damaged):
+    rewrite(
+        damaged, lambda tensors: tensors.update({n: t.astype(float) for n, t in tensors.items()})
+    )
+    for leaf in jax.tree.leaves(l2o.load(damaged)):
+        assert leaf.dtype == np.float32
+
+
+def test_numbers_that_single_precision_cannot_hold(damaged):
+    def enlarge(tensors):
+        name = sorted(tensors)[0]
+        tensors[name] = np.full(tensors[name].shape, -1e300)
+
+    rewrite(damaged, enlarge)
+    with pytest.raises(ValueError, match=r"numbers that float32 cannot hold: set JAX_ENABLE_X64=1"):
+        l2o.load(damaged)
+    with jax.enable_x64(True):
+        assert min(float(jnp.min(leaf)) for leaf in jax.tree.leaves(l2o.load(damaged))) == -1e300
+
+
+def test_integers_that_do_not_fit(tmp_path):
+    l2o.save(Custom(key=KEY), tmp_path)
+    table = np.array([1, 2**40, 3])
+    rewrite(tmp_path, lambda tensors: tensors.update({".table": table}))
+    with pytest.raises(ValueError, match="numbers that int32 cannot hold"):
+        l2o.load(tmp_path, architecture=Custom)
+    with jax.enable_x64(True):
+        np.testing.assert_array_equal(l2o.load(tmp_path, architecture=Custom).table, table)
+
+
+def test_half_precision_of_the_users_making_stays(tmp_path):
+    optimizer = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), GRU(3, key=KEY))
+    l2o.save(optimizer, tmp_path)
+    assert_same(l2o.load(tmp_path), optimizer)
+
+
+def test_columns_before_rows_are_saved_in_order(tmp_path):
+    matrix = jnp.asarray(np.arange(6.0, dtype=np.float32).reshape(2, 3, order="F"))
+    tensors = to_numpy({"matrix": matrix})
+    assert tensors["matrix"].flags.c_contiguous
+
+
+def test_an_array_that_the_format_does_not_have(tmp_path):
+    class Keyed(Custom):
+        def __init__(self, *, key):
+            super().__init__(key=key)
+            self.table = key
+
+        def config(self):
+            return {}
+
+    with pytest.raises(ValueError, match=r"'.table' cannot be saved: it is key<fry>"):
+        l2o.save(Keyed(key=KEY), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_one_bit_that_flipped(damaged):
+    file = damaged / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"does not hold the tensors that .*config.json was written"
+    ):
+        l2o.load(damaged)
+
+
+def test_two_files_that_do_not_belong_together(damaged, tmp_path_factory):
+    """As a kill between writing the one and the other leaves them."""
+    other = tmp_path_factory.mktemp("other")
+    l2o.save(RNNProp(hidden_size=4, decay=0.5, key=jax.random.key(4)), other)
+    (damaged / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
+    with pytest.raises(ValueError, match="one of them is damaged or from another save"):
+        l2o.load(damaged)
+
+
+def test_swapped_tensors_are_noticed(damaged):
+    def swap(tensors):
+        one, other = (name for name in sorted(tensors) if tensors[name].shape == (16, 8))
+        tensors[one], tensors[other] = tensors[other], tensors[one]
+
+    edit_tensors(damaged, swap)
+    with pytest.raises(ValueError, match="does not hold the tensors"):
+        l2o.load(damaged)
+
+
+def test_files_of_earlier_versions_have_no_checksum(damaged, saved):
+    rewrite(damaged, lambda tensors: None)
+    assert_same(l2o.load(damaged), l2o.load(saved))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_something_that_is_no_file(damaged, name, kind):
+    (damaged / name).unlink()
+    (os.mkfifo if kind == "pipe" else os.mkdir)(damaged / name)
+    with pytest.raises(ValueError, match=f"{name} is no regular file"):
+        l2o.load(damaged)
+
+
+def test_deeply_nested_json(damaged):
+    (damaged / "config.json").write_text('{"arguments": ' + "[" * 100_000)
+    with pytest.raises(ValueError, match="not a readable JSON file"):
         l2o.load(damaged)
 
 

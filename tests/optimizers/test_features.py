@@ -40,6 +40,19 @@ def test_a_tiny_gradient_is_as_good_as_a_large_one():
         np.testing.assert_allclose(features, [[1], [1]], rtol=2e-3)
 
 
+def test_adam_features_recover_from_a_gradient_whose_square_overflows():
+    moments = Moments(jnp.zeros(2), jnp.zeros(2))
+    start = adam_features(jnp.array([1e20, -3e38]), moments, jnp.asarray(0), 0.9)
+    np.testing.assert_allclose(start[0], [[1, -1], [1, -1]], rtol=1e-5)
+
+    def step(moments, index):
+        features, moments = adam_features(jnp.array([2.0, -3.0]), moments, index, 0.9)
+        return moments, features
+
+    _, features = jax.lax.scan(step, start[1], 1 + jnp.arange(2000))
+    np.testing.assert_allclose(features[-1], [[1, -1], [1, -1]], rtol=1e-4)
+
+
 def test_adam_features_have_derivatives_where_no_gradient_has_been():
     """Exact meta-gradients go through them, also for a pixel that is always dark."""
     moments = Moments(jnp.zeros(2), jnp.zeros(2))

@@ -246,6 +246,67 @@ def test_sam_without_the_loss_is_refused():
         optimizer.update(params, optimizer.init(params), params)
 
 
+SLOPES = np.array([3.0, -4.0], np.float32)
+
+
+@pytest.fixture(scope="module", params=ALL_HAND_DESIGNED, ids=lambda x: x.name)
+def on_a_slope(request):
+    """Steps down a linear loss whose gradient is `size` times the slopes."""
+    optimizer = request.param.with_hyperparameters()
+
+    @jax.jit
+    def step(params, state, size):
+        def value_fn(params):
+            return jnp.sum(size * SLOPES * params)
+
+        grads = jax.grad(value_fn)(params)
+        return optimizer.update(grads, state, params, value_fn=value_fn)
+
+    return request.param.name, optimizer, step
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-20, 1e20, 5e37])
+def test_a_gradient_of_any_size_leaves_no_trace_that_is_not_finite(on_a_slope, size):
+    name, optimizer, step = on_a_slope
+    params = jnp.zeros(2)
+    state = optimizer.init(params)
+    update, state = step(params, state, size)
+    if name in ("sgd", "momentum", "sam"):
+        np.testing.assert_allclose(update, -np.float32(0.01) * size * SLOPES, rtol=1e-6)
+    for _ in range(3):
+        update, state = step(params, state, 1.0)
+        assert np.all(np.isfinite(update))
+        assert np.all(update * SLOPES <= 0)
+    for leaf in jax.tree.leaves(state):
+        assert np.all(np.isfinite(leaf))
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-20, 1.0, 1e20, 1e30])
+def test_sam_looks_the_same_distance_uphill_whatever_the_size_of_the_gradient(size):
+    """At `size (x + x^2 / 2)` in the direction of one and all others zero, by hand."""
+    optimizer = sam.with_hyperparameters(learning_rate=0.5, rho=0.25)
+
+    def value_fn(params):
+        return size * (params["x"] + params["x"] ** 2 / 2)
+
+    params = {"x": jnp.asarray(1.0), "y": jnp.zeros(0)}
+    grads = jax.grad(value_fn)(params)
+    update, _ = optimizer.update(grads, optimizer.init(params), params, value_fn=value_fn)
+    np.testing.assert_allclose(update["x"], -0.5 * size * (1 + 1.25), rtol=1e-5)
+
+
+def test_rmsprop_recovers_from_a_gradient_whose_square_overflows():
+    optimizer = rmsprop.with_hyperparameters(learning_rate=0.1, decay=0.9, eps=1e-8)
+    _, state = optimizer.update(jnp.array([1e20]), optimizer.init(jnp.zeros(1)))
+
+    def step(state, _):
+        update, state = optimizer.update(jnp.array([2.0]), state)
+        return state, update
+
+    _, updates = jax.lax.scan(step, state, length=2000)
+    np.testing.assert_allclose(updates[-1], [-0.1], rtol=1e-4)
+
+
 def test_hyperparameters_left_out_have_their_defaults():
     np.testing.assert_array_equal(
         run(adam.with_hyperparameters(b1=0.8)),

@@ -146,17 +146,53 @@ def test_initial_rates_are_within_their_range():
     # Half of the logarithm is the tensor's own.
     assert 0.01 <= float(rates.min()) < float(rates.max()) <= 0.1
     np.testing.assert_allclose(rates.max() / rates.min(), np.sqrt(10), rtol=0.05)
-    with pytest.raises(ValueError, match="above zero and in order"):
+    with pytest.raises(ValueError, match="must be at most largest_initial_rate"):
         Hierarchical(smallest_initial_rate=0.1, largest_initial_rate=0.01, key=KEY)
 
 
-def test_initial_rates_are_drawn_anew_for_other_parameters():
-    optimizer = Hierarchical(key=KEY)
-    once, again, other = (
-        init(optimizer, {"w": x * jnp.ones(3)}).log_rates for x in (1.0, 1.0, 2.0)
-    )
-    np.testing.assert_array_equal(once, again)
-    assert np.all(once != other)
+def test_initial_rates_depend_on_sizes_alone():
+    """Else rounding would decide, which is another in a compiled loop and in a user's own."""
+    optimizer = Hierarchical(3, 4, 5, key=KEY)
+    params = {"a": jnp.full((2, 3), 0.1), "b": jax.random.normal(KEY, (4,))}
+    rates = optimizer.init(params).log_rates
+    compiled = init(optimizer, jax.tree.map(lambda leaf: 3 * leaf, params)).log_rates
+    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 1]), params)
+    mapped = eqx.filter_jit(per_task(optimizer).init)(stacked).log_rates
+    with jax.enable_x64(True):
+        in_double = optimizer.init(jax.tree.map(lambda leaf: leaf.astype(float), params)).log_rates
+    for other in (compiled, *mapped, in_double):
+        # Computed in another order at most.
+        np.testing.assert_allclose(other, rates, rtol=1e-6)
+    others = optimizer.init({"a": jnp.zeros((2, 4)), "b": jnp.zeros(2)}).log_rates
+    assert np.all(others != rates)
+    assert len(np.unique(rates)) == 10
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e20, 3e38])
+def test_a_first_step_at_gradients_of_any_size(random_like, size):
+    """At first only directions count, so that it is the step at gradients of size one."""
+    optimizer = random_like(Hierarchical(3, 4, 5, key=KEY), scale=0.3)
+    signs = jnp.array([1.0, -1.0, -1.0, 1.0])
+    state = init(optimizer, signs)
+    (one, _), (other, after) = (one_step(optimizer, x * signs, state) for x in (1.0, size))
+    if size > 1:
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+    for leaf in jax.tree.leaves((other, after)):
+        assert np.all(np.isfinite(leaf))
+
+
+def test_one_huge_gradient_leaves_the_other_tensors_alone():
+    optimizer = Hierarchical(3, 4, 5, key=KEY)
+    grads = {"a": jnp.array([0.3, -0.2]), "b": jnp.array([1.0, 2.0, -1.0])}
+    huge = grads | {"b": grads["b"].at[1].set(1e30)}
+    paths = []
+    for first in (grads, huge):
+        _, state = one_step(optimizer, first, init(optimizer, grads))
+        for _ in range(5):
+            update, state = one_step(optimizer, grads, state)
+        paths.append(update)
+    assert np.all(np.isfinite(paths[1]["b"]))
+    np.testing.assert_allclose(paths[1]["a"], paths[0]["a"], rtol=0.05)
 
 
 def test_direction_does_not_depend_on_the_scale_of_a_tensors_gradient():

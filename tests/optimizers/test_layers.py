@@ -13,14 +13,14 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 KEY = jax.random.key(0)
 LAYERS = {
     "linear": lambda inputs, units: Linear(inputs, units, key=KEY),
-    "elementwise": lambda inputs, units: Elementwise(jax.nn.elu),
+    "elementwise": lambda inputs, units: Elementwise("elu"),
     "scale": lambda inputs, units: Scale(-0.7),
     "lstm": lambda inputs, units: LSTM(inputs, units, key=KEY),
     "gru": lambda inputs, units: GRU(inputs, units, key=KEY),
     "chain": lambda inputs, units: Chain(
         (
             Linear(inputs, units, key=KEY),
-            Elementwise(jnp.tanh),
+            Elementwise("tanh"),
             LSTM(units, units + 1, key=KEY),
             GRU(units + 1, units, key=KEY),
             Linear(units, 1, key=KEY),

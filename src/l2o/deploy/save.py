@@ -9,19 +9,17 @@ from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
-import numpy as np
-import safetensors
-import safetensors.numpy
 
 from l2o import multiobjective, optimizers
-from l2o.deploy.atomic import write_atomically
+from l2o.deploy.tensors import check_is_file, checksum, read, to_array, to_numpy, write
 from l2o.optimizers import LearnedOptimizer
-from l2o.tasks.checks import check_choice
+from l2o.support.atomic import write_atomically
+from l2o.support.checks import check_choice
 
 _FORMAT = 1
 _WEIGHTS = "model.safetensors"
 _CONFIG = "config.json"
+_CHECKSUM = "sha256 of the tensors"
 
 Architecture = TypeVar("Architecture", bound=LearnedOptimizer)
 
@@ -39,15 +37,16 @@ def save(optimizer: LearnedOptimizer, path: str | Path) -> None:
     """Writes a learned optimizer to a folder.
 
     The folder holds `model.safetensors`, one tensor for every array leaf, named by its path in
-    the pytree; and `config.json`, the architecture's name and the arguments of its constructor.
-    Nothing is pickled. Each file is replaced as a whole, never left half-written.
+    the pytree, in its own precision; and `config.json`, the architecture's name, the arguments of
+    its constructor, and a checksum of the tensors, which tells whether the two files belong
+    together. Nothing is pickled. Each file is replaced as a whole, never left half-written.
 
     **Arguments:** `optimizer`, with a method `config()` that returns the keywords with which
     `type(optimizer)(**keywords, key=key)` gives an optimizer of the same structure; `path`, a
     folder, made if need be.
 
-    **Raises:** `ValueError` if the optimizer has no such method, as hand-designed ones do not, or
-    its keywords do not go into JSON.
+    **Raises:** `ValueError` if the optimizer has no such method, as hand-designed ones do not, its
+    keywords do not go into JSON, or an array is of a kind that the format does not have.
     """
     name = type(optimizer).__name__
     if not isinstance(optimizer, _Configurable):
@@ -55,20 +54,20 @@ def save(optimizer: LearnedOptimizer, path: str | Path) -> None:
             f"{name} cannot be saved: it has no method `config()` that returns the keywords of "
             "its constructor."
         )
+    tensors = to_numpy(_named_leaves(eqx.filter(optimizer, eqx.is_array)))
     config = {
         "format": _FORMAT,
         "architecture": name,
         "arguments": optimizer.config(),
         "library version": version("l2o"),
+        _CHECKSUM: checksum(tensors),
     }
     try:
         text = json.dumps(config, indent=2, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The config of {name} does not go into JSON: {error}.") from error
-    arrays = eqx.filter(optimizer, eqx.is_array)
-    tensors = {leaf: np.asarray(array) for leaf, array in _named_leaves(arrays).items()}
     path = Path(path)
-    write_atomically(path / _WEIGHTS, safetensors.numpy.save(tensors))
+    write(path / _WEIGHTS, tensors)
     write_atomically(path / _CONFIG, text.encode())
 
 
@@ -81,14 +80,18 @@ def load(
 ) -> LearnedOptimizer:
     """Reads a learned optimizer that `save` wrote.
 
+    Leaves have the precision of the file, whatever `JAX_ENABLE_X64` says: weights in single
+    precision stay in single precision where JAX may use more. A process without it cannot hold
+    numbers of 64 bits; there they are rounded to 32, with a warning where that changes any.
+
     **Arguments:** `path`, the folder; `architecture`, the class, for one that is not among
     `l2o.optimizers` and `l2o.multiobjective`.
 
     **Returns:** the optimizer, with the same leaves bit for bit.
 
     **Raises:** `ValueError`, in one sentence, if a file is missing or corrupt, the architecture
-    unknown, the config does not fit it, or the tensors are not those of that config; shapes and
-    dtypes are checked.
+    unknown, the config does not fit it, or the tensors are not those of that config: names, shapes
+    and kinds are checked before anything is read, and afterwards the checksum, if there is one.
     """
     path = Path(path)
     config = _read_config(path / _CONFIG)
@@ -102,12 +105,18 @@ def load(
             f"{architecture.__name__!r}."
         )
     skeleton = _skeleton(architecture, config["arguments"], path / _CONFIG)
-    tensors = _read_weights(path / _WEIGHTS)
-    _check_tensors(_named_leaves(skeleton), tensors, path / _WEIGHTS)
+    tensors = read(path / _WEIGHTS, _named_leaves(skeleton))
+    if _CHECKSUM in config and config[_CHECKSUM] != checksum(tensors):
+        raise ValueError(
+            f"{path / _WEIGHTS} does not hold the tensors that {path / _CONFIG} was written for: "
+            "one of them is damaged or from another save."
+        )
 
     def fill(leaf_path: tuple[Any, ...], leaf: Any) -> Any:
-        is_array = isinstance(leaf, jax.ShapeDtypeStruct)
-        return jnp.asarray(tensors[jax.tree_util.keystr(leaf_path)]) if is_array else leaf
+        if not isinstance(leaf, jax.ShapeDtypeStruct):
+            return leaf
+        name = jax.tree_util.keystr(leaf_path)
+        return to_array(name, tensors[name], path / _WEIGHTS)
 
     return jax.tree_util.tree_map_with_path(fill, skeleton)
 
@@ -136,13 +145,10 @@ def _architectures() -> dict[str, type[LearnedOptimizer]]:
 
 def _read_config(path: Path) -> dict[str, Any]:
     """The content of `config.json`, checked as far as it does not depend on the architecture."""
+    check_is_file(path, f"{path.parent} holds no saved optimizer: {path} does not exist.")
     try:
         config = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ValueError(
-            f"{path.parent} holds no saved optimizer: {path} does not exist."
-        ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a readable JSON file: {error}.") from error
     expected = {"format": int, "architecture": str, "arguments": dict}
     for field, kind in expected.items():
@@ -161,35 +167,7 @@ def _skeleton(
     """The optimizer with a description of each array in its place."""
     try:
         return eqx.filter_eval_shape(architecture, **arguments, key=jax.random.key(0))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(
             f"The arguments in {path} do not fit {architecture.__name__}: {error}"
         ) from error
-
-
-def _read_weights(path: Path) -> dict[str, np.ndarray]:
-    """The tensors in a file."""
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise ValueError(f"The weights are missing: {path} does not exist.") from None
-    except (OSError, safetensors.SafetensorError) as error:
-        raise ValueError(f"{path} is corrupt or no safetensors file: {error}.") from error
-
-
-def _check_tensors(
-    expected: Mapping[str, Any], tensors: Mapping[str, np.ndarray], path: Path
-) -> None:
-    """Makes sure that the tensors are the expected ones."""
-    for missing in sorted(expected.keys() - tensors.keys()):
-        raise ValueError(f"{path} lacks the tensor {missing!r} that its config asks for.")
-    for superfluous in sorted(tensors.keys() - expected.keys()):
-        raise ValueError(f"{path} has a tensor {superfluous!r} that its config has no place for.")
-    for name, leaf in expected.items():
-        tensor = tensors[name]
-        if (tensor.shape, tensor.dtype) != (leaf.shape, leaf.dtype):
-            raise ValueError(
-                f"The tensor {name!r} in {path} must be {leaf.dtype} of shape {leaf.shape}, got "
-                f"{tensor.dtype} of shape {tensor.shape}."
-            )

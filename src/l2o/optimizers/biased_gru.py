@@ -57,7 +57,7 @@ class BiasedGRU(eqx.Module):
         **Returns:** the new state.
         """
         if extra is None:
-            extra = jnp.zeros((3 * self.hidden_size, 1))
+            extra = jnp.zeros((3 * self.hidden_size, 1), state.dtype)
         gate_extra, candidate_extra = jnp.split(extra, [2 * self.hidden_size])
         joined = jnp.concatenate([inputs, state])
         gates = self.gate_weight @ joined + self.gate_bias[:, None] + gate_extra

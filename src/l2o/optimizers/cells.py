@@ -30,14 +30,14 @@ class LSTM(Layer):
     def _halved_gates(self) -> Float[Array, " gates"]:
         """Turns all four activations into one tanh: `sigmoid(z) = (1 + tanh(z / 2)) / 2`."""
         size = self.hidden_size
-        return jnp.ones(4 * size).at[: 2 * size].set(0.5).at[3 * size :].set(0.5)
+        return jnp.ones(4 * size, self.bias.dtype).at[: 2 * size].set(0.5).at[3 * size :].set(0.5)
 
     def init_state(
         self, count: int
     ) -> tuple[Float[Array, "hidden {count}"], Float[Array, "hidden {count}"]]:
         """Zeros for `h` and `c`."""
-        zeros = jnp.zeros((self.hidden_size, count))
-        return zeros, zeros
+        # Two arrays, so that a state can be donated.
+        return jnp.zeros((self.hidden_size, count)), jnp.zeros((self.hidden_size, count))
 
     def forward(
         self,

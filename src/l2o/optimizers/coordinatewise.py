@@ -9,6 +9,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from l2o.optimizers.learned_optimizer import LearnedOptimizer, OptState, PerTask, Updates
+from l2o.optimizers.parameters import (
+    check_count,
+    check_gradients,
+    check_parameters,
+    dtype_of,
+    with_dtype,
+    with_dtypes_of,
+    working_dtype,
+)
 
 
 class CoordinatewiseState(eqx.Module):
@@ -50,10 +59,19 @@ class CoordinatewiseOptimizer(LearnedOptimizer):
         **Returns:** the update of each coordinate, and the new state.
         """
 
+    def state_size(self, count: int) -> int:
+        """How many of `count` coordinates the state is of: all of them by default."""
+        return count
+
     def init(self, params: PyTree) -> CoordinatewiseState:
-        """The state before the first step."""
+        """The state before the first step, in the wider precision of rule and parameters.
+
+        **Raises:** `ValueError` for parameters that are no real floating-point numbers.
+        """
+        check_parameters(params)
         count = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
-        return CoordinatewiseState(jnp.zeros((), jnp.int32), self.init_coordinates(count))
+        coordinates = with_dtype(self.init_coordinates(count), working_dtype(self, params))
+        return CoordinatewiseState(jnp.zeros((), jnp.int32), coordinates)
 
     def update(
         self,
@@ -64,9 +82,20 @@ class CoordinatewiseOptimizer(LearnedOptimizer):
         value: Float[Array, "..."] | None = None,
         **extra: Any,
     ) -> tuple[Updates, CoordinatewiseState]:
-        """One step of the rule for every coordinate; only gradients are looked at."""
-        del params, value, extra
-        update, coordinates = self.step(flatten(grads), state.coordinates, state.step)
+        """One step of the rule for every coordinate; only gradients are looked at.
+
+        **Raises:** `ValueError` for gradients that are no real floating-point numbers, or of other
+        shapes than the parameters.
+        """
+        del value, extra
+        check_gradients(grads, params)
+        gradient = flatten(grads)
+        for leaf in jax.tree.leaves(state.coordinates):
+            if leaf.shape:
+                check_count(leaf.shape[-1], self.state_size(gradient.size))
+        gradient = gradient.astype(dtype_of(state.coordinates, gradient))
+        update, coordinates = self.step(gradient, state.coordinates, state.step)
+        coordinates = with_dtypes_of(coordinates, state.coordinates)
         return unflatten(update, grads), CoordinatewiseState(state.step + 1, coordinates)
 
 

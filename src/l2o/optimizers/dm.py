@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from l2o.optimizers import settings
 from l2o.optimizers.cells import LSTM
 from l2o.optimizers.features import log_and_sign
 from l2o.optimizers.layers import Chain, Layer, Linear, Scale
@@ -21,7 +22,9 @@ class DM(RecurrentOptimizer):
     Baselines for Learning to Optimize*, Chen et al., NeurIPS 2020.
 
     **Arguments:** `hidden_size`, units in each layer; `steepness`, the constant `k` of
-    `l2o.optimizers.features.log_and_sign`; `key`, of the initial weights.
+    `l2o.optimizers.features.log_and_sign`, at most 80; `key`, of the initial weights.
+
+    **Raises:** `ValueError` for settings out of range.
     """
 
     network: Layer
@@ -29,6 +32,8 @@ class DM(RecurrentOptimizer):
     steepness: float = eqx.field(static=True)
 
     def __init__(self, hidden_size: int = 20, steepness: float = 5.0, *, key: PRNGKeyArray) -> None:
+        self.hidden_size = hidden_size = settings.size("hidden_size", hidden_size)
+        self.steepness = settings.steepness("steepness", steepness)
         first, second, readout = jax.random.split(key, 3)
         self.network = Chain(
             (
@@ -38,8 +43,6 @@ class DM(RecurrentOptimizer):
                 Scale(0.01),
             )
         )
-        self.hidden_size = hidden_size
-        self.steepness = steepness
 
     def config(self) -> dict[str, Any]:
         """The constructor's keywords, without the key."""

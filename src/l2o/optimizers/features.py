@@ -4,6 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from l2o.optimizers.parameters import bounded
+
 
 def log_and_sign(
     gradient: Float[Array, " coordinates"], steepness: float
@@ -41,12 +43,14 @@ def adam_features(
 ) -> tuple[Float[Array, "2 coordinates"], Moments]:
     """Adam's direction and the gradient on the same scale (Lv et al. 2017, section 4.1).
 
-    **Arguments:** `gradient`; `moments` before this step; `step`, counted from 0; `decay`, of
-    both averages; `offset`, added to the root.
+    **Arguments:** `gradient`, of which magnitudes above 1e15 count as 1e15, since a second moment
+    that overflows would be infinite for ever; `moments` before this step; `step`, counted from 0;
+    `decay`, of both averages; `offset`, added to the root.
 
     **Returns:** `(m / (sqrt(v) + offset), g / (sqrt(v) + offset))` with bias-corrected averages
     `m` and `v`, and the new moments.
     """
+    gradient = bounded(gradient)
     first = decay * moments.first + (1 - decay) * gradient
     second = decay * moments.second + (1 - decay) * gradient**2
     correction = 1 - decay ** (step + 1).astype(gradient.dtype)

@@ -6,10 +6,11 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from l2o.optimizers import cells
+from l2o.optimizers import cells, settings
 from l2o.optimizers.features import log1p_and_sign
 from l2o.optimizers.layers import Chain, Layer, Linear, Scale
 from l2o.optimizers.recurrent import RecurrentOptimizer
+from l2o.support.checks import check_choice
 
 
 class GRU(RecurrentOptimizer):
@@ -21,7 +22,9 @@ class GRU(RecurrentOptimizer):
 
     **Arguments:** `hidden_size`, the number of units (256 in the paper); `input_features`,
     `"raw"` for `input_scale * g` or `"log"` for `(ln(1 + |g|), sign(g))`; `input_scale` and
-    `output_scale`, constant factors tuned for the task; `key`, of the initial weights.
+    `output_scale`, constant factors above zero tuned for the task; `key`, of the initial weights.
+
+    **Raises:** `ValueError` for settings out of range.
     """
 
     network: Layer
@@ -39,17 +42,16 @@ class GRU(RecurrentOptimizer):
         *,
         key: PRNGKeyArray,
     ) -> None:
-        if input_features not in ("raw", "log"):
-            raise ValueError(f'input_features must be "raw" or "log", got {input_features!r}.')
+        check_choice("input_features", input_features, ("raw", "log"))
+        self.hidden_size = hidden_size = settings.size("hidden_size", hidden_size)
+        self.input_features = input_features
+        self.input_scale = settings.factor("input_scale", input_scale)
+        self.output_scale = output_scale = settings.factor("output_scale", output_scale)
         num_inputs = 1 if input_features == "raw" else 2
         readout = Linear(hidden_size, 1, key=key)
         readout = eqx.tree_at(lambda layer: layer.weight, readout, jnp.zeros((1, hidden_size)))
         cell = cells.GRU(num_inputs, hidden_size, key=key)
         self.network = Chain((cell, readout, Scale(output_scale)))
-        self.hidden_size = hidden_size
-        self.input_features = input_features
-        self.input_scale = input_scale
-        self.output_scale = output_scale
 
     def config(self) -> dict[str, Any]:
         """The constructor's keywords, without the key."""

@@ -7,19 +7,22 @@ a schedule would have to know in advance how long the run is.
 import abc
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-import optax.contrib
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
 
+from l2o.optimizers import settings
+from l2o.optimizers.built import built
 from l2o.optimizers.learned_optimizer import OptaxOptimizer, from_optax
-from l2o.tasks.checks import check_choice
+from l2o.optimizers.parameters import bounded
+from l2o.support.checks import check_choice, check_number
 
 _EDGE = 0.05
 
@@ -38,6 +41,13 @@ class SearchRange(eqx.Module):
     @abc.abstractmethod
     def at(self, position: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The values at positions between 0 and 1: the inverse of `position`."""
+
+    @abc.abstractmethod
+    def check(self, name: str, value: Any) -> None:
+        """Makes sure that a hyperparameter makes sense, within the range to search or outside it.
+
+        **Raises:** `ValueError` that calls it by `name`.
+        """
 
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         """Draws values that are uniform on the range's own scale.
@@ -64,7 +74,12 @@ class Uniform(SearchRange):
     """Nothing is to be found below `low`: the hyperparameter ends, or ceases to matter, there."""
 
     def __check_init__(self) -> None:
-        _check_order(self)
+        _check_ends(self)
+
+    def check(self, name: str, value: Any) -> None:
+        """Any finite number will do."""
+        largest = settings.LARGEST_FACTOR
+        check_number(name, value, least=-largest, most=largest)
 
     def position(self, value: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
         """The fraction of the interval below `value`."""
@@ -82,11 +97,20 @@ class LogUniform(SearchRange):
     high: float
     low_is_limit: bool = False
     """Nothing is to be found below `low`: the hyperparameter ends, or ceases to matter, there."""
+    zero_is_valid: bool = False
+    """Whether the hyperparameter may be zero, although a search never comes to it."""
 
     def __check_init__(self) -> None:
-        _check_order(self)
+        _check_ends(self)
         if self.low <= 0:
             raise ValueError(f"A logarithmic range lies above zero, got low = {self.low}.")
+
+    def check(self, name: str, value: Any) -> None:
+        """It has to be above zero, or zero where that is valid."""
+        if self.zero_is_valid:
+            check_number(name, value, least=0, most=settings.LARGEST_FACTOR)
+        else:
+            check_number(name, value, above=0, most=settings.LARGEST_FACTOR)
 
     def position(self, value: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
         """The fraction of the orders of magnitude below `value`."""
@@ -110,9 +134,13 @@ class OneMinusLogUniform(SearchRange):
     """Nothing is to be found below `low`: the hyperparameter ends, or ceases to matter, there."""
 
     def __check_init__(self) -> None:
-        _check_order(self)
-        if self.high >= 1:
+        _check_ends(self)
+        if self.high > settings.LARGEST_DECAY:
             raise ValueError(f"A range of decay rates lies below one, got high = {self.high}.")
+
+    def check(self, name: str, value: Any) -> None:
+        """It has to be below one, and not below zero unless the range is."""
+        check_number(name, value, least=min(0, self.low), most=settings.LARGEST_DECAY)
 
     def position(self, value: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
         """The fraction of the orders of magnitude of time scales below that of `value`."""
@@ -128,11 +156,14 @@ class OneMinusLogUniform(SearchRange):
         return math.log((1 - self.high) / (1 - self.low))
 
 
-def _check_order(searched: SearchRange) -> None:
-    if not (searched.low < searched.high and math.isfinite(searched.high - searched.low)):
+def _check_ends(searched: SearchRange) -> None:
+    largest = settings.LARGEST_FACTOR
+    for name, end in (("low", searched.low), ("high", searched.high)):
+        check_number(f"The {name} end of a search range", end, least=-largest, most=largest)
+    if not searched.low < searched.high:
         raise ValueError(
-            f"A search range goes from a finite low up to a finite high, "
-            f"got low = {searched.low} and high = {searched.high}."
+            "A search range goes up from its low end to its high end, got "
+            f"low = {searched.low} and high = {searched.high}."
         )
 
 
@@ -154,17 +185,35 @@ class HandDesigned(eqx.Module):
                 "one (what has none to tune goes through from_optax), got "
                 f"{sorted(self.space)} and {sorted(self.defaults)}."
             )
+        for name, value in self.defaults.items():
+            self.space[name].check(f"The default of {self.name}'s {name}", value)
 
     def with_hyperparameters(self, **values: ScalarLike) -> OptaxOptimizer:
         """The optimizer with these hyperparameters, and the defaults of those not given.
 
+        Optimizers with the same hyperparameters, unless traced, are equal, and compiled once.
+
         **Arguments:** values for names in `space`: numbers or scalar arrays, traced ones too.
 
-        **Raises:** `ValueError` for a hyperparameter that the optimizer does not have.
+        **Raises:** `ValueError` for a hyperparameter that the optimizer does not have, or that is
+        out of range.
         """
-        for name in values:
+        numbers: dict[str, float] = {}
+        for name, value in values.items():
             check_choice(f"A hyperparameter of {self.name}", name, self.space)
-        return from_optax(self.build(**(self.defaults | values)))
+            if not isinstance(value, Tracer):
+                number = _number(value)
+                self.space[name].check(f"{self.name}'s {name}", number)
+                numbers[name] = float(number)
+        if len(numbers) < len(values):
+            return from_optax(self.build(**(self.defaults | values | numbers)))
+        return from_optax(built(self.build, **(self.defaults | numbers)))
+
+
+def _number(value: Any) -> Any:
+    """A scalar array as a number; anything else as it is."""
+    is_scalar = isinstance(value, jax.Array | np.ndarray | np.generic) and value.ndim == 0
+    return value.item() if is_scalar else value
 
 
 # Wide on purpose. The best learning rate of momentum is about 4 on the random quadratics of
@@ -176,7 +225,52 @@ _DECAY = OneMinusLogUniform(0.0, 0.999, low_is_limit=True)
 _SLOW_DECAY = OneMinusLogUniform(0.0, 0.9999, low_is_limit=True)
 # The top turns Adam into momentum wherever gradients are below 10 or so.
 _EPSILON = LogUniform(1e-10, 1e2, low_is_limit=True)
-_WEIGHT_DECAY = LogUniform(1e-6, 1e1, low_is_limit=True)
+_WEIGHT_DECAY = LogUniform(1e-6, 1e1, low_is_limit=True, zero_is_valid=True)
+
+
+def _bounded(
+    transformation: optax.GradientTransformation,
+) -> optax.GradientTransformationExtraArgs:
+    """A transformation that sees gradients above 1e15 as 1e15, as learned optimizers do.
+
+    A second moment that overflows, at gradients of 1e20, is infinite for ever.
+    """
+    inner = optax.with_extra_args_support(transformation)
+
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        **extra: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        return inner.update(jax.tree.map(bounded, updates), state, params, **extra)
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def _nesterov(**hyperparameters: Any) -> optax.GradientTransformation:
+    return optax.sgd(**hyperparameters, nesterov=True)
+
+
+def _rmsprop(**hyperparameters: Any) -> optax.GradientTransformation:
+    return _bounded(optax.rmsprop(**hyperparameters))
+
+
+def _adam(**hyperparameters: Any) -> optax.GradientTransformation:
+    return _bounded(optax.adam(**hyperparameters))
+
+
+def _adamw(**hyperparameters: Any) -> optax.GradientTransformation:
+    return _bounded(optax.adamw(**hyperparameters))
+
+
+def _adagrad(**hyperparameters: Any) -> optax.GradientTransformation:
+    return _bounded(optax.adagrad(**hyperparameters))
+
+
+def _adan(**hyperparameters: Any) -> optax.GradientTransformation:
+    return _bounded(optax.adan(**hyperparameters))
+
 
 sgd = HandDesigned(
     name="sgd",
@@ -196,7 +290,7 @@ momentum = HandDesigned(
 
 nesterov = HandDesigned(
     name="nesterov",
-    build=partial(optax.sgd, nesterov=True),
+    build=_nesterov,
     space={"learning_rate": _GRADIENT_STEP, "momentum": _DECAY},
     defaults={"learning_rate": 0.01, "momentum": 0.9},
 )
@@ -204,7 +298,7 @@ nesterov = HandDesigned(
 
 rmsprop = HandDesigned(
     name="rmsprop",
-    build=optax.rmsprop,
+    build=_rmsprop,
     # `eps` stands beside the squared gradients, under the root.
     space={
         "learning_rate": _NORMALIZED_STEP,
@@ -217,7 +311,7 @@ rmsprop = HandDesigned(
 
 adam = HandDesigned(
     name="adam",
-    build=optax.adam,
+    build=_adam,
     space={"learning_rate": _NORMALIZED_STEP, "b1": _DECAY, "b2": _SLOW_DECAY, "eps": _EPSILON},
     defaults={"learning_rate": 1e-3, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
 )
@@ -225,7 +319,7 @@ adam = HandDesigned(
 
 adamw = HandDesigned(
     name="adamw",
-    build=optax.adamw,
+    build=_adamw,
     space={
         "learning_rate": _NORMALIZED_STEP,
         "b1": _DECAY,
@@ -241,13 +335,12 @@ adamw = HandDesigned(
 def _sam(
     learning_rate: float | Float[Array, ""], rho: float | Float[Array, ""]
 ) -> optax.GradientTransformationExtraArgs:
-    """Gradient descent with the gradient taken a distance `rho` uphill."""
-    inner = optax.contrib.sam(
-        optax.sgd(learning_rate),
-        optax.chain(optax.contrib.normalize(), optax.sgd(rho)),
-        sync_period=2,
-        opaque_mode=True,
-    )
+    """Gradient descent with the gradient taken a distance `rho` uphill.
+
+    Optax's own (`optax.contrib.sam`) divides by a norm that is zero where gradients are zero or
+    their squares underflow, and is not a number ever after.
+    """
+    descent = optax.sgd(learning_rate)
 
     def update(
         updates: optax.Updates,
@@ -260,31 +353,46 @@ def _sam(
         del extra
         if value_fn is None:
             raise ValueError("sam looks at the loss uphill, so its update takes value_fn=.")
+        uphill = jax.tree.map(
+            lambda x, direction: (x + rho * direction).astype(jnp.result_type(x)),
+            params,
+            _normalized(updates),
+        )
+        return descent.update(jax.grad(value_fn)(uphill), state, params)
 
-        gradient = jax.grad(value_fn)
-        return inner.update(updates, state, params, grad_fn=lambda params, _: gradient(params))
+    return optax.GradientTransformationExtraArgs(descent.init, update)
 
-    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+def _normalized(tree: optax.Updates) -> optax.Updates:
+    """A tree over its norm; zero where it is zero. It may have any size that its numbers have."""
+    leaves = [jnp.abs(leaf) for leaf in jax.tree.leaves(tree)]
+    largest = jnp.max(jnp.stack([jnp.max(leaf, initial=0.0) for leaf in leaves]))
+    scaled = jax.tree.map(lambda leaf: leaf / jnp.where(largest > 0, largest, 1.0), tree)
+    norm = optax.global_norm(scaled)
+    return jax.tree.map(lambda leaf: leaf / jnp.where(largest > 0, norm, 1.0), scaled)
 
 
 sam = HandDesigned(
     name="sam",
     build=_sam,
-    space={"learning_rate": _GRADIENT_STEP, "rho": LogUniform(1e-3, 1e1, low_is_limit=True)},
+    space={
+        "learning_rate": _GRADIENT_STEP,
+        "rho": LogUniform(1e-3, 1e1, low_is_limit=True, zero_is_valid=True),
+    },
     defaults={"learning_rate": 0.01, "rho": 0.05},
 )
-"""Sharpness-aware minimization (Foret et al. 2021; `optax.contrib.sam`) with gradient descent.
+"""Sharpness-aware minimization (Foret et al. 2021) with gradient descent.
 
 Each step takes two gradients on its minibatch.
 """
 
 adagrad = HandDesigned(
     name="adagrad",
-    build=optax.adagrad,
+    build=_adagrad,
     # A sum of squares starts in the units of a squared gradient. `eps` does the same for much less.
     space={
         "learning_rate": LogUniform(1e-4, 1e2),
-        "initial_accumulator_value": LogUniform(1e-10, 1e8, low_is_limit=True),
+        "initial_accumulator_value": LogUniform(1e-10, 1e8, low_is_limit=True, zero_is_valid=True),
     },
     defaults={"learning_rate": 0.1, "initial_accumulator_value": 0.1},
 )
@@ -305,7 +413,7 @@ lion = HandDesigned(
 
 adan = HandDesigned(
     name="adan",
-    build=optax.adan,
+    build=_adan,
     space={
         "learning_rate": _NORMALIZED_STEP,
         "b1": _DECAY,

@@ -1,5 +1,7 @@
 """The hierarchical recurrent optimizer L2O-Scale of Wichrowska et al. 2017."""
 
+import math
+import zlib
 from typing import Any
 
 import equinox as eqx
@@ -8,9 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from l2o.optimizers import settings
 from l2o.optimizers.biased_gru import BiasedGRU
 from l2o.optimizers.coordinatewise import flatten, unflatten
 from l2o.optimizers.learned_optimizer import LearnedOptimizer, OptState, Updates
+from l2o.optimizers.parameters import (
+    bounded,
+    check_count,
+    check_gradients,
+    check_parameters,
+    with_dtypes_of,
+    working_dtype,
+)
 
 _NUM_SCALES = 4
 _NUM_FEATURES = 12
@@ -65,13 +76,13 @@ class Readouts(eqx.Module):
         noise = jax.random.normal(gradient_key, (_NUM_SCALES,))
         self.gradients = 1 / _NUM_SCALES + 0.1 / 2 * noise
         self.square_decay = weights(square_key)
-        self.square_decay_bias = jnp.asarray(3.2)
+        self.square_decay_bias = jnp.asarray(3.2, float)
         self.average_decay = weights(average_key)
-        self.average_decay_bias = jnp.asarray(2.2)
+        self.average_decay_bias = jnp.asarray(2.2, float)
         self.rate_change = jnp.zeros(hidden_size)
-        self.rate_change_bias = jnp.asarray(0.0)
-        self.rate_memory = jnp.asarray(3.2)
-        self.log_scale = jnp.asarray(-1.0)
+        self.rate_change_bias = jnp.asarray(0.0, float)
+        self.rate_memory = jnp.asarray(3.2, float)
+        self.log_scale = jnp.asarray(-1.0, float)
 
 
 class Affine(eqx.Module):
@@ -102,9 +113,11 @@ class Hierarchical(LearnedOptimizer):
     AISTATS 2023, builds on.
 
     Initial learning rates are random, half of the logarithm drawn for the coordinate and half for
-    the tensor. `init` takes no key, so they are drawn with one that depends on the parameters.
-    Between 1e-6 and 1e-2, as in the public code, they suit runs of thousands of steps; for a
-    hundred steps begin higher.
+    the tensor. `init` takes no key: they depend on the tensors' sizes and on nothing else, so they
+    are the same wherever and with whatever parameters of these sizes the optimizer begins.
+    Gradients above 1e15 in magnitude count as 1e15: squares of larger ones overflow. Between 1e-6
+    and 1e-2, as in the public code, rates suit runs of thousands of steps; for a hundred steps
+    begin higher.
 
     **Arguments:** `coordinate_size`, `tensor_size` and `global_size`, units of the three cells;
     `last_tensor_only`, whether the problem's cell sees the last tensor alone, as it does in the
@@ -112,7 +125,7 @@ class Hierarchical(LearnedOptimizer):
     range of the initial learning rates, before a learned factor that begins at 1/e; `key`, of the
     initial weights.
 
-    **Raises:** `ValueError` for a range that is empty or not above zero.
+    **Raises:** `ValueError` for settings out of range.
     """
 
     coordinate_cell: BiasedGRU
@@ -140,9 +153,15 @@ class Hierarchical(LearnedOptimizer):
         *,
         key: PRNGKeyArray,
     ) -> None:
-        if not 0 < smallest_initial_rate <= largest_initial_rate:
+        self.coordinate_size = coordinate_size = settings.size("coordinate_size", coordinate_size)
+        self.tensor_size = tensor_size = settings.size("tensor_size", tensor_size)
+        self.global_size = global_size = settings.size("global_size", global_size)
+        self.last_tensor_only = settings.switch("last_tensor_only", last_tensor_only)
+        self.smallest_initial_rate = settings.factor("smallest_initial_rate", smallest_initial_rate)
+        self.largest_initial_rate = settings.factor("largest_initial_rate", largest_initial_rate)
+        if smallest_initial_rate > largest_initial_rate:
             raise ValueError(
-                "Initial learning rates must be above zero and in order, got "
+                "smallest_initial_rate must be at most largest_initial_rate, got "
                 f"{smallest_initial_rate} and {largest_initial_rate}."
             )
         keys = jax.random.split(key, 7)
@@ -153,12 +172,6 @@ class Hierarchical(LearnedOptimizer):
         self.global_to_coordinate = Affine(global_size, 3 * coordinate_size, key=keys[4])
         self.global_to_tensor = Affine(global_size, 3 * tensor_size, key=keys[5])
         self.readouts = Readouts(coordinate_size, key=keys[6])
-        self.coordinate_size = coordinate_size
-        self.tensor_size = tensor_size
-        self.global_size = global_size
-        self.last_tensor_only = last_tensor_only
-        self.smallest_initial_rate = smallest_initial_rate
-        self.largest_initial_rate = largest_initial_rate
 
     def config(self) -> dict[str, Any]:
         """The constructor's keywords, without the key."""
@@ -172,26 +185,31 @@ class Hierarchical(LearnedOptimizer):
         }
 
     def init(self, params: PyTree) -> HierarchicalState:
-        """The state before the first step."""
+        """The state before the first step, in the wider precision of optimizer and parameters.
+
+        **Raises:** `ValueError` for parameters that are no real floating-point numbers.
+        """
+        check_parameters(params)
+        dtype = working_dtype(self, params)
         tensors = _Tensors(params)
-        coordinate_key, tensor_key = jax.random.split(_key_from(params))
-        low = 0.5 * np.log(self.smallest_initial_rate)
-        high = 0.5 * np.log(self.largest_initial_rate)
-        own = jax.random.uniform(
-            coordinate_key, (tensors.num_coordinates,), minval=low, maxval=high
-        )
-        shared = jax.random.uniform(tensor_key, (1, tensors.number), minval=low, maxval=high)
-        zeros = jnp.zeros((_NUM_SCALES, tensors.num_coordinates))
+        count = tensors.num_coordinates
+        coordinate_key, tensor_key = jax.random.split(tensors.key())
+        low = 0.5 * math.log(self.smallest_initial_rate)
+        high = 0.5 * math.log(self.largest_initial_rate)
+        # In single precision always, since other precisions draw other numbers.
+        own = jax.random.uniform(coordinate_key, (count,), jnp.float32, low, high)
+        shared = jax.random.uniform(tensor_key, (1, tensors.number), jnp.float32, low, high)
         return HierarchicalState(
             step=jnp.zeros((), jnp.int32),
-            averages=zeros,
-            mean_squares=zeros,
-            average_decay=zeros[0],
-            square_decay=zeros[0],
-            log_rates=own + tensors.spread(shared)[0],
-            coordinate_states=self.coordinate_cell.init_state(tensors.num_coordinates),
-            tensor_states=self.tensor_cell.init_state(tensors.number),
-            global_state=self.global_cell.init_state(1),
+            # Arrays of their own, so that a state can be donated.
+            averages=jnp.zeros((_NUM_SCALES, count), dtype),
+            mean_squares=jnp.zeros((_NUM_SCALES, count), dtype),
+            average_decay=jnp.zeros(count, dtype),
+            square_decay=jnp.zeros(count, dtype),
+            log_rates=(own + tensors.spread(shared)[0]).astype(dtype),
+            coordinate_states=self.coordinate_cell.init_state(count).astype(dtype),
+            tensor_states=self.tensor_cell.init_state(tensors.number).astype(dtype),
+            global_state=self.global_cell.init_state(1).astype(dtype),
         )
 
     def update(
@@ -203,10 +221,22 @@ class Hierarchical(LearnedOptimizer):
         value: Float[Array, "..."] | None = None,
         **extra: Any,
     ) -> tuple[Updates, HierarchicalState]:
-        """One step of all three levels; only gradients are looked at."""
-        del params, value, extra
+        """One step of all three levels; only gradients are looked at.
+
+        **Raises:** `ValueError` for gradients that are no real floating-point numbers, or of other
+        shapes than the parameters.
+        """
+        del value, extra
+        check_gradients(grads, params)
         tensors = _Tensors(grads)
-        averages, mean_squares = _average(flatten(grads), state)
+        check_count(state.log_rates.size, tensors.num_coordinates)
+        if tensors.number != state.tensor_states.shape[1]:
+            raise ValueError(
+                f"The optimizer's state is that of {state.tensor_states.shape[1]} tensors, got "
+                f"gradients of {tensors.number}."
+            )
+        gradient = flatten(grads).astype(state.averages.dtype)
+        averages, mean_squares = _average(bounded(gradient), state)
         scaled = jnp.arcsinh(averages / jnp.sqrt(mean_squares + _TINY))
         features = _features(scaled, mean_squares, state.log_rates)
 
@@ -225,7 +255,7 @@ class Hierarchical(LearnedOptimizer):
         global_state = self.global_cell(
             jnp.mean(seen, axis=1, keepdims=True)
             if tensors.number
-            else jnp.zeros((seen.shape[0], 1)),
+            else jnp.zeros((seen.shape[0], 1), seen.dtype),
             state.global_state,
         )
 
@@ -252,7 +282,7 @@ class Hierarchical(LearnedOptimizer):
             tensor_states=tensor_states,
             global_state=global_state,
         )
-        return unflatten(update, grads), new_state
+        return unflatten(update, grads), with_dtypes_of(new_state, state)
 
 
 class _Tensors:
@@ -263,6 +293,10 @@ class _Tensors:
         self.sizes = [size for size in sizes if size]
         self.number = len(self.sizes)
         self.num_coordinates = sum(self.sizes)
+
+    def key(self) -> PRNGKeyArray:
+        """A random key that depends on the tensors' sizes alone."""
+        return jax.random.key(zlib.crc32(repr(self.sizes).encode()))
 
     def spread(self, rows: Float[Array, "rows tensors"]) -> Float[Array, "rows coordinates"]:
         """Gives every coordinate its tensor's column."""
@@ -285,7 +319,7 @@ def _average(
     gradient: Float[Array, " coordinates"], state: HierarchicalState
 ) -> tuple[Float[Array, "4 coordinates"], Float[Array, "4 coordinates"]]:
     """The new averages of the gradient and of their squares."""
-    exponents = 0.5 ** np.arange(_NUM_SCALES)
+    exponents = jnp.asarray(0.5 ** np.arange(_NUM_SCALES), gradient.dtype)
     # A power of zero has no derivative; the first step has no average to go on from.
     is_first = state.step == 0
     decay = jnp.where(is_first, 0.5, state.average_decay) ** exponents[:, None]
@@ -314,9 +348,3 @@ def _clip_straight_through(log_rates: Float[Array, " coordinates"]) -> Float[Arr
     """Clips, with the derivative of the identity."""
     clipped = jnp.clip(log_rates, -_LARGEST_LOG_RATE, _LARGEST_LOG_RATE)
     return log_rates + jax.lax.stop_gradient(clipped - log_rates)
-
-
-def _key_from(params: PyTree) -> PRNGKeyArray:
-    """A random key that differs from one set of parameters to another."""
-    total = jnp.sum(flatten(params)).astype(jnp.float32)
-    return jax.random.fold_in(jax.random.key(0), jax.lax.bitcast_convert_type(total, jnp.uint32))

@@ -9,7 +9,7 @@ loops into vector instructions, and more tangled ones not.
 """
 
 import abc
-from collections.abc import Callable
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -99,16 +99,20 @@ class Linear(Layer):
         return gradient, self.weight.T @ outputs, state
 
 
-class Elementwise(Layer):
-    """A function of one number, applied to every element."""
+_FUNCTIONS = {"elu": jax.nn.elu, "tanh": jnp.tanh}
 
-    function: Callable[[Array], Array] = eqx.field(static=True)
+
+class Elementwise(Layer):
+    """A function of one number, by its name, applied to every element."""
+
+    function: Literal["elu", "tanh"] = eqx.field(static=True)
 
     def forward(
         self, inputs: Float[Array, "inputs coordinates"], state: State
     ) -> tuple[Float[Array, "inputs coordinates"], State, Record]:
         """Applies the function and notes its slope."""
-        outputs, slope = jax.jvp(self.function, (inputs,), (jnp.ones_like(inputs),))
+        function = _FUNCTIONS[self.function]
+        outputs, slope = jax.jvp(function, (inputs,), (jnp.ones_like(inputs),))
         return outputs, state, (Rows(slope),)
 
     def backward(

@@ -10,6 +10,8 @@ import jax
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from l2o.optimizers.parameters import check_leaves_are_numbers, with_dtypes_of
+from l2o.support.canonical import canonical
 from l2o.tasks import ValueFunction
 
 Updates = PyTree[Float[Array, "..."]]
@@ -71,14 +73,20 @@ def as_optax(optimizer: LearnedOptimizer) -> optax.GradientTransformationExtraAr
 class OptaxOptimizer(LearnedOptimizer):
     """A hand-designed Optax transformation where a learned optimizer is expected.
 
-    It has no meta-parameters. Made by `from_optax`.
+    It has no meta-parameters. Made by `from_optax`. Two of them are equal if their transformations
+    are, which is seen for Optax's own, too, through `from_optax`; those of `HandDesigned` can be
+    pickled besides, which Optax's own, being closures, cannot.
     """
 
     transformation: optax.GradientTransformationExtraArgs = eqx.field(static=True)
 
     def init(self, params: PyTree) -> OptState:
-        """The transformation's own initial state."""
-        return self.transformation.init(params)
+        """The transformation's own initial state.
+
+        **Raises:** `ValueError` for parameters that are no numbers, such as functions.
+        """
+        check_leaves_are_numbers(params)
+        return _with_own_buffers(self.transformation.init(params), params)
 
     def update(
         self,
@@ -90,12 +98,42 @@ class OptaxOptimizer(LearnedOptimizer):
         **extra: Any,
     ) -> tuple[Updates, OptState]:
         """The transformation's own update; it gets `value` and the further arguments too."""
-        return self.transformation.update(grads, state, params, value=value, **extra)
+        updates, new_state = self.transformation.update(grads, state, params, value=value, **extra)
+        # Hyperparameters in a wider precision than the parameters would widen the state.
+        if jax.tree.structure(new_state) == jax.tree.structure(state):
+            new_state = with_dtypes_of(new_state, state)
+        return updates, new_state
+
+
+def _with_own_buffers(state: OptState, params: PyTree) -> OptState:
+    """A state without any array twice or of the parameters, so that both can be donated."""
+    seen = {id(leaf) for leaf in jax.tree.leaves(params)}
+
+    def unshared(leaf: Any) -> Any:
+        if not isinstance(leaf, jax.Array):
+            return leaf
+        if id(leaf) in seen:
+            return leaf.copy()
+        seen.add(id(leaf))
+        return leaf
+
+    return jax.tree.map(unshared, state)
 
 
 def from_optax(transformation: optax.GradientTransformation) -> OptaxOptimizer:
-    """Makes an Optax transformation fit every tool of this library."""
-    return OptaxOptimizer(optax.with_extra_args_support(transformation))
+    """Makes an Optax transformation fit every tool of this library.
+
+    Transformations made anew with the same settings give equal optimizers, for which a program is
+    compiled once (`l2o.support.canonical`).
+
+    **Raises:** `ValueError` for anything else.
+    """
+    if not isinstance(transformation, optax.GradientTransformation):
+        raise ValueError(
+            "from_optax takes an Optax transformation, such as optax.adam(1e-3), got "
+            f"{transformation!r}."
+        )
+    return OptaxOptimizer(canonical(optax.with_extra_args_support(transformation)))
 
 
 class PerTask(LearnedOptimizer):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from l2o.optimizers import settings
 from l2o.optimizers.cells import LSTM
 from l2o.optimizers.features import Moments, adam_features
 from l2o.optimizers.layers import Chain, Elementwise, Layer, Linear, Scale
@@ -21,8 +22,11 @@ class RNNProp(RecurrentOptimizer):
     Horizons*, Lv, Jiang & Li, ICML 2017, in the form of the public code of *Training Stronger
     Baselines for Learning to Optimize*, Chen et al., NeurIPS 2020.
 
-    **Arguments:** `hidden_size`, units in each layer; `decay`, of both moment averages;
-    `max_step`, the largest update of a parameter in one step; `key`, of the initial weights.
+    **Arguments:** `hidden_size`, units in each layer; `decay`, of both moment averages, at least 0
+    and below 1; `max_step`, the largest update of a parameter in one step, above 0; `key`, of the
+    initial weights.
+
+    **Raises:** `ValueError` for settings out of range.
     """
 
     network: Layer
@@ -38,21 +42,21 @@ class RNNProp(RecurrentOptimizer):
         *,
         key: PRNGKeyArray,
     ) -> None:
+        self.hidden_size = hidden_size = settings.size("hidden_size", hidden_size)
+        self.decay = settings.decay("decay", decay)
+        self.max_step = max_step = settings.factor("max_step", max_step)
         dense, first, second, readout = jax.random.split(key, 4)
         self.network = Chain(
             (
                 Linear(2, hidden_size, key=dense),
-                Elementwise(jax.nn.elu),
+                Elementwise("elu"),
                 LSTM(hidden_size, hidden_size, key=first),
                 LSTM(hidden_size, hidden_size, key=second),
                 Linear(hidden_size, 1, key=readout),
-                Elementwise(jnp.tanh),
+                Elementwise("tanh"),
                 Scale(max_step),
             )
         )
-        self.hidden_size = hidden_size
-        self.decay = decay
-        self.max_step = max_step
 
     def config(self) -> dict[str, Any]:
         """The constructor's keywords, without the key."""

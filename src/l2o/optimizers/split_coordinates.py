@@ -27,6 +27,10 @@ class SplitCoordinates(CoordinatewiseOptimizer):
         start = size * jax.lax.axis_index(self.axis)
         return jax.lax.dynamic_slice_in_dim(padded, start, size)
 
+    def state_size(self, count: int) -> int:
+        """The number of this device's coordinates."""
+        return self._part_size(count)
+
     def init_coordinates(self, count: int) -> RecurrentState:
         """The state of this device's part of `count` coordinates before the first step."""
         return self.optimizer.init_coordinates(self._part_size(count))

@@ -7,15 +7,27 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from l2o.multiobjective.gramian import Gramian
 from l2o.multiobjective.jacobian import combine, gramian, num_objectives
 from l2o.multiobjective.min_norm import min_norm_weights
 from l2o.multiobjective.precision import in_turn
 from l2o.multiobjective.weightings import upgrad
-from l2o.optimizers import LearnedOptimizer, OptState, Updates, flatten, unflatten
+from l2o.optimizers import LearnedOptimizer, OptState, Updates, flatten, settings, unflatten
 from l2o.optimizers.cells import LSTM
 from l2o.optimizers.features import Moments, adam_features, log_and_sign
 from l2o.optimizers.layers import Linear
-from l2o.tasks.checks import check_at_least
+from l2o.optimizers.parameters import (
+    bounded,
+    check_count,
+    check_gradients,
+    check_parameters,
+    with_dtype,
+    with_dtypes_of,
+    working_dtype,
+)
+
+LARGEST_NUM_OBJECTIVES = 1024
+"""Each is a row of every Gramian, and in `PlainML2O` a module of its own."""
 
 _STEEPNESS = 10.0
 """Powers of e that logarithms of gradients resolve, for numbers near one."""
@@ -53,7 +65,8 @@ class ML2O(LearnedOptimizer):
     it. All read-outs begin at zero, where ML2O is Adam after UPGrad. The step is learned too.
 
     It takes any number of objectives and parameters, does not depend on the objectives' order,
-    and is not changed by positive factors on any of them.
+    and is not changed by positive factors on any of them, as long as gradients stay between 1e-15
+    and 1e15 in magnitude; larger numbers count as 1e15, so that their squares stay finite.
 
     Source: the shared module and the specific modules, LSTMs from multi-gradients to a direction,
     are those of *Learning to optimize by multi-gradient for multi-objective optimization*, Yang,
@@ -64,7 +77,7 @@ class ML2O(LearnedOptimizer):
     `hidden_size`, units of both LSTMs; `decay`, of the moments in Adam's directions;
     `initial_step`; `key`, of the initial weights.
 
-    **Raises:** `ValueError` for a number of objectives below 1.
+    **Raises:** `ValueError` for settings out of range.
     """
 
     specific: LSTM
@@ -86,17 +99,18 @@ class ML2O(LearnedOptimizer):
         *,
         key: PRNGKeyArray,
     ) -> None:
-        check_at_least("num_objectives", num_objectives, 1)
+        self.num_objectives = settings.size(
+            "num_objectives", num_objectives, LARGEST_NUM_OBJECTIVES
+        )
+        self.hidden_size = hidden_size = settings.size("hidden_size", hidden_size)
+        self.decay = settings.decay("decay", decay)
+        self.initial_step = initial_step = settings.factor("initial_step", initial_step)
         specific_key, shared_key, readout_key = jax.random.split(key, 3)
         self.specific = LSTM(8, hidden_size, key=specific_key)
         self.specific_readout = _zeros(Linear(hidden_size, 1, key=readout_key))
         self.shared = LSTM(hidden_size + 4, hidden_size, key=shared_key)
         self.shared_readout = _zeros(Linear(hidden_size, 2, key=readout_key))
-        self.log_step = jnp.log(jnp.asarray(initial_step))
-        self.num_objectives = num_objectives
-        self.hidden_size = hidden_size
-        self.decay = decay
-        self.initial_step = initial_step
+        self.log_step = jnp.log(jnp.asarray(initial_step, float))
 
     def config(self) -> dict[str, Any]:
         """The constructor's keywords, without the key."""
@@ -117,21 +131,26 @@ class ML2O(LearnedOptimizer):
         return jax.tree.unflatten(jax.tree.structure(skeleton), jax.tree.leaves(self))
 
     def init(self, params: PyTree) -> ML2OState:
-        """The state before the first step."""
+        """The state before the first step, in the wider precision of optimizer and parameters.
+
+        **Raises:** `ValueError` for parameters that are no real floating-point numbers.
+        """
+        check_parameters(params)
+        dtype = working_dtype(self, params)
         m = self.num_objectives
         d = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
 
         def moments(count: int) -> Moments:
-            return Moments(jnp.zeros(count), jnp.zeros(count))
+            return Moments(jnp.zeros(count, dtype), jnp.zeros(count, dtype))
 
         return ML2OState(
             step=jnp.zeros((), jnp.int32),
-            mean_squares=jnp.zeros(m),
-            first_mean_squares=jnp.zeros(m),
+            mean_squares=jnp.zeros(m, dtype),
+            first_mean_squares=jnp.zeros(m, dtype),
             objective_moments=moments(m * d),
             moments=moments(d),
-            specific=self.specific.init_state(m * d),
-            shared=self.shared.init_state(d),
+            specific=with_dtype(self.specific.init_state(m * d), dtype),
+            shared=with_dtype(self.shared.init_state(d), dtype),
         )
 
     def update(
@@ -147,12 +166,15 @@ class ML2O(LearnedOptimizer):
 
         **Arguments:** `grads`, of all objectives, stacked along the leading axis of every leaf.
 
-        **Raises:** `ValueError` for gradients of another number of objectives.
+        **Raises:** `ValueError` for gradients of another number of objectives, that are no real
+        floating-point numbers, or of other shapes than the parameters.
         """
-        del params, value, extra
+        del value, extra
         check_num_objectives(grads, self.num_objectives)
-        gradients = jax.vmap(flatten)(grads)
+        check_gradients(grads, params, self.num_objectives)
+        gradients = bounded(jax.vmap(flatten)(grads).astype(state.mean_squares.dtype))
         m, d = gradients.shape
+        check_count(state.moments.first.size, d)
         squares = jnp.mean(gradients**2, axis=1)
         mean_squares = state.mean_squares + (squares - state.mean_squares) / (state.step + 1)
         first = jnp.where(state.step == 0, squares, state.first_mean_squares)
@@ -187,7 +209,7 @@ class ML2O(LearnedOptimizer):
         each = jnp.mean((coefficients * own[0]).reshape(m, d), axis=0)
         update = -jnp.exp(self.log_step) * (jnp.exp(growth) * together[0] + residual + each)
         like = jax.tree.map(lambda leaf: leaf[0], grads)
-        return unflatten(update, like), ML2OState(
+        new_state = ML2OState(
             state.step + 1,
             mean_squares,
             first,
@@ -196,6 +218,7 @@ class ML2O(LearnedOptimizer):
             specific_state,
             shared_state,
         )
+        return unflatten(update, like), with_dtypes_of(new_state, state)
 
 
 def check_num_objectives(grads: PyTree, expected: int) -> None:
@@ -203,6 +226,7 @@ def check_num_objectives(grads: PyTree, expected: int) -> None:
 
     **Raises:** `ValueError` for stacked gradients of another number.
     """
+    check_gradients(grads, None)
     found = num_objectives(grads)
     if found != expected:
         raise ValueError(
@@ -211,7 +235,7 @@ def check_num_objectives(grads: PyTree, expected: int) -> None:
 
 
 def _gramian_features(
-    products: Float[Array, "m m"],
+    products: Gramian,
     gradients: Float[Array, "m d"],
     aggregated: Float[Array, " d"],
     squares: Float[Array, " m"],
@@ -219,7 +243,7 @@ def _gramian_features(
     first: Float[Array, " m"],
 ) -> Float[Array, "4 m"]:
     """What there is to say of each objective, whatever its scale."""
-    lengths = _inverse_root(jnp.diagonal(products)) * _inverse_root(jnp.sum(aggregated**2))
+    lengths = _inverse_root(products.norms**2) * _inverse_root(jnp.sum(aggregated**2))
     cosines = (gradients @ aggregated) * lengths
     # After the aggregation, on which the features depend anyway.
     products = in_turn(products, ~jnp.all(jnp.isfinite(aggregated)))

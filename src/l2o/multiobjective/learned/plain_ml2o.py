@@ -7,12 +7,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from l2o.multiobjective.learned.ml2o import check_num_objectives
-from l2o.optimizers import LearnedOptimizer, OptState, Updates, flatten, unflatten
+from l2o.multiobjective.learned.ml2o import LARGEST_NUM_OBJECTIVES, check_num_objectives
+from l2o.optimizers import LearnedOptimizer, OptState, Updates, flatten, settings, unflatten
 from l2o.optimizers.cells import LSTM
 from l2o.optimizers.features import log_and_sign
 from l2o.optimizers.layers import Linear, State
-from l2o.tasks.checks import check_at_least
+from l2o.optimizers.parameters import (
+    check_count,
+    check_gradients,
+    check_parameters,
+    dtype_of,
+    with_dtype,
+    with_dtypes_of,
+    working_dtype,
+)
 
 
 class PlainML2OState(eqx.Module):
@@ -36,7 +44,7 @@ class PlainML2O(LearnedOptimizer):
     **Arguments:** `num_objectives`; `hidden_size`, units of every LSTM; `steepness`, of
     `l2o.optimizers.features.log_and_sign`; `output_scale`; `key`, of the initial weights.
 
-    **Raises:** `ValueError` for a number of objectives below 1.
+    **Raises:** `ValueError` for settings out of range.
     """
 
     specific: tuple[LSTM, ...]
@@ -55,14 +63,14 @@ class PlainML2O(LearnedOptimizer):
         *,
         key: PRNGKeyArray,
     ) -> None:
-        check_at_least("num_objectives", num_objectives, 1)
+        num_objectives = settings.size("num_objectives", num_objectives, LARGEST_NUM_OBJECTIVES)
+        self.hidden_size = hidden_size = settings.size("hidden_size", hidden_size)
+        self.steepness = settings.steepness("steepness", steepness)
+        self.output_scale = settings.factor("output_scale", output_scale)
         shared_key, readout_key, *keys = jax.random.split(key, 2 + num_objectives)
         self.specific = tuple(LSTM(2, hidden_size, key=key) for key in keys)
         self.shared = LSTM(num_objectives * hidden_size, hidden_size, key=shared_key)
         self.readout = Linear(hidden_size, 1, key=readout_key)
-        self.hidden_size = hidden_size
-        self.steepness = steepness
-        self.output_scale = output_scale
 
     @property
     def num_objectives(self) -> int:
@@ -79,12 +87,18 @@ class PlainML2O(LearnedOptimizer):
         }
 
     def init(self, params: PyTree) -> PlainML2OState:
-        """The state before the first step."""
+        """The state before the first step, in the wider precision of optimizer and parameters.
+
+        **Raises:** `ValueError` for parameters that are no real floating-point numbers.
+        """
+        check_parameters(params)
+        dtype = working_dtype(self, params)
         count = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
-        return PlainML2OState(
+        state = PlainML2OState(
             tuple(module.init_state(count) for module in self.specific),
             self.shared.init_state(count),
         )
+        return with_dtype(state, dtype)
 
     def update(
         self,
@@ -99,19 +113,25 @@ class PlainML2O(LearnedOptimizer):
 
         **Arguments:** `grads`, of all objectives, stacked along the leading axis of every leaf.
 
-        **Raises:** `ValueError` for gradients of another number of objectives.
+        **Raises:** `ValueError` for gradients of another number of objectives, that are no real
+        floating-point numbers, or of other shapes than the parameters.
         """
-        del params, value, extra
+        del value, extra
         check_num_objectives(grads, self.num_objectives)
-        found = [
+        check_gradients(grads, params, self.num_objectives)
+        gradients = jax.vmap(flatten)(grads)
+        check_count(jax.tree.leaves(state)[0].shape[1], gradients.shape[1])
+        gradients = gradients.astype(dtype_of(state, gradients))
+        ran = [
             module(log_and_sign(gradient, self.steepness), module_state)
             for module, gradient, module_state in zip(
-                self.specific, jax.vmap(flatten)(grads), state.specific, strict=True
+                self.specific, gradients, state.specific, strict=True
             )
         ]
-        joined = jnp.concatenate([outputs for outputs, _ in found])
+        joined = jnp.concatenate([outputs for outputs, _ in ran])
         shared, shared_state = self.shared(joined, state.shared)
         (direction,), _ = self.readout(shared, ())
         like = jax.tree.map(lambda leaf: leaf[0], grads)
         update = unflatten(self.output_scale * direction, like)
-        return update, PlainML2OState(tuple(each for _, each in found), shared_state)
+        new_state = PlainML2OState(tuple(specific for _, specific in ran), shared_state)
+        return update, with_dtypes_of(new_state, state)
