@@ -77,15 +77,54 @@ def test_a_loss_that_is_not_quadratic(key, rank):
     assert error < 0.03
 
 
-def test_exhausted_krylov_spaces_and_constant_losses(quadratic, key):
-    @jax.jit
-    def measure(matrix, key):
-        return entropy_gap(quadratic(matrix), jnp.zeros(8), GAMMA, key, rank=8)
+@pytest.mark.parametrize(
+    "values",
+    [
+        [3.0] * 6,
+        [0.0] * 6,
+        [2.0, 2.0, 5.0, 5.0, 5.0, 0.0],
+        [0.0, 0.0, 0.0, 0.0, 0.0, 7.0],
+    ],
+)
+@pytest.mark.parametrize("rank", [6, 20])
+def test_equal_eigenvalues_come_out_exact(quadratic, bowl, key, values, rank):
+    """Though Lanczos' method finds each of them once from any one start."""
+    basis = np.linalg.eigh(bowl)[1]
+    matrix = (basis * np.array(values)) @ basis.T
+    gradient = np.array([1.0, -3.0, 0.0, 2.0, 1.0, 0.5])
+    measure = jax.jit(
+        jax.vmap(
+            lambda k: entropy_gap(
+                quadratic(matrix, gradient), jnp.zeros(6), GAMMA, k, rank=rank, num_samples=4
+            )
+        )
+    )
+    found, errors = measure(jax.random.split(key, 10))
+    np.testing.assert_allclose(found, exact_gap(matrix, gradient), rtol=1e-4)
+    assert np.all(errors < 1e-3)
 
-    value, error = measure(3 * np.eye(8), key)
-    assert abs(value - 4 * np.log(2.5)) < 4 * error
-    value, error = measure(np.zeros((8, 8)), key)
-    np.testing.assert_allclose([value, error], 0, atol=1e-5)
+
+def test_a_hill_steeper_than_gamma(key):
+    """Its curvature, -4, is none that a normal proposal could follow."""
+
+    def integrand(d):
+        density = np.exp(-GAMMA * d**2 / 2) * np.sqrt(GAMMA / (2 * np.pi))
+        return density * np.exp(4 - 4 * np.cos(d))
+
+    expected = -np.log(quad(integrand, -10, 10)[0])
+    value, error = entropy_gap(
+        lambda p: 4 * jnp.cos(p[0]), jnp.zeros(1), GAMMA, key, rank=1, num_samples=4000
+    )
+    assert abs(value - expected) < 4 * error
+    assert error < 0.1 * abs(expected)
+
+
+def test_a_loss_that_is_infinite_nearby(key):
+    """Where no sample is finite, there is no room at all."""
+    value, _ = entropy_gap(
+        lambda x: jnp.where(jnp.all(x == 1), 0, jnp.inf) * 1.0, jnp.ones(3), GAMMA, key, rank=0
+    )
+    assert value == jnp.inf
 
 
 def test_jensens_inequality_and_two_proposals_for_a_network(small_network, key):

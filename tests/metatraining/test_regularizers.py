@@ -1,5 +1,7 @@
 """Terms of the meta-loss, against dense Hessians, closed forms and finite differences."""
 
+import math
+import re
 from collections.abc import Callable
 
 import equinox as eqx
@@ -103,6 +105,74 @@ def test_hessian_norm_is_a_magnitude():
     loss = StepLoss(Saddle(jnp.asarray(MATRIX)), jnp.zeros(4))
     value, _ = HessianNorm(1.0, num_iterations=300).value_and_gradient(loss, jnp.asarray(X), KEY)
     assert value == pytest.approx(largest_eigenvalue(X))
+
+
+class Beside(Task):
+    """sum_i a_i x_i^4 / 12 + (sum_i x_i)^2 / 2: eigenvalues of about the same size, opposite."""
+
+    coefficients: jax.Array
+    factor: float = 1.0
+
+    def init(self, key):
+        raise NotImplementedError
+
+    def loss(self, params, batch):
+        return self.factor * (
+            jnp.sum(self.coefficients * params**4) / 12 + jnp.sum(params) ** 2 / 2
+        )
+
+
+def test_hessian_norm_beside_an_eigenvalue_of_the_opposite_sign():
+    coefficients, x = np.array([3.0, -3.85, 0.2]), np.array([1.5, 1.5, 0.1])
+
+    def eigenvalues(x):
+        return np.linalg.eigvalsh(np.diag(coefficients * x**2) + 1)
+
+    def truth(x):
+        return np.max(np.abs(eigenvalues(x)))
+
+    assert 0.97 < -eigenvalues(x)[0] / eigenvalues(x)[-1] < 0.99
+    loss = StepLoss(Beside(jnp.asarray(coefficients)), None)
+    value, gradient = HessianNorm(1.0, num_iterations=20).value_and_gradient(
+        loss, jnp.asarray(x), KEY
+    )
+    np.testing.assert_allclose(value, truth(x), rtol=1e-8)
+    np.testing.assert_allclose(gradient, slope(truth, x), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1e-25, 1e25])
+def test_losses_of_any_size_in_single_precision(factor):
+    """Terms that are proportional to the loss stay so where its square is no number."""
+    terms = (
+        HessianNorm(1.0),
+        HessianTrace(1.0, num_probes=2),
+        SAMSharpness(1.0, rho=0.3),
+        ExpectedSharpness(1.0, sigma=0.3),
+        SignedPowerIteration(1.0),
+        RitzSum(1.0, num_iterations=2),
+        Relative(SAMSharpness(1.0, rho=0.3), parameter_sizes),
+    )
+    coefficients = jnp.array([3.0, -1.0, 0.2], jnp.float32)
+    x = jnp.array([1.5, 1.2, 0.1], jnp.float32)
+
+    @jax.jit
+    def measure(factor):
+        loss = StepLoss(Beside(coefficients, factor), None)
+        return [term.value_and_gradient(loss, x, KEY) for term in terms]
+
+    one = measure(jnp.float32(1))
+    for found, expected in zip(measure(jnp.float32(factor)), one, strict=True):
+        for leaf, truth in zip(found, expected, strict=True):
+            assert leaf.dtype == jnp.float32
+            np.testing.assert_allclose(
+                np.asarray(leaf, float) / factor, truth, rtol=1e-4, atol=1e-4
+            )
+
+
+def test_sam_takes_no_step_where_there_is_no_gradient():
+    value, gradient = SAMSharpness(1.0).value_and_gradient(quartic(), jnp.zeros(4), KEY)
+    assert value == 0
+    np.testing.assert_array_equal(gradient, 0)
 
 
 def test_hessian_trace_in_expectation():
@@ -390,3 +460,87 @@ def test_no_regularizer_is_computed_twice(window, every):
     ).gradient
     jax.block_until_ready(jax.tree.leaves(gradient))
     assert len(said) == window.task.num_tasks * (window.num_steps // every)
+
+
+WEIGHTED = (
+    HessianNorm,
+    HessianTrace,
+    LocalEntropy,
+    ExpectedSharpness,
+    SAMSharpness,
+    HeldOutLoss,
+    TraceOfFixedProbes,
+    SignedPowerIteration,
+    RitzSum,
+    MeanSquaredGradient,
+)
+NONSENSE = (math.nan, math.inf, -math.inf, -1.0, -1e-9, "0.9", None, True, [1.0], {})
+
+
+@pytest.mark.parametrize("kind", WEIGHTED)
+def test_weights_that_are_no_numbers_of_their_range_are_refused(kind):
+    for weight in (
+        *NONSENSE,
+        np.float32("nan"),
+        jnp.asarray(-1.0),
+        jnp.asarray(math.inf),
+        jnp.ones(2),
+    ):
+        with pytest.raises(ValueError, match=r"^weight must be a (finite )?number of at least 0"):
+            kind(weight)
+    for weight in (0, 3, 0.5, np.float32(2), jnp.asarray(0.1)):
+        assert kind(weight).weight == weight
+
+
+SETTINGS = [
+    (HessianNorm, "num_iterations", "count"),
+    (HessianTrace, "num_probes", "count"),
+    (ExpectedSharpness, "num_pairs", "count"),
+    (LocalEntropy, "num_steps", "count"),
+    (TraceOfFixedProbes, "num_probes", "count"),
+    (SignedPowerIteration, "num_iterations", "count"),
+    (RitzSum, "num_iterations", "count"),
+    *((kind, "every", "count") for kind in WEIGHTED),
+    (ExpectedSharpness, "sigma", "number"),
+    (SAMSharpness, "rho", "number"),
+    (LocalEntropy, "gamma", "number"),
+    (LocalEntropy, "step_size", "number"),
+    (LocalEntropy, "noise", "number"),
+    (LocalEntropy, "averaging", "share"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "type_"), SETTINGS)
+def test_settings_out_of_range_are_refused(kind, name, type_):
+    wrong = {
+        "count": (0, -1, 2.5, *NONSENSE),
+        "number": NONSENSE,
+        "share": (1.0, 2.0, *NONSENSE),
+    }[type_]
+    for value in wrong:
+        # A wrong type is refused before by the checks of types that tests are run with.
+        with pytest.raises((ValueError, TypeError)) as refusal:
+            kind(1.0, **{name: value})
+        if type(value) is (int if type_ == "count" else float):
+            assert re.match(
+                rf"{name} must be a (finite|whole) number of at least", str(refusal.value)
+            )
+    smallest = 1 if type_ == "count" else 0.0
+    assert getattr(kind(1.0, **{name: smallest}), name) == smallest
+
+
+def test_schedules_and_scales_are_functions():
+    with pytest.raises((ValueError, TypeError), match="schedule"):
+        SAMSharpness(1.0, schedule=0.5)
+    with pytest.raises((ValueError, TypeError), match="scale"):
+        Relative(SAMSharpness(1.0), 0.5)
+    with pytest.raises((ValueError, TypeError), match="regularizer"):
+        Relative(0.5, filter_norms)
+
+
+def test_weights_may_be_what_a_program_is_compiled_for():
+    """A weight that is traced cannot be looked at, and is not."""
+    weight = jax.jit(lambda weight: SAMSharpness(weight).weight)(-1.0)
+    assert weight == -1
+    weight = jax.grad(lambda weight: SAMSharpness(2 * weight).factor(jnp.asarray(0)))(1.0)
+    assert weight == 2

@@ -1,4 +1,8 @@
-"""How flat a loss is around its parameters."""
+"""How flat a loss is around its parameters.
+
+The floating-point arrays of any pytree are the parameters; integers and functions among its leaves
+stay as they are. Half precision is raised to single precision.
+"""
 
 from l2o.flatness.bounds import (
     eigenvalue_bound as eigenvalue_bound,
@@ -7,7 +11,6 @@ from l2o.flatness.bounds import (
     trace_bound as trace_bound,
 )
 from l2o.flatness.eigenvalues import (
-    power_iteration as power_iteration,
     ritz_pairs as ritz_pairs,
     spectral_norm as spectral_norm,
     top_eigenvalue as top_eigenvalue,
@@ -26,6 +29,7 @@ from l2o.flatness.loss_surface import (
     loss_slice as loss_slice,
     loss_surface as loss_surface,
 )
+from l2o.flatness.power_method import power_iteration as power_iteration
 from l2o.flatness.raveled import Loss as Loss
 from l2o.flatness.rescaled import (
     filter_norms as filter_norms,

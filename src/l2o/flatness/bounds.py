@@ -31,7 +31,7 @@ def quadratic_entropy_gap(
     `gamma`, the inverse of the variance of each parameter's perturbation.
     """
     values, slopes = jnp.asarray(eigenvalues), jnp.asarray(gradient)
-    terms = jnp.log1p(values / gamma) - slopes**2 / (gamma + values)
+    terms = jnp.log1p(values / gamma) - slopes * (slopes / (gamma + values))
     return jnp.sum(terms, -1) / 2
 
 
@@ -47,7 +47,7 @@ def eigenvalue_bound(
 
     **Arguments:** `gap`, Delta; `gamma`, with which it was measured; `gradient_norm`, |g|.
     """
-    exponent = 2 * jnp.asarray(gap) + jnp.square(gradient_norm) / gamma
+    exponent = 2 * jnp.asarray(gap) + _squared_over(gradient_norm, gamma)
     return jnp.asarray(gamma) * jnp.expm1(exponent)
 
 
@@ -79,5 +79,12 @@ def entropy_gap_bounds(
     bound tr(H) / (2 gamma).
     """
     ratio = jnp.asarray(top_eigenvalue) / gamma
-    lower = (jnp.log1p(ratio) - jnp.square(gradient_norm) / gamma) / 2
+    lower = (jnp.log1p(ratio) - _squared_over(gradient_norm, gamma)) / 2
     return lower, jnp.asarray(trace) / (2 * jnp.asarray(gamma))
+
+
+def _squared_over(
+    norm: Float[ArrayLike, "*batch"], gamma: Float[ArrayLike, "*batch"]
+) -> Float[Array, "*batch"]:
+    """|g|^2 / gamma, where |g|^2 alone could overflow or vanish."""
+    return jnp.asarray(norm) * (jnp.asarray(norm) / gamma)

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.tasks.checks import check_at_least
+from l2o.support.checks import check_at_least
+from l2o.support.scaling import standard_deviation
 
 # Samples computed side by side: enough to fill processors, few enough for memory.
 SAMPLES_AT_ONCE = 8
@@ -35,7 +36,7 @@ def mean_of(
     **Raises:** `ValueError` if `num_samples` is less than 1.
     """
     samples = draw(sample, key, num_samples)
-    return Estimate(jnp.mean(samples), jnp.std(samples, ddof=1) / jnp.sqrt(num_samples))
+    return Estimate(jnp.mean(samples), standard_deviation(samples) / jnp.sqrt(num_samples))
 
 
 def draw(

@@ -2,36 +2,47 @@
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
-from l2o.flatness.raveled import Loss
-from l2o.tasks.task import Params
+from l2o.flatness.raveled import Loss, moves, split, still
 
 
-def hessian_product(loss: Loss, params: Params) -> Callable[[Params], Params]:
+def hessian_product(loss: Loss, params: PyTree) -> Callable[[PyTree], PyTree]:
     """The Hessian of a loss as a linear map.
 
     The gradient is linearized once, so that each product costs no more than the derivative of a
     gradient along one direction: the loss itself is not evaluated again.
 
-    **Arguments:** `loss`; `params`, where to differentiate.
+    **Arguments:** `loss`; `params`, where to differentiate, in their own precision.
 
-    **Returns:** a function from a tangent v, a pytree like `params`, to H v.
+    **Returns:** a function from a tangent v, a pytree like `params`, to H v. Leaves that are no
+    floating-point arrays count for nothing: integers are 0 in H v.
+
+    **Raises:** `ValueError` if some parameters are complex.
     """
-    return jax.linearize(jax.grad(loss), params)[1]
+    moving, held = split(params)
+    product = jax.linearize(jax.grad(lambda moving: loss(eqx.combine(moving, held))), moving)[1]
+    mask = moves(params)
+    return lambda tangent: eqx.combine(product(eqx.filter(tangent, mask)), still(held))
 
 
-def curvature(loss: Loss, params: Params, direction: Params) -> Float[Array, ""]:
+def curvature(loss: Loss, params: PyTree, direction: PyTree) -> Float[Array, ""]:
     """The second derivative of a loss along a direction: v'Hv.
 
     Two derivatives forward and none backward, so that one more, backward, gives its gradient with
     respect to `params` at little cost.
 
-    **Arguments:** `loss`; `params`, where to differentiate; `direction`, v, a pytree like `params`.
+    **Arguments:** `loss`; `params`, where to differentiate, in their own precision; `direction`,
+    v, a pytree like `params`, of which only floating-point arrays count.
+
+    **Raises:** `ValueError` if some parameters are complex.
     """
+    moving, held = split(params)
+    along = eqx.filter(direction, moves(params))
 
-    def slope(point: Params) -> Float[Array, ""]:
-        return jax.jvp(loss, (point,), (direction,))[1]
+    def slope(moving: PyTree) -> Float[Array, ""]:
+        return jax.jvp(lambda moving: loss(eqx.combine(moving, held)), (moving,), (along,))[1]
 
-    return jax.jvp(slope, (params,), (direction,))[1]
+    return jax.jvp(slope, (moving,), (along,))[1]

@@ -1,64 +1,98 @@
-"""Lanczos' method for symmetric linear maps, also where it ends before its time."""
+"""Lanczos' method for symmetric linear maps, also where a Krylov space ends before its time."""
 
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
-from matfree import decomp
+from jaxtyping import Array, Bool, Float, Int
+
+from l2o.support.scaling import length_and_unit, power_of_two
+
+Vector = Float[Array, " size"]
 
 
 class RitzPairs(eqx.Module):
-    """What a symmetric map looks like in a Krylov space: approximate eigenvalues and -vectors.
+    """What a symmetric map looks like in Krylov spaces: approximate eigenvalues and -vectors.
 
     The eigenvalues near the ends of the spectrum converge first.
     """
 
     values: Float[Array, " steps"]
-    """Ascending. Those that fill up a Krylov space that was exhausted are Rayleigh quotients of
-    the start, inside the spectrum."""
+    """Ascending."""
     weights: Float[Array, " steps"]
     """The squared component of the start along each vector; they sum to 1. With the values they
     are a Gauss quadrature of the spectrum as the start sees it."""
     basis: Float[Array, "steps size"]
-    """Orthonormal Lanczos vectors, zero where the Krylov space was exhausted."""
+    """Orthonormal Lanczos vectors."""
     rotation: Float[Array, "steps steps"]
 
     @property
     def vectors(self) -> Float[Array, "steps size"]:
-        """An approximate eigenvector for each value: a unit vector, or 0 where a value fills up."""
+        """An approximate eigenvector for each value, of length 1."""
         return self.rotation.T @ self.basis
 
 
-def lanczos(
-    product: Callable[[Float[Array, " size"]], Float[Array, " size"]],
-    start: Float[Array, " size"],
-    num_steps: int,
-) -> RitzPairs:
+def lanczos(product: Callable[[Vector], Vector], start: Vector, num_steps: int) -> RitzPairs:
     """Approximate eigenvalues of a symmetric map by Lanczos' method, fully reorthogonalised.
 
     Where the map has fewer distinct eigenvalues (as seen from `start`) than there are steps, the
-    Krylov space is exhausted and what follows is rounding noise, or 0 / 0. The tridiagonal matrix
-    is therefore cut at the first off-diagonal entry that is below eps^(2/3) times its largest
-    entry, and the rest is filled with the first diagonal entry, which has weight 0.
+    Krylov space is exhausted and what follows is rounding noise, or 0 / 0. At the first
+    off-diagonal entry that is below eps^(2/3) times the largest entry so far, the method therefore
+    begins anew with a random vector orthogonal to all before. So with as many steps as the map's
+    size all eigenvalues are found, as often as they occur. The map may be of any size that its
+    precision holds.
 
-    Source: Golub and Van Loan, *Matrix Computations*, section 10.1; the iteration is matfree's.
+    Source: Golub and Van Loan, *Matrix Computations*, sections 10.1 and 10.3.
 
-    **Arguments:** `product`, the map; `start`, any vector but zero; `num_steps`, products to
-    compute; no more are than the map's size.
+    **Arguments:** `product`, the map; `start`, any vector but zero, of single or double precision;
+    `num_steps`, products to compute; no more are than the map's size.
     """
-    tridiagonalise = decomp.tridiag_sym(
-        min(num_steps, start.size), materialize=False, custom_vjp=False
-    )
-    decomposition = tridiagonalise(product, start)
-    basis, (diagonal, off_diagonal) = jnp.asarray(decomposition.Q_tall), decomposition.J_small
-    entries = jnp.abs(jnp.concatenate([diagonal, off_diagonal]))
-    threshold = jnp.finfo(start.dtype).eps ** (2 / 3) * jnp.nanmax(entries)
-    # A comparison with NaN is false, so that 0 / 0 ends the Krylov space, too.
-    goes_on = jnp.cumprod(off_diagonal > threshold).astype(bool)
-    inside = jnp.concatenate([jnp.ones(1, bool), goes_on])
-    diagonal = jnp.where(inside, diagonal, diagonal[0])
-    off_diagonal = jnp.where(goes_on, off_diagonal, 0)
+    num_steps = min(num_steps, start.size)
+    negligible = jnp.finfo(start.dtype).eps ** (2 / 3)
+    # Where the method begins anew, at each step another one.
+    spare = jax.random.normal(jax.random.key(0), start.shape, start.dtype)
+
+    def begin_anew(basis: Float[Array, "steps size"], index: Int[Array, ""]) -> Vector:
+        fresh = jnp.roll(spare, index)
+        # Twice, since little of it may be left.
+        for _ in range(2):
+            fresh = length_and_unit(fresh - (basis @ fresh) @ basis)[1]
+        return fresh
+
+    def step(
+        carry: tuple[Float[Array, "steps size"], Vector, Float[Array, ""]], index: Int[Array, ""]
+    ) -> tuple[
+        tuple[Float[Array, "steps size"], Vector, Float[Array, ""]],
+        tuple[Float[Array, ""], Float[Array, ""]],
+    ]:
+        basis, vector, largest = carry
+        basis = basis.at[index].set(vector)
+        image = product(vector)
+        along = basis @ image
+        rest = image - along @ basis
+        rest = rest - (basis @ rest) @ basis
+        length, unit = length_and_unit(rest)
+        diagonal = along[index]
+        largest = jnp.maximum(largest, jnp.maximum(jnp.abs(diagonal), length))
+        # A comparison with NaN is false.
+        goes_on: Bool[Array, ""] = length > negligible * largest
+        following = jax.lax.cond(goes_on, lambda: unit, lambda: begin_anew(basis, index))
+        return (basis, following, largest), (diagonal, jnp.where(goes_on, length, 0))
+
+    nothing = jnp.zeros((num_steps, start.size), start.dtype)
+    carry = (nothing, length_and_unit(start)[1], jnp.zeros((), start.dtype))
+    (basis, _, _), (diagonal, lengths) = jax.lax.scan(step, carry, jnp.arange(num_steps))
+    off_diagonal = lengths[:-1]
     matrix = jnp.diag(diagonal) + jnp.diag(off_diagonal, 1) + jnp.diag(off_diagonal, -1)
-    values, rotation = jnp.linalg.eigh(matrix)
-    return RitzPairs(values, rotation[0] ** 2, jnp.where(inside[:, None], basis, 0), rotation)
+    values, rotation = _eigh(matrix)
+    return RitzPairs(values, rotation[0] ** 2, basis, rotation)
+
+
+def _eigh(
+    matrix: Float[Array, "steps steps"],
+) -> tuple[Float[Array, " steps"], Float[Array, "steps steps"]]:
+    """Eigenvalues, ascending, and eigenvectors, of matrices of any size."""
+    power = power_of_two(matrix)
+    values, vectors = jnp.linalg.eigh(matrix / power)
+    return power * values, vectors

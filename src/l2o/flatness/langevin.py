@@ -2,29 +2,29 @@
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from l2o.flatness.estimate import Estimate, mean_of
-from l2o.flatness.raveled import Loss, ravel
-from l2o.tasks.checks import check_at_least
-from l2o.tasks.task import Params
+from l2o.flatness.raveled import Loss, lay_out, moves, ravel
+from l2o.support.checks import check_at_least
 
 
 def sgld_mean(
-    gradient: Callable[[Params, PRNGKeyArray], Params],
-    params: Params,
+    gradient: Callable[[PyTree, PRNGKeyArray], PyTree],
+    params: PyTree,
     gamma: Float[ArrayLike, ""],
     step_size: Float[ArrayLike, ""],
     num_steps: int,
     noise: Float[ArrayLike, ""],
     averaging: Float[ArrayLike, ""],
     key: PRNGKeyArray,
-) -> Params:
+) -> PyTree:
     """The mean of the neighbourhood that a loss prefers, by Entropy-SGD's inner loop.
 
     Starting from x' = mu = x, each step is
@@ -43,10 +43,12 @@ def sgld_mean(
 
     **Returns:** mu, a pytree like `params`. Memory is that of `num_steps` times the parameters.
 
-    **Raises:** `ValueError` if `num_steps` is less than 1.
+    **Raises:** `ValueError` if there are no parameters, or `num_steps` is less than 1.
     """
     check_at_least("num_steps", num_steps, 1)
-    centre, unravel = ravel_pytree(params)
+    mask = moves(params)
+    layout = lay_out(params)
+    centre = layout.params
 
     def draw(index: Array) -> tuple[PRNGKeyArray, Float[Array, " size"]]:
         batch_key, noise_key = jax.random.split(jax.random.fold_in(key, index))
@@ -63,17 +65,17 @@ def sgld_mean(
         random: tuple[PRNGKeyArray, Float[Array, " size"]],
     ) -> tuple[tuple[Float[Array, " size"], Float[Array, " size"]], None]:
         (point, mean), (key, kick) = carry, random
-        slope, _ = ravel_pytree(gradient(unravel(point), key))
+        slope, _ = ravel_pytree(eqx.filter(gradient(layout.point(point), key), mask))
         point = point - size * (slope + pull * (point - centre)) + kick
         return (point, kept * mean + (1 - kept) * point), None
 
     (_, mean), _ = jax.lax.scan(step, (centre, centre), (batch_keys, kicks))
-    return unravel(mean)
+    return eqx.combine(eqx.filter(layout.direction(mean), mask), params)
 
 
 def entropy_gap_by_sgld(
     loss: Loss,
-    params: Params,
+    params: PyTree,
     gamma: Float[ArrayLike, ""],
     key: PRNGKeyArray,
     *,

@@ -1,16 +1,17 @@
 """Slices through a loss along one or two directions."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from l2o.flatness.estimate import SAMPLES_AT_ONCE
-from l2o.flatness.raveled import Loss
+from l2o.flatness.raveled import Loss, in_single, moves, split, still
 from l2o.flatness.rescaled import filter_norms
-from l2o.tasks.checks import check_at_least
-from l2o.tasks.task import Params
+from l2o.support.checks import check_at_least
 
 
 class LossSurface(eqx.Module):
@@ -20,13 +21,13 @@ class LossSurface(eqx.Module):
     """How far along a direction, the same for each; evenly spaced around 0."""
     losses: Float[Array, "*batch_and_points"]
     """With an axis of points for each direction, the first one first."""
-    directions: tuple[Params, ...]
+    directions: tuple[PyTree, ...]
     """What is added to the parameters where a coordinate is 1."""
 
 
 def loss_surface(
     loss: Loss,
-    params: Params,
+    params: PyTree,
     key: PRNGKeyArray,
     *,
     dimensions: int = 2,
@@ -54,8 +55,8 @@ def loss_surface(
 
 def loss_slice(
     loss: Loss,
-    params: Params,
-    directions: tuple[Params, ...],
+    params: PyTree,
+    directions: tuple[PyTree, ...],
     *,
     radius: Float[ArrayLike, ""] = 1.0,
     num_points: int = 25,
@@ -69,32 +70,38 @@ def loss_slice(
     if len(directions) not in (1, 2):
         raise ValueError(f"There must be 1 or 2 directions, got {len(directions)}.")
     check_at_least("num_points", num_points, 2)
+    moving, held = split(params)
+    mask = moves(params)
+    along = [eqx.filter(direction, mask) for direction in directions]
     coordinates = jnp.asarray(radius) * jnp.linspace(-1.0, 1.0, num_points)
     axes = jnp.meshgrid(*[coordinates] * len(directions), indexing="ij")
 
     def evaluate(point: Float[Array, " directions"]) -> Float[Array, ""]:
         def moved(leaf: Array, *along: Array) -> Array:
+            leaf = in_single(leaf)
             return leaf + sum(
                 step.astype(leaf.dtype) * part for step, part in zip(point, along, strict=True)
             )
 
-        return loss(jax.tree.map(moved, params, *directions))
+        return loss(eqx.combine(jax.tree.map(moved, moving, *along), held))
 
     points = jnp.stack([axis.ravel() for axis in axes], -1)
     losses = jax.lax.map(evaluate, points, batch_size=min(SAMPLES_AT_ONCE, len(points)))
     return LossSurface(coordinates, losses.reshape(axes[0].shape), directions)
 
 
-def filter_normalised_direction(params: Params, key: PRNGKeyArray) -> Params:
+def filter_normalised_direction(params: PyTree, key: PRNGKeyArray) -> PyTree:
     """A random direction in which each filter is as large as that of the parameters.
 
     Normal numbers, scaled so that the weights into each unit have the norm of the parameters'.
-    Leaves with less than two axes, such as biases, are not moved, as is usual. Source: Li et al.
+    Leaves with less than two axes, such as biases, are not moved, as is usual, and neither are
+    integers. Source: Li et al.
     2018, section 4.
 
     **Arguments:** `params`; `key`.
     """
-    leaves, treedef = jax.tree.flatten(params)
+    moving, held = split(params)
+    leaves, treedef = jax.tree.flatten(jax.tree.map(in_single, moving))
     keys = jax.random.split(key, max(1, len(leaves)))
     normal = jax.tree.unflatten(
         treedef,
@@ -104,7 +111,10 @@ def filter_normalised_direction(params: Params, key: PRNGKeyArray) -> Params:
         ],
     )
 
-    def scaled(leaf: Array, drawn: Array, drawn_norm: Array, norm: Array) -> Array:
-        return jnp.zeros_like(leaf) if leaf.ndim < 2 else drawn / drawn_norm * norm
+    def scaled(leaf: Any, drawn: Array, drawn_norm: Array, norm: Array) -> Array:
+        leaf = jnp.asarray(leaf)
+        scaled = jnp.zeros_like(drawn) if leaf.ndim < 2 else drawn / drawn_norm * norm
+        return scaled.astype(leaf.dtype)
 
-    return jax.tree.map(scaled, params, normal, filter_norms(normal), filter_norms(params))
+    directions = jax.tree.map(scaled, moving, normal, filter_norms(normal), filter_norms(moving))
+    return eqx.combine(directions, still(held))

@@ -1,14 +1,18 @@
 """Flatness relative to the size of parameters."""
 
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
-from l2o.flatness.raveled import Loss
-from l2o.tasks.task import Params
+from l2o.flatness.raveled import Loss, in_single, moves, split, still
+from l2o.support.scaling import root_mean_square
 
 
-def rescaled(loss: Loss, params: Params, scale: Params) -> tuple[Loss, Params]:
+def rescaled(loss: Loss, params: PyTree, scale: PyTree) -> tuple[Loss, PyTree]:
     """A loss as a function of relative deviations from its parameters.
 
     Every measure of flatness depends on the units of the parameters: a ReLU network with one layer
@@ -20,24 +24,34 @@ def rescaled(loss: Loss, params: Params, scale: Params) -> tuple[Loss, Params]:
     **Arguments:** `loss`; `params`; `scale`, the size of each parameter, as a pytree like `params`:
     `filter_norms(params)` or `parameter_sizes(params)`.
 
-    **Returns:** the function d -> loss(params + scale * d), and d = 0.
+    **Returns:** the function d -> loss(params + scale * d), and d = 0. Leaves that are no
+    floating-point arrays do not deviate.
+
+    **Raises:** `ValueError` if some parameters are complex.
     """
+    moving, held = split(params)
+    mask = moves(params)
 
-    def relative_loss(deviation: Params) -> Float[Array, ""]:
-        return loss(jax.tree.map(lambda p, s, d: p + s * d, params, scale, deviation))
+    def relative_loss(deviation: PyTree) -> Float[Array, ""]:
+        moved = jax.tree.map(
+            lambda p, s, d: p + s * d, moving, eqx.filter(scale, mask), eqx.filter(deviation, mask)
+        )
+        return loss(eqx.combine(moved, held))
 
-    return relative_loss, jax.tree.map(jnp.zeros_like, params)
+    return relative_loss, eqx.combine(jax.tree.map(jnp.zeros_like, moving), still(held))
 
 
-def parameter_sizes(params: Params) -> Params:
+def parameter_sizes(params: PyTree) -> PyTree:
     """The root mean square of each leaf.
 
-    **Returns:** a pytree like `params`, constant in each leaf.
+    **Returns:** a pytree like `params`, constant in each leaf; 0 for integers.
+
+    **Raises:** `ValueError` if some parameters are complex.
     """
-    return jax.tree.map(lambda leaf: _root_mean_square(leaf, None), params)
+    return _sizes(params, lambda leaf: None)
 
 
-def filter_norms(params: Params) -> Params:
+def filter_norms(params: PyTree) -> PyTree:
     """The root mean square of the weights that lead into each unit.
 
     The last axis of a leaf is taken for the units, as it is in all networks of `l2o.tasks`: weights
@@ -45,16 +59,19 @@ def filter_norms(params: Params) -> Params:
     that a bias of 0 has the size 0. The filter norms of Li et al. (2018) are these times the square
     root of the number of weights into a unit.
 
-    **Returns:** a pytree like `params`, constant over the weights into each unit.
+    **Returns:** a pytree like `params`, constant over the weights into each unit; 0 for integers.
+
+    **Raises:** `ValueError` if some parameters are complex.
     """
-    return jax.tree.map(lambda leaf: _root_mean_square(leaf, tuple(range(leaf.ndim - 1))), params)
+    return _sizes(params, lambda leaf: tuple(range(leaf.ndim - 1)))
 
 
-def _root_mean_square(
-    leaf: Float[Array, "*shape"], axes: tuple[int, ...] | None
-) -> Float[Array, "*shape"]:
-    """The root mean square along axes, broadcast."""
-    mean = jnp.mean(jnp.square(leaf), axis=axes, keepdims=True)
-    # The root has no derivative at zero, where zero is the best stand-in.
-    root = jnp.where(mean > 0, jnp.sqrt(jnp.where(mean > 0, mean, 1)), 0)
-    return jnp.broadcast_to(root, leaf.shape)
+def _sizes(params: PyTree, axes: Callable[[Array], tuple[int, ...] | None]) -> PyTree:
+    """The root mean square of each leaf along some of its axes, broadcast."""
+
+    def size(leaf: Any) -> Array:
+        leaf = jnp.asarray(leaf)
+        return root_mean_square(in_single(leaf), axes(leaf)).astype(leaf.dtype)
+
+    moving, held = split(params)
+    return eqx.combine(jax.tree.map(size, moving), still(held))

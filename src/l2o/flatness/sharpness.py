@@ -3,17 +3,17 @@
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from l2o.flatness.estimate import Estimate, mean_of
 from l2o.flatness.raveled import Loss, ravel
-from l2o.tasks.checks import check_at_least
-from l2o.tasks.task import Params
+from l2o.support.checks import check_at_least
+from l2o.support.scaling import length_and_unit, to_length
 
 
 def sharpness(
     loss: Loss,
-    params: Params,
+    params: PyTree,
     key: PRNGKeyArray | None = None,
     *,
     radius: Float[ArrayLike, ""] = 0.05,
@@ -41,17 +41,17 @@ def sharpness(
     radius = jnp.asarray(radius, centre.dtype)
     base, gradient = jax.value_and_grad(flat.loss)(centre)
     if key is None:
-        first = _to_length(gradient, radius)
+        first = to_length(gradient, radius)
     else:
-        first = _to_length(jax.random.normal(key, centre.shape, centre.dtype), radius)
+        first = to_length(jax.random.normal(key, centre.shape, centre.dtype), radius)
 
     def ascend(
         _: Array, carry: tuple[Float[Array, " size"], Float[Array, ""]]
     ) -> tuple[Float[Array, " size"], Float[Array, ""]]:
         deviation, highest = carry
         value, gradient = jax.value_and_grad(flat.loss)(centre + deviation)
-        further = deviation + _to_length(gradient, radius)
-        norm = jnp.linalg.norm(further)
+        further = deviation + to_length(gradient, radius)
+        norm, _ = length_and_unit(further)
         inside = further * jnp.minimum(1, radius / jnp.where(norm > 0, norm, 1))
         return inside, jnp.maximum(highest, value)
 
@@ -63,7 +63,7 @@ def sharpness(
 
 def expected_sharpness(
     loss: Loss,
-    params: Params,
+    params: PyTree,
     key: PRNGKeyArray,
     *,
     sigma: Float[ArrayLike, ""] = 0.05,
@@ -91,11 +91,3 @@ def expected_sharpness(
         return (above - base) / 2 + (below - base) / 2
 
     return mean_of(rise, key, num_samples)
-
-
-def _to_length(
-    vector: Float[Array, " size"], length: Float[ArrayLike, ""]
-) -> Float[Array, " size"]:
-    """The vector scaled to a length; zero stays zero."""
-    norm = jnp.linalg.norm(vector)
-    return vector * (length / jnp.where(norm > 0, norm, 1))

@@ -5,14 +5,13 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from l2o.flatness.estimate import draw
 from l2o.flatness.hessian import hessian_product
 from l2o.flatness.lanczos import lanczos
 from l2o.flatness.raveled import Loss, ravel
-from l2o.tasks.checks import check_at_least
-from l2o.tasks.task import Params
+from l2o.support.checks import check_at_least
 
 # Beyond so many widths a Gaussian is nothing in single precision; points in half a width make its
 # sum exact in the same sense.
@@ -33,13 +32,16 @@ class SpectralDensity(eqx.Module):
     """The share of eigenvalues that each node stands for; they sum to 1 for each probe."""
 
     def moment(self, order: int) -> Float[Array, "*batch"]:
-        """The mean of lambda^order over eigenvalues: tr(H^order) / parameters, unsmoothed."""
+        """The mean of lambda^order over eigenvalues: tr(H^order) / parameters, unsmoothed.
+
+        Powers outside of the range of the eigenvalues' precision are 0 or infinite.
+        """
         return jnp.mean(jnp.sum(self.weights * self.nodes**order, -1), -1)
 
 
 def spectral_density(
     loss: Loss,
-    params: Params,
+    params: PyTree,
     key: PRNGKeyArray,
     *,
     num_probes: int = 8,

@@ -2,15 +2,14 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from l2o.flatness.estimate import Estimate, mean_of
 from l2o.flatness.hessian import hessian_product
 from l2o.flatness.raveled import Loss, ravel
-from l2o.tasks.task import Params
 
 
-def trace(loss: Loss, params: Params, key: PRNGKeyArray, *, num_probes: int = 32) -> Estimate:
+def trace(loss: Loss, params: PyTree, key: PRNGKeyArray, *, num_probes: int = 32) -> Estimate:
     """The trace of the Hessian, the sum of its eigenvalues.
 
     The mean of v'Hv over vectors v of random signs, which is exact for a diagonal Hessian.

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.regularizers.step_loss import SampledLoss
+from l2o.support.checks import check_integer, check_number
 from l2o.tasks import Params
 
 
@@ -18,11 +19,16 @@ class ExpectedSharpness(Regularizer):
     order it is sigma^2 / 2 times the trace of the Hessian. It needs first derivatives only, and is
     not in the paper on flatness-aware learned optimizers.
 
-    **Arguments:** as for `Regularizer`, and `sigma`, the noise's standard deviation; `num_pairs`.
+    **Arguments:** as for `Regularizer`, and `sigma`, the noise's standard deviation, 0 or more;
+    `num_pairs`, at least 1.
     """
 
     sigma: float = eqx.field(static=True, default=0.05)
     num_pairs: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self) -> None:
+        check_number("sigma", self.sigma, least=0)
+        check_integer("num_pairs", self.num_pairs, least=1)
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The noise, along a leading axis."""

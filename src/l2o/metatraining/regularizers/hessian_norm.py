@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from l2o.flatness import curvature, power_iteration
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.regularizers.step_loss import SampledLoss
+from l2o.support.checks import check_integer
 from l2o.tasks import Params
 
 
@@ -18,10 +19,14 @@ class HessianNorm(Regularizer):
     Generalize Provably in Learning to Optimize*, Yang et al., AISTATS 2023, minimises the spectral
     norm; how it is computed and differentiated is ours.
 
-    **Arguments:** as for `Regularizer`, and `num_iterations`, Hessian-vector products.
+    **Arguments:** as for `Regularizer`, and `num_iterations`, Hessian-vector products, at
+    least 1.
     """
 
     num_iterations: int = eqx.field(static=True, default=10)
+
+    def __check_init__(self) -> None:
+        check_integer("num_iterations", self.num_iterations, least=1)
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The eigenvector."""

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from l2o.flatness import curvature
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.regularizers.step_loss import SampledLoss
+from l2o.support.checks import check_integer
 from l2o.tasks import Params
 
 
@@ -16,10 +17,13 @@ class HessianTrace(Regularizer):
 
     Its expectation is the trace (Hutchinson 1990), and so is its gradient's the trace's gradient.
 
-    **Arguments:** as for `Regularizer`, and `num_probes`, vectors.
+    **Arguments:** as for `Regularizer`, and `num_probes`, vectors, at least 1.
     """
 
     num_probes: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self) -> None:
+        check_integer("num_probes", self.num_probes, least=1)
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The vectors, along a leading axis."""

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from l2o.flatness import sgld_mean
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.regularizers.step_loss import SampledLoss
+from l2o.support.checks import check_integer, check_number
 from l2o.tasks import Params
 
 
@@ -19,11 +20,12 @@ class LocalEntropy(Regularizer):
     gradient is gamma (x - mu), that of the negative local entropy where the dynamics have
     converged. Source: Chaudhari et al., *Entropy-SGD*, ICLR 2017, for the inner loop; Yang et al.,
     AISTATS 2023, minimise the negative local entropy, but how they insert it into the meta-loss is
-    not public, and this form is ours.
+    not public, and this form is ours. In single precision it is 0 where x - mu is
+    below some 1e-20, though its gradient is not.
 
     **Arguments:** as for `Regularizer` (its `schedule` is the place for scoping), and `gamma`, the
-    stiffness of the neighbourhood; `num_steps`, `step_size`, `noise` and `averaging` of the
-    dynamics, by default Entropy-SGD's.
+    stiffness of the neighbourhood; `num_steps`, at least 1, `step_size`, `noise` and `averaging`,
+    below 1, of the dynamics, by default Entropy-SGD's. Numbers are 0 or more.
     """
 
     gamma: float = eqx.field(static=True, default=1.0)
@@ -31,6 +33,12 @@ class LocalEntropy(Regularizer):
     step_size: float = eqx.field(static=True, default=0.1)
     noise: float = eqx.field(static=True, default=1e-4)
     averaging: float = eqx.field(static=True, default=0.75)
+
+    def __check_init__(self) -> None:
+        for name in ("gamma", "step_size", "noise"):
+            check_number(name, getattr(self, name), least=0)
+        check_integer("num_steps", self.num_steps, least=1)
+        check_number("averaging", self.averaging, least=0, below=1)
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The neighbourhood's mean."""

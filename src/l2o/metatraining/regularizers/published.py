@@ -19,6 +19,7 @@ from l2o.flatness import curvature, power_iteration, ritz_pairs
 from l2o.metatraining.regularizers.hessian_trace import random_signs
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.regularizers.step_loss import SampledLoss
+from l2o.support.checks import check_integer
 from l2o.tasks import Params
 
 _FIXED = 0
@@ -31,6 +32,9 @@ class TraceOfFixedProbes(Regularizer):
     """
 
     num_probes: int = eqx.field(static=True, default=10)
+
+    def __check_init__(self) -> None:
+        check_integer("num_probes", self.num_probes, least=1)
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The vectors."""
@@ -50,6 +54,9 @@ class SignedPowerIteration(Regularizer):
 
     num_iterations: int = eqx.field(static=True, default=10)
 
+    def __check_init__(self) -> None:
+        check_integer("num_iterations", self.num_iterations, least=1)
+
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The vector."""
         return power_iteration(loss, params, key, num_iterations=self.num_iterations)[1]
@@ -67,6 +74,9 @@ class RitzSum(Regularizer):
 
     num_iterations: int = eqx.field(static=True, default=10)
 
+    def __check_init__(self) -> None:
+        check_integer("num_iterations", self.num_iterations, least=1)
+
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The orthonormal vectors whose curvatures add up to the sum."""
         del key
@@ -80,7 +90,10 @@ class RitzSum(Regularizer):
 
 
 class MeanSquaredGradient(Regularizer):
-    """`jacob`: the mean of the squared entries of the gradient."""
+    """`jacob`: the mean of the squared entries of the gradient.
+
+    In single precision it is 0 or infinite for gradients below some 1e-20 or above 1e19.
+    """
 
     def value(self, loss: SampledLoss, params: Params, found: None) -> Float[Array, ""]:
         """That mean."""

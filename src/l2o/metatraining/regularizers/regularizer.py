@@ -2,18 +2,29 @@
 
 import abc
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from l2o.metatraining.regularizers.step_loss import SampledLoss
+from l2o.support.checks import check_integer, check_number
 from l2o.tasks import Params
-from l2o.tasks.checks import check_at_least
 
 Found = PyTree
 """What a regularizer looked for at some parameters, such as an eigenvector; held constant."""
+
+
+def _weight(value: Any) -> Float[Array, ""]:
+    """A weight as an array, which no program is compiled anew for."""
+    is_array = isinstance(value, jax.Array) and value.ndim == 0
+    if not isinstance(value, Tracer):
+        check_number("weight", value.item() if is_array else value, least=0)
+    array = jnp.asarray(value)
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 
 class Regularizer(eqx.Module):
@@ -25,18 +36,22 @@ class Regularizer(eqx.Module):
     with respect to the parameters.
 
     **Arguments:** `weight`, its factor in the meta-loss, in which it is averaged over the steps it
-    acts at; `every`, it acts at the last one of so many inner steps, and costs nothing at others;
-    `schedule`, a factor of the weight as a function of the meta-step, 1 by default.
+    acts at, 0 or more; `every`, it acts at the last one of so many inner steps, and costs nothing
+    at others; `schedule`, a factor of the weight as a function of the meta-step, 1 by default.
+
+    **Raises:** `ValueError` for numbers out of range, as all regularizers do.
     """
 
-    weight: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    weight: Float[Array, ""] = eqx.field(converter=_weight)
     every: int = eqx.field(static=True, default=1)
     schedule: Callable[[Int[Array, ""]], Float[Array, ""]] | None = eqx.field(
         static=True, default=None
     )
 
     def __check_init__(self) -> None:
-        check_at_least("every", self.every, 1)
+        check_integer("every", self.every, least=1)
+        if self.schedule is not None and not callable(self.schedule):
+            raise ValueError(f"schedule must be a function, got {self.schedule!r}.")
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Found:
         """Looks for what `value` takes as constant; by default nothing.

@@ -27,6 +27,10 @@ class Relative(Regularizer):
     scale: Callable[[Params], Params] = eqx.field(static=True, kw_only=True)
 
     def __init__(self, regularizer: Regularizer, scale: Callable[[Params], Params]) -> None:
+        if not isinstance(regularizer, Regularizer):
+            raise ValueError(f"regularizer must be a Regularizer, got {regularizer!r}.")
+        if not callable(scale):
+            raise ValueError(f"scale must be a function of the parameters, got {scale!r}.")
         self.weight = regularizer.weight
         self.every = regularizer.every
         self.schedule = regularizer.schedule
