@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from sklearn.datasets import load_digits
 
-from l2o.multiobjective import aggregate, criticality, upgrad
+from l2o.multiobjective import aggregate, criticality, imtl_g
 
 inputs, labels = (jnp.asarray(array) for array in load_digits(return_X_y=True))
 inputs = inputs / 16
@@ -16,7 +16,8 @@ params = {
     "digit": 0.1 * jax.random.normal(keys[1], (20, 10)),
     "darkness": 0.1 * jax.random.normal(keys[2], (20,)),
 }
-optimizer = optax.chain(aggregate(upgrad), optax.adam(0.01))
+# Unlike UPGrad or a plain mean, IMTL-G does not see to the larger loss first.
+optimizer = optax.chain(aggregate(imtl_g), optax.adam(0.03))
 state = optimizer.init(params)
 
 

@@ -65,7 +65,7 @@ def test_all_ways_agree_with_the_jacobian(way, params, assert_trees_close):
     expected = mo.gramian(jacobian)
     np.testing.assert_allclose(values, losses(params), rtol=1e-6)
     np.testing.assert_allclose(products, expected, rtol=1e-5, atol=1e-6 * jnp.max(expected))
-    np.testing.assert_array_equal(products, products.T)
+    np.testing.assert_array_equal(products, products.matrix.T)
     wanted = jax.tree.map(lambda leaf: jnp.tensordot(weights, leaf, axes=1), jacobian)
     assert_trees_close(combined, wanted, rtol=1e-5, atol=1e-5)
 

@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from adversary import Adversary
 import l2o
 from l2o import multiobjective as mo
 from l2o.multiobjective import problems
+from l2o.multiobjective.jacobian import gradient_norms
 from l2o.optimizers import per_task
 from l2o.tasks import Quadratic, QuadraticFamily, TaskBatch
 
@@ -74,6 +77,14 @@ def test_an_optimizer_that_is_always_bad_is_never_let_through(kind):
     assert omega[-1] < 1e-3 * omega[0]
 
 
+@pytest.mark.parametrize("kind", ["slight ascent", "slight descent"])
+def test_a_step_that_does_less_than_is_asked_is_not_let_through(kind, x64):
+    losses, omega, accepted = run(problems.jos1(5), l2o.guard(Adversary(kind)), 10)
+    assert not accepted[1:].any()
+    assert np.diff(losses, axis=0).max() < 0
+    assert omega[-1] < omega[0]
+
+
 def test_standing_still_is_not_let_through_in_single_precision():
     """The decrease that is asked for is soon below the losses' last digit."""
     still = l2o.guard(optax.chain(mo.aggregate(mo.mean), optax.set_to_zero()))
@@ -112,7 +123,7 @@ def test_fallback_without_normalization_is_steepest_descent():
     assert not state.accepted
     assert state.criticality == pytest.approx(float(descent.criticality))
     np.testing.assert_allclose(update, descent.direction, rtol=1e-5)
-    assert state.first_step == 2.0
+    assert state.fallback.first_step == 2.0
 
 
 def test_one_objective_in_the_inner_loop():
@@ -160,3 +171,144 @@ def test_says_what_it_needs():
         guarded.update(params, state, params, value=jnp.ones(()))
     with pytest.raises(ValueError, match="one loss or m losses"):
         guarded.update(params, state, params, value=jnp.ones((2, 2)), value_fn=jnp.sum)
+
+
+def given(update):
+    """An optimizer that gives this update, whatever the gradients are."""
+    return optax.GradientTransformation(
+        lambda _: (), lambda grads, state, params=None: (update, state)
+    )
+
+
+def one_step(optimizer, params, losses, jacobian=None, state=None):
+    """A guarded step with gradients as they are, or as they are said to be."""
+    jacobian = jax.jacrev(losses)(params) if jacobian is None else jacobian
+    state = optimizer.init(params) if state is None else state
+    return optimizer.update(jacobian, state, params, value=losses(params), value_fn=losses)
+
+
+@pytest.mark.parametrize("rule", [*RULES.values(), mo.ResidualTest(factor=2.0)])
+@pytest.mark.parametrize("number", [jnp.nan, jnp.inf])
+def test_parameters_that_no_loss_looks_at_stay_finite(rule, number):
+    """Such as a head without labels in this batch, or an unused row of an embedding."""
+    params = {"seen": jnp.ones(2), "unseen": jnp.ones(3)}
+    good = {"seen": -0.1 * jnp.ones(2), "unseen": jnp.array([0.0, number, 0.0])}
+    met = []
+
+    def losses(params):
+        is_finite = jnp.all(jnp.isfinite(params["unseen"]))
+        jax.debug.callback(lambda is_finite: met.append(bool(is_finite)), is_finite)
+        return jnp.stack([jnp.sum(params["seen"] ** 2), jnp.sum(params["seen"])])
+
+    update, state = one_step(l2o.guard(given(good), rule), params, losses)
+    jax.effects_barrier()
+    assert not state.accepted
+    assert all(met)
+    assert jnp.all(jnp.isfinite(update["unseen"]))
+    assert jnp.all(update["seen"] < 0)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_loss_of_minus_infinity_is_no_success(rule):
+    def losses(x):
+        # The logarithm of a likelihood that has no bound, say.
+        return jnp.stack([jnp.where(x[0] < -5, -jnp.inf, x[0]), x[0] ** 2 + x[0]])
+
+    update, state = one_step(l2o.guard(given(jnp.array([-7.0])), RULES[rule]), jnp.ones(1), losses)
+    assert jnp.all(jnp.isfinite(losses(jnp.ones(1) + update)))
+    assert state.accepted == (rule in ("direction", "projection"))  # a part of the way
+
+
+def test_searches_in_vain_become_rare():
+    evaluations = []
+
+    def losses(x):
+        jax.debug.callback(lambda: evaluations.append(1))
+        return jnp.array([1.0, 2.0]) + 0.0 * x[0]
+
+    guarded = l2o.guard(given(jnp.full(2, jnp.nan)))
+    jacobian, params = jnp.array([[1.0, 0.0], [0.5, 0.5]]), jnp.zeros(2)
+    value = jnp.array([1.0, 2.0])
+    update = jax.jit(partial(guarded.update, value_fn=losses))
+    state = guarded.init(params)
+    for _ in range(100):
+        _, state = update(jacobian, state, params, value=value)
+    jax.effects_barrier()
+    # Each step asks for the losses once; searches come after 0, 1, 3, 7, 15, 31 and 63 pauses.
+    assert state.fallback.num_failures == 6
+    assert len(evaluations) == 100 + 6 * 40
+
+
+def test_a_search_in_vain_is_forgotten_once_the_optimizer_moves():
+    def losses(x):
+        return jnp.stack([jnp.sum(x**2)])
+
+    params = jnp.array([1.0, 1.0])
+    bad, good = l2o.guard(given(0 * params)), l2o.guard(given(-0.1 * params))
+    _, state = one_step(bad, params, losses, jacobian=jnp.array([[-1.0, 0.0]]))
+    assert (state.fallback.num_failures, state.fallback.pause) == (1, 1)
+    # The next search, if there is one, goes on where this one ended.
+    assert state.fallback.first_step == 2.0**-40
+    _, state = one_step(good, params, losses, state=state)
+    assert state.accepted
+    assert (state.fallback.num_failures, state.fallback.pause) == (0, 0)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("normalizes", [True, False])
+def test_an_objective_without_gradient_holds_nobody_up(rule, normalizes):
+    """A task without labels in this batch."""
+
+    def losses(x):
+        return jnp.stack([jnp.sum((x - 1) ** 2), 0.0 * jnp.sum(x), jnp.sum((x + 1) ** 2)])
+
+    guarded = l2o.guard(
+        Adversary("ascent"), RULES[rule], fallback=mo.Fallback(normalizes=normalizes)
+    )
+    x = jnp.array([3.0, 4.0])
+    before = losses(x)
+    state = guarded.init(x)
+    step = jax.jit(lambda x, state: one_step(guarded, x, losses, state=state))
+    for _ in range(30):
+        update, state = step(x, state)
+        x = x + update
+    assert jnp.all(losses(x) <= before)
+    # Critical for the two others.
+    assert mo.criticality(jax.jacrev(losses)(x)[::2]) < 0.1 * mo.criticality(
+        jax.jacrev(losses)(jnp.array([3.0, 4.0]))[::2]
+    )
+
+
+def test_an_objective_without_gradient_must_not_rise():
+    """At its minimum, say, from which any move is a loss."""
+
+    def losses(x):
+        return jnp.stack([x[0] ** 2, (x[0] - 1) ** 2])
+
+    for rule in RULES.values():
+        update, state = one_step(l2o.guard(given(jnp.array([0.1])), rule), jnp.zeros(1), losses)
+        assert update[0] == 0.0
+        assert not state.accepted
+
+
+def test_norms_of_gradients_of_any_size():
+    rows = jnp.array([[3.0, 4.0], [3e30, 4e30], [3e-30, 4e-30], [0.0, 0.0]])
+    norms = gradient_norms({"a": rows[:, :1], "b": rows[:, 1:]})
+    np.testing.assert_allclose(norms, [5.0, 5e30, 5e-30, 0.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: mo.Fallback(slope=1.0), "slope"),
+        (lambda: mo.Fallback(first_step=jnp.nan), "first_step"),
+        (lambda: mo.Fallback(most_halvings=0), "most_halvings"),
+        (lambda: mo.SufficientDecrease(-1e-4), "sigma"),
+        (lambda: mo.DirectionTest(smallest_slope=0.0), "smallest_slope"),
+        (lambda: mo.ResidualTest(rate=2.0), "rate"),
+        (lambda: mo.DualConeProjection(largest_norm=jnp.inf), "largest_norm"),
+    ],
+)
+def test_settings_have_ranges(make, name):
+    with pytest.raises(ValueError, match=f"{name} must be a"):
+        make()

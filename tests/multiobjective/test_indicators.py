@@ -111,3 +111,30 @@ def test_says_what_is_wrong():
         hypervolume(jnp.ones((3, 2)), jnp.ones(3))
     with pytest.raises(ValueError, match="at least one point"):
         igd(jnp.ones((3, 2)), jnp.ones((0, 2)))
+
+
+def test_whole_numbers_are_points_like_others():
+    points = jnp.array([[1, 3], [3, 1]])
+    assert hypervolume(points, 3.5) == 2 * 2.5 * 0.5 - 0.25
+    assert igd(points, jnp.array([[0.5, 3], [3, 1]])) == 0.25
+    assert igd(jnp.array([[0.5, 3], [3, 1]]), points) == 0.25
+    np.testing.assert_array_equal(non_dominated(points), [True, True])
+
+
+@pytest.mark.parametrize("points", [[1.0, 2.0], 3.0, [[[1.0, 2.0]]], [[1j, 2.0]]])
+def test_points_are_a_matrix_of_real_numbers(points):
+    points, good = jnp.array(points), jnp.array([[1.0, 2.0]])
+    for indicator in (
+        lambda points: hypervolume(points, 1.0),
+        lambda points: igd(points, good),
+        lambda points: igd(good, points),
+        non_dominated,
+    ):
+        with pytest.raises(ValueError, match="must be real numbers, one row a point"):
+            indicator(points)
+
+
+def test_points_and_front_have_as_many_objectives():
+    """One column would be taken for all objectives."""
+    with pytest.raises(ValueError, match="as many objectives, got 1 and 2"):
+        igd(jnp.ones((1, 1)), jnp.ones((1, 2)))

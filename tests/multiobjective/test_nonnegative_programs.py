@@ -10,7 +10,7 @@ from l2o.multiobjective.nonnegative_program import nonnegative_program
 from l2o.multiobjective.nonnegative_programs import (
     _descend_and_solve_faces,
     _solve,
-    nonnegative_programs,
+    programs_of,
 )
 from l2o.multiobjective.precision import made_definite
 from l2o.multiobjective.spectrum import geometric_series, largest_eigenvalue, shifted_inverse
@@ -18,6 +18,16 @@ from l2o.multiobjective.spectrum import geometric_series, largest_eigenvalue, sh
 pytestmark = pytest.mark.usefixtures("quick_compilation", "x64")
 
 M = 12
+
+
+def nonnegative_programs(matrix, linear):
+    return programs_of(as_they_are, matrix, jnp.zeros_like(matrix), linear)
+
+
+def as_they_are(matrix, linear):
+    return matrix, linear
+
+
 ONE_BY_ONE = jax.jit(jax.vmap(nonnegative_program, in_axes=(None, 0)))
 
 
@@ -25,7 +35,7 @@ def cosines(seed, m, d, conflict=0.0, positive=False):
     jacobian = draw(seed, 1, m, d, conflict)[0]
     if positive:
         jacobian[:, 0] = np.abs(jacobian[:, 0]) + 0.1
-    return cosines_of(jnp.asarray(jacobian @ jacobian.T)).cosines
+    return cosines_of(jnp.asarray(jacobian @ jacobian.T))[1]
 
 
 def slopes_and_gaps(matrix, linear, x):

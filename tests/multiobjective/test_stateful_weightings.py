@@ -105,6 +105,7 @@ def test_gradnorm():
     norms = np.array([1.0, 2.0, 5.0])
     gramian = jnp.asarray(np.diag(norms**2) + 0.1, jnp.float32)
     norms = np.sqrt(norms**2 + 0.1)
+    norms /= norms.mean()
     logits, expected = np.zeros(3), []
     for losses in LOSSES:
         weights = 3 * np.exp(logits) / np.exp(logits).sum()
@@ -197,8 +198,8 @@ def test_pcd_at_the_edges():
     opposite, _ = mo.PCD(0.0).update(jnp.array([[1.0, -1.0], [-1.0, 1.0]]), mo.PCD().init(2))
     np.testing.assert_allclose(opposite, 0.0)
     weights, after = weighting.update(jnp.full((3, 3), jnp.nan), state)
-    assert jnp.isnan(weights).all()
-    np.testing.assert_array_equal(after.squares, state.squares)
+    np.testing.assert_array_equal(weights, 0.0)
+    np.testing.assert_array_equal(after.averages, state.averages)
     with pytest.raises(ValueError, match="other 2 objectives"):
         mo.PCD(jnp.ones(3)).update(jnp.eye(3), weighting.init(3))
 
@@ -214,8 +215,8 @@ def test_cr_mogm_averages():
     weighting = mo.CRMOGM(lambda gramian: gramian[0], decay=0.75)
     first, state = weighting.update(GRAMIAN, weighting.init(3))
     second, _ = weighting.update(3 * GRAMIAN, state)
-    np.testing.assert_allclose(first, GRAMIAN[0])
-    np.testing.assert_allclose(second, 1.5 * GRAMIAN[0])
+    np.testing.assert_allclose(first, GRAMIAN[0], rtol=1e-6)
+    np.testing.assert_allclose(second, 1.5 * GRAMIAN[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ def test_excess_mtl():
         if step >= 2:
             weights = weights * changes[step] / (weights @ changes[step])
         np.testing.assert_allclose(update, weights @ jacobian, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="at least 1 first step"):
+    with pytest.raises(ValueError, match="num_first_steps must be a whole number of at least 1"):
         mo.excess_mtl(3, num_first_steps=0)
 
 
@@ -347,5 +348,5 @@ def test_scalarizations(torchjd):
     expected = torchjd.scalarization.COSMOS(2.0, weights)(values)
     found = mo.cosmos(losses, penalty=2.0, preference=WEIGHTS)
     assert found == pytest.approx(float(expected), rel=1e-5)
-    with pytest.raises(ValueError, match="larger than 0"):
+    with pytest.raises(ValueError, match="mu must be a finite number above 0"):
         mo.stch(losses, mu=0.0)

@@ -27,11 +27,13 @@ from l2o.multiobjective.gradients import (
     stacked as stacked,
     trunk_split as trunk_split,
 )
+from l2o.multiobjective.gramian import Gramian as Gramian
 from l2o.multiobjective.guards import (
     BestOfTwo as BestOfTwo,
     DirectionTest as DirectionTest,
     DualConeProjection as DualConeProjection,
     Fallback as Fallback,
+    FallbackState as FallbackState,
     Guarded as Guarded,
     GuardRule as GuardRule,
     GuardState as GuardState,
@@ -88,6 +90,7 @@ from l2o.multiobjective.weightings import (
     krum as krum,
     mean as mean,
     mgda as mgda,
+    mgda_of_present as mgda_of_present,
     moco as moco,
     nash_mtl as nash_mtl,
     pcgrad as pcgrad,

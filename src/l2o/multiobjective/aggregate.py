@@ -1,5 +1,6 @@
 """Weightings as Optax transformations of stacked gradients."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,9 +12,10 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from l2o.multiobjective.gradients import Gradients, StackedGradients
-from l2o.multiobjective.jacobian import Jacobian, combine, gramian
+from l2o.multiobjective.jacobian import Jacobian, check_stacked, combine, gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.optimizers import OptState
+from l2o.support.checks import check_integer
 
 
 class AggregateState(eqx.Module):
@@ -36,6 +38,10 @@ def aggregate(
     it stands first in a chain: `optax.chain(aggregate(upgrad), optax.adam(1e-3))`. The losses of a
     stateful weighting are Optax's extra argument `value`, by default those of the `Gradients`.
 
+    What wraps a transformation of ordinary gradients goes after it, not around it: masks,
+    partitions, `optax.apply_if_finite` and `optax.MultiSteps` expect gradients of the shape of
+    the parameters (`docs/multiobjective.md`).
+
     **Arguments:**
 
     - `weighting`: a function of the Gramian, options bound with `functools.partial`, or a
@@ -45,9 +51,15 @@ def aggregate(
 
     **Returns:** the transformation.
 
-    **Raises:** `ValueError` for a stateful weighting without `num_objectives`.
+    **Raises:** `ValueError` for a stateful weighting without `num_objectives`, a class in place
+    of an object, a key that the weighting has no use for or one that it lacks; and at every step
+    for gradients that are masked, or not stacked over the shapes of the parameters, another
+    number of objectives than was said, and losses that are not one for each objective.
     """
-    if isinstance(weighting, StatefulWeighting) and num_objectives is None:
+    _check_weighting(weighting, key)
+    if num_objectives is not None:
+        check_integer("num_objectives", num_objectives, least=1)
+    elif isinstance(weighting, StatefulWeighting):
         raise ValueError(
             f"{type(weighting).__name__} has a state for every objective: pass num_objectives."
         )
@@ -64,20 +76,22 @@ def aggregate(
         state: OptState,
         params: PyTree | None = None,
         *,
-        value: Float[Array, " m"] | None = None,
+        value: Float[Array, "..."] | None = None,
         **extra: Any,
     ) -> tuple[PyTree, OptState]:
-        del params, extra
-        own = {} if key is None else {"key": jax.random.fold_in(key, state.step)}
+        del extra
+        randomness = {} if key is None else {"key": jax.random.fold_in(key, state.step)}
         if isinstance(updates, Gradients):
             products, combined = updates.gramian(), updates.combine
             value = updates.losses if value is None else value
         else:
+            check_stacked(updates, params)
             products, combined = gramian(updates), partial(combine, updates)
+        _check_numbers(len(products), num_objectives, value)
         if isinstance(weighting, StatefulWeighting):
-            weights, kept = weighting.update(products, state.weighting, losses=value, **own)
+            weights, kept = weighting.update(products, state.weighting, losses=value, **randomness)
         else:
-            weights, kept = partial(weighting, **own)(products), None
+            weights, kept = partial(weighting, **randomness)(products), None
         return combined(weights), AggregateState(state.step + 1, kept)
 
     return optax.GradientTransformationExtraArgs(init, update)
@@ -91,9 +105,11 @@ def aggregate_jacobian(
     **Arguments:** `aggregator`, from stacked gradients to one update; `key`, randomness, of which
     it gets a part of its own at every step as `key=`.
 
-    **Returns:** the transformation; its update raises a `ValueError` for gradients that are not
-    stacked.
+    **Returns:** the transformation.
+
+    **Raises:** `ValueError` as `aggregate` does.
     """
+    _check_weighting(aggregator, key)
 
     def init(params: PyTree) -> OptState:
         del params
@@ -105,7 +121,7 @@ def aggregate_jacobian(
         params: PyTree | None = None,
         **extra: Any,
     ) -> tuple[PyTree, OptState]:
-        del params, extra
+        del extra
         if isinstance(updates, StackedGradients):
             updates = updates.jacobian
         if isinstance(updates, Gradients):
@@ -113,7 +129,39 @@ def aggregate_jacobian(
                 "The aggregator looks at the gradients themselves: pass them stacked, got "
                 f"{type(updates).__name__}."
             )
-        own = {} if key is None else {"key": jax.random.fold_in(key, state.step)}
-        return aggregator(updates, **own), AggregateState(state.step + 1, None)
+        check_stacked(updates, params)
+        randomness = {} if key is None else {"key": jax.random.fold_in(key, state.step)}
+        return aggregator(updates, **randomness), AggregateState(state.step + 1, None)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _check_weighting(weighting: Callable[..., Any] | StatefulWeighting, key: Any) -> None:
+    """Makes sure that a weighting is an object and gets randomness if and only if it wants it."""
+    if inspect.isclass(weighting):
+        raise ValueError(
+            f"A weighting is an object, not a class: pass {weighting.__name__}(...), got "
+            f"{weighting.__name__}."
+        )
+    if not (callable(weighting) or isinstance(weighting, StatefulWeighting)):
+        raise ValueError(f"A weighting is a function of the Gramian, got {weighting!r}.")
+    called = weighting.update if isinstance(weighting, StatefulWeighting) else weighting
+    parameters = inspect.signature(called).parameters
+    name = getattr(weighting, "__name__", type(weighting).__name__)
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    if key is not None and not ("key" in parameters or takes_any):
+        raise ValueError(f"{name} has no randomness: it takes no key.")
+    if key is None and "key" in parameters and parameters["key"].default is inspect.Parameter.empty:
+        raise ValueError(f"{name} draws random numbers: pass key.")
+
+
+def _check_numbers(m: int, num_objectives: int | None, value: Any) -> None:
+    """Makes sure that gradients and losses are of as many objectives as was said."""
+    if num_objectives is not None and m != num_objectives:
+        raise ValueError(
+            f"The gradients are of {m} objectives, num_objectives is {num_objectives}."
+        )
+    if value is not None and jnp.shape(value) != (m,):
+        raise ValueError(
+            f"value is one loss for each of the {m} objectives, got shape {jnp.shape(value)}."
+        )

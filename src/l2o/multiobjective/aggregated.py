@@ -1,6 +1,7 @@
 """Hand-designed optimizers for several objectives: an aggregator, and then one for one gradient."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import optax
 from jaxtyping import Array, Float, ScalarLike
@@ -28,14 +29,31 @@ def aggregated(
 
     **Raises:** `ValueError` for a weighting with a state without `num_objectives`.
     """
-    first = aggregator
-    if not isinstance(first, optax.GradientTransformation):
-        first = aggregate(first, num_objectives=num_objectives)
-
-    def build(**hyperparameters: ScalarLike) -> optax.GradientTransformation:
-        return optax.chain(first, optimizer.build(**hyperparameters))
-
+    build = _Chain(aggregator, num_objectives, optimizer.build)
+    build.first()
     return HandDesigned(name, build, optimizer.space, optimizer.defaults)
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """An aggregator and an optimizer, put together when hyperparameters are known.
+
+    It is data and no closure, so that what is made of it compares and pickles by value.
+    """
+
+    aggregator: Callable[..., Float[Array, " m"]] | StatefulWeighting | optax.GradientTransformation
+    num_objectives: int | None
+    build: Callable[..., optax.GradientTransformation]
+
+    def first(self) -> optax.GradientTransformation:
+        """The aggregator, as a transformation of stacked gradients."""
+        if isinstance(self.aggregator, optax.GradientTransformation):
+            return self.aggregator
+        return aggregate(self.aggregator, num_objectives=self.num_objectives)
+
+    def __call__(self, **hyperparameters: ScalarLike) -> optax.GradientTransformation:
+        """Both, one after the other."""
+        return optax.chain(self.first(), self.build(**hyperparameters))
 
 
 ALL_AGGREGATED: tuple[HandDesigned, ...] = tuple(

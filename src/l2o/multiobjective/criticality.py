@@ -8,9 +8,10 @@ from jaxtyping import Array, Float, PyTree
 from l2o.multiobjective.jacobian import (
     Jacobian,
     combine,
+    gradient_norms,
     gramian,
+    norm_of,
     products_with,
-    squared_norm,
 )
 from l2o.multiobjective.min_norm import min_norm_weights
 
@@ -41,16 +42,12 @@ def common_descent(jacobian: Jacobian) -> CommonDescent:
     weights = min_norm_weights(gramian(jacobian))
     direction = jax.tree.map(jnp.negative, combine(jacobian, weights))
     # From the direction itself: the Gramian holds but half of the digits of a small norm.
-    square = squared_norm(direction)
-    is_zero = square <= 0.0
-    safe = jnp.where(is_zero, 1.0, square)
-    certificate = jnp.min(-products_with(jacobian, direction)) / safe
-    return CommonDescent(
-        direction,
-        weights,
-        jnp.where(is_zero, 0.0, jnp.sqrt(safe)),
-        jnp.where(is_zero, 1.0, certificate),
-    )
+    omega = norm_of(direction)
+    is_zero = omega == 0.0
+    safe = jnp.where(is_zero, 1.0, omega)
+    unit = jax.tree.map(lambda leaf: leaf / safe.astype(leaf.dtype), direction)
+    certificate = jnp.min(-products_with(jacobian, unit)) / safe
+    return CommonDescent(direction, weights, omega, jnp.where(is_zero, 1.0, certificate))
 
 
 def criticality(jacobian: Jacobian) -> Float[Array, ""]:
@@ -76,6 +73,6 @@ def relative_criticality(jacobian: Jacobian) -> Float[Array, ""]:
 
     **Raises:** `ValueError` if the leaves have no common leading axis.
     """
-    largest = jnp.max(jax.vmap(squared_norm)(jacobian))
+    largest = jnp.max(gradient_norms(jacobian))
     safe = jnp.where(largest > 0.0, largest, 1.0)
-    return jnp.where(largest > 0.0, criticality(jacobian) / jnp.sqrt(safe), 0.0)
+    return jnp.where(largest > 0.0, criticality(jacobian) / safe, 0.0)

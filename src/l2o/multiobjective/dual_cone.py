@@ -3,13 +3,13 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.cosines import Cosines
-from l2o.multiobjective.nonnegative_program import nonnegative_program
-from l2o.multiobjective.nonnegative_programs import nonnegative_programs
+from l2o.multiobjective.gramian import Gramian
+from l2o.multiobjective.nonnegative_program import program_of
+from l2o.multiobjective.nonnegative_programs import programs_of
 
 
 def dual_cone_weights(
-    scaled: Cosines, weights: Float[Array, "*combinations m"]
+    gramian: Gramian, weights: Float[Array, "*combinations m"]
 ) -> Float[Array, "*combinations m"]:
     """`argmin v'Gv` over `v >= u`: J'v is the projection of J'u onto `{d: Jd >= 0}`.
 
@@ -19,16 +19,20 @@ def dual_cone_weights(
     Source: Quinton and Rey 2024, Jacobian Descent for Multi-Objective Optimization, proposition
     1; the change of variables is ours.
 
-    **Arguments:** `scaled`, the Gramian as norms and cosines; `weights`, u, of the combination to
-    project, or those of several as rows.
+    **Arguments:** `gramian`; `weights`, u, of the combination to project, or those of several as
+    rows.
 
-    **Returns:** v.
+    **Returns:** v; of a gradient that is zero, u.
     """
-    norms, cosines = scaled
+    norms = gramian.relative.norms
     bounds = norms * weights
     size = jnp.max(jnp.abs(bounds), axis=-1, keepdims=True)
     size = jnp.where(size > 0.0, size, 1.0)
-    solve = nonnegative_program if weights.ndim == 1 else nonnegative_programs
-    excess = size * solve(cosines, (bounds / size) @ cosines.T)
+    solve = program_of if weights.ndim == 1 else programs_of
+    excess = size * solve(_projection, gramian.cosines, gramian.remainder, bounds / size)
     is_zero = norms == 0.0
     return weights + jnp.where(is_zero, 0.0, excess / jnp.where(is_zero, 1.0, norms))
+
+
+def _projection(cosines: Array, bounds: Array) -> tuple[Array, Array]:
+    return cosines, bounds @ cosines.T

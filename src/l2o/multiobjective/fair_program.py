@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from l2o.multiobjective.cosines import cosines_of
+from l2o.multiobjective.gramian import AnyGramian, Gramian, as_gramian
 from l2o.multiobjective.min_norm import min_norm_weights
+from l2o.multiobjective.nonnegative_program import solve_tangent
 from l2o.multiobjective.precision import in_double_precision, in_turn, made_definite
 
 _MOST_STEPS = 100
@@ -16,24 +17,23 @@ _SETTLED = 1e-9
 
 
 @partial(jax.jit, static_argnames="alpha")
-def fair_weights(gramian: Float[Array, "m m"], alpha: float) -> Float[Array, " m"]:
+def fair_weights(gramian: Gramian, alpha: float) -> Float[Array, " m"]:
     """Solves `Gw = w^(-1/alpha)` for `w > 0`, by Newton steps in double precision.
 
     With `w = r v / sqrt(h)`, `r = diag(G)^(-alpha / (1 + alpha))` and `h = r^2 diag(G)`, it is
     the minimum of a strictly convex function of v whose quadratic part is that of the gradients'
     cosines; for orthogonal gradients `v = sqrt(h)`.
 
-    **Arguments:** `gramian`, of inner products of m gradients; `alpha`, at least 0.
+    **Arguments:** `gramian`, of m gradients; `alpha`, larger than 0.
 
     **Returns:** the weights. Where there are none, or none that the Gramian's precision can
     tell (gradients at, or next to, a Pareto-critical point), those of MGDA: `fairness_gap`
     tells. A gradient that is zero gets the weight 0.
     """
-    norms, cosines = cosines_of(gramian)
+    norms, cosines = gramian.norms, gramian.cosines
     is_zero = norms == 0.0
     # In units of the largest norm: w is homogeneous of this degree in G.
-    largest = jnp.max(norms)
-    largest = jnp.where(largest > 0.0, largest, 1.0)
+    largest = gramian.largest
     relative = jnp.where(is_zero, 1.0, norms / largest)
     exponent = alpha / (1 + alpha)
     roots = relative ** (1 - 2 * exponent)
@@ -46,26 +46,23 @@ def fair_weights(gramian: Float[Array, "m m"], alpha: float) -> Float[Array, " m
     def solve(_: object, start: Float[Array, " m"]) -> Float[Array, " m"]:
         del start
 
-        def newton(cosines: Array, roots: Array, presence: Array) -> Array:
-            return _newton(made_definite(cosines), roots, presence, alpha)
+        def newton(cosines: Array, remainder: Array, roots: Array, presence: Array) -> Array:
+            matrix = cosines + remainder
+            v = _newton(made_definite(matrix), roots, presence, alpha)
+            is_told = 10 * gramian.rounding * jnp.sum(v) ** 2 <= v @ matrix @ v
+            return jnp.where(is_told, v, jnp.nan)
 
-        return in_double_precision(newton)(cosines, roots, presence)
-
-    def solve_tangent(linear_map: object, y: Float[Array, " m"]) -> Float[Array, " m"]:
-        assert callable(linear_map)
-        return jnp.linalg.solve(jax.jacobian(linear_map)(jnp.zeros_like(y)), y)
+        return in_double_precision(newton)(cosines, gramian.remainder, roots, presence)
 
     v = jax.lax.custom_root(optimality, jnp.zeros_like(norms), solve, solve_tangent)
-    rounding = jnp.finfo(gramian.dtype).eps
-    is_told = jnp.sum(v) ** 2 * rounding <= 0.1 * v @ cosines @ v
-    is_solved = is_told & jnp.all(jnp.isfinite(v)) & jnp.any(v > 0.0)
+    is_solved = jnp.all(jnp.isfinite(v)) & jnp.any(v > 0.0)
     weights = v / relative * largest ** (-2 * exponent)
     otherwise = min_norm_weights(in_turn(gramian, is_solved))
     return jnp.where(is_solved, jnp.where(is_zero, 0.0, weights), otherwise)
 
 
 def fairness_gap(
-    gramian: Float[Array, "m m"], weights: Float[Array, " m"], *, alpha: float = 1.0
+    gramian: AnyGramian, weights: Float[Array, " m"], *, alpha: float = 1.0
 ) -> Float[Array, ""]:
     """How far weights are from a fair share for everybody, whatever the weights' scale.
 
@@ -76,8 +73,12 @@ def fairness_gap(
     rounding, if the weights are a solution; large or infinite if MGDA had to stand in. Gradients
     that are zero do not count.
     """
-    shares = (gramian @ weights) * jnp.maximum(weights, 0.0) ** (1 / alpha)
-    counts = jnp.diag(gramian) > 0.0
+    gramian = as_gramian(gramian)
+    scaled = jnp.maximum(weights, 0.0) / jnp.max(jnp.abs(weights))
+    norms = gramian.norms / gramian.largest
+    products = norms * (gramian.cosines @ (norms * scaled) + gramian.remainder @ (norms * scaled))
+    shares = products * scaled ** (1 / alpha)
+    counts = norms > 0.0
     smallest = jnp.min(jnp.where(counts, shares, jnp.inf))
     largest = jnp.max(jnp.where(counts, shares, -jnp.inf))
     ratio = largest / jnp.where(smallest > 0.0, smallest, 1.0) - 1.0

@@ -1,11 +1,14 @@
 """Convex quadratic programs over the non-negative orthant, compiled, batched, differentiable."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from l2o.multiobjective.enumeration import MOST_COORDINATES, enumerate_supports
 from l2o.multiobjective.precision import in_double_precision, made_definite
 
 # Exchanges of whole blocks settle the usual program within ten iterations. Where they go round in
@@ -16,17 +19,21 @@ _TOLERANCE = 1e-12
 _ROUNDING = 2.3e-16
 
 
-@jax.jit
+Build = Callable[..., tuple[Float[Array, "m m"], Float[Array, "*programs m"]]]
+"""Makes the matrix and the linear terms of a program from cosines and other arrays."""
+
+
 def nonnegative_program(
     matrix: Float[Array, "m m"], linear: Float[Array, " m"]
 ) -> Float[Array, " m"]:
     """Solves `min x'Mx / 2 + q'x` over `x >= 0`.
 
-    The set of positive coordinates is found by principal pivoting of whole blocks (Judice and
-    Pires 1994; Kim and Park 2011), and where that does not settle, by a predictor-corrector
-    interior-point method (Mehrotra 1992). All of it is done in double precision, whatever the
-    precision of the arguments, so the solution is as exact as the arguments are. Derivatives are
-    those of the optimality condition `min(x, Mx + q) = 0`, of any order.
+    The set of positive coordinates is found among all sets if there are few, otherwise by
+    principal pivoting of whole blocks (Judice and Pires 1994; Kim and Park 2011), and where that
+    does not settle, by a predictor-corrector interior-point method (Mehrotra 1992). All of it is
+    done in double precision, whatever the precision of the arguments, so the solution is as exact
+    as the arguments are. Derivatives are those of the optimality condition `min(x, Mx + q) = 0`,
+    of any order.
 
     **Arguments:**
 
@@ -36,27 +43,74 @@ def nonnegative_program(
 
     **Returns:** x. Not finite if an argument is not.
     """
+    return program_of(_as_they_are, matrix, jnp.zeros_like(matrix), linear)
 
-    def optimality(x: Float[Array, " m"]) -> Float[Array, " m"]:
-        return jnp.minimum(x, matrix @ x + linear)
 
-    def solve(_: object, start: Float[Array, " m"]) -> Float[Array, " m"]:
+def _as_they_are(matrix: Array, linear: Array) -> tuple[Array, Array]:
+    return matrix, linear
+
+
+@partial(jax.jit, static_argnames="build")
+def program_of(
+    build: Build, cosines: Float[Array, "n n"], remainder: Float[Array, "n n"], *others: Array
+) -> Float[Array, " m"]:
+    """Solves a program whose matrix and linear terms are made in double precision.
+
+    **Arguments:**
+
+    - `build`: called with cosines and `others`, gives M and q. It has to be one and the same
+      function in all calls, since the program is compiled for it.
+    - `cosines`, `remainder`: of a `Gramian`, whose sum is what is known.
+    - `others`: what else M and q are made of.
+
+    **Returns:** as `nonnegative_program`.
+    """
+    return solved_program(solve_program, solve_tangent, build, cosines, remainder, *others)
+
+
+def solved_program(
+    solve: Callable[..., Array],
+    solve_tangent: Callable[..., Array],
+    build: Build,
+    cosines: Float[Array, "n n"],
+    remainder: Float[Array, "n n"],
+    *others: Array,
+) -> Float[Array, "*programs m"]:
+    """What `solve` finds in double precision, with the derivatives of the optimality condition."""
+    matrix, linear = build(cosines, *others)
+
+    def optimality(x: Float[Array, "*programs m"]) -> Float[Array, "*programs m"]:
+        return jnp.minimum(x, x @ matrix.T + linear)
+
+    def double(cosines: Array, remainder: Array, *others: Array) -> Array:
+        return solve(*build(cosines + remainder, *others))
+
+    def solve_once(_: object, start: Array) -> Array:
         del start
-        return in_double_precision(_solve)(matrix, linear)
+        return in_double_precision(double)(cosines, remainder, *others)
 
-    return jax.lax.custom_root(optimality, jnp.zeros_like(linear), solve, _solve_tangent)
+    return jax.lax.custom_root(optimality, jnp.zeros_like(linear), solve_once, solve_tangent)
 
 
-def _solve(matrix: Float[Array, "m m"], linear: Float[Array, " m"]) -> Float[Array, " m"]:
-    definite = made_definite(matrix)
-    exchange = exchange_blocks(definite, linear)
-    interior = interior_point(definite, linear, skip=exchange.settled)
-    x = jnp.where(exchange.settled, exchange.x, interior)
+def solve_program(matrix: Float[Array, "m m"], linear: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Solves a program, in double precision, whose matrix may have been rounded."""
+    return solve_definite(made_definite(matrix), linear)
+
+
+def solve_definite(matrix: Float[Array, "m m"], linear: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Solves a program, in double precision, whose matrix is positive definite."""
+    if len(matrix) <= MOST_COORDINATES:
+        x = enumerate_supports(matrix, linear[None])[0]
+    else:
+        exchange = exchange_blocks(matrix, linear)
+        interior = interior_point(matrix, linear, skip=exchange.settled)
+        x = jnp.where(exchange.settled, exchange.x, interior)
     is_finite = jnp.all(jnp.isfinite(matrix)) & jnp.all(jnp.isfinite(linear))
     return jnp.where(is_finite, x, jnp.nan)
 
 
-def _solve_tangent(linear_map: object, y: Float[Array, " m"]) -> Float[Array, " m"]:
+def solve_tangent(linear_map: object, y: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Solves a small dense linear system, for the derivatives of `jax.lax.custom_root`."""
     assert callable(linear_map)
     return jnp.linalg.solve(jax.jacobian(linear_map)(jnp.zeros_like(y)), y)
 

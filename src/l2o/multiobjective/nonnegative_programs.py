@@ -1,19 +1,23 @@
 """Many convex quadratic programs over the non-negative orthant that share their matrix."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from l2o.multiobjective.enumeration import MOST_COORDINATES, enumerate_supports
 from l2o.multiobjective.nonnegative_program import (
+    Build,
     exchange_blocks,
     interior_point,
-    nonnegative_program,
+    solve_definite,
+    solved_program,
 )
 from l2o.multiobjective.operator_splitting import Approximation, split_operators
-from l2o.multiobjective.precision import in_double_precision, made_definite
+from l2o.multiobjective.precision import made_definite
 from l2o.multiobjective.spectrum import (
     geometric_series,
     largest_eigenvalue,
@@ -32,13 +36,13 @@ _LOOSE = 1e-3
 _GROUP = 4
 
 
-@jax.jit
-def nonnegative_programs(
-    matrix: Float[Array, "m m"], linear: Float[Array, "programs m"]
+@partial(jax.jit, static_argnames="build")
+def programs_of(
+    build: Build, cosines: Float[Array, "m m"], remainder: Float[Array, "m m"], *others: Array
 ) -> Float[Array, "programs m"]:
     """Solves `min x'Mx / 2 + q'x` over `x >= 0` for many q at once.
 
-    It finds the same as `nonnegative_program` for every q, or, where a singular M leaves many
+    It finds the same as `program_of` for every q, or, where a singular M leaves many
     solutions, another one. But where that needs a factor of a part of M for every program and
     every guess at the positive coordinates, here projected gradients make the guess (accelerated,
     Beck and Teboulle 2009) and conjugate gradients solve for the coordinates guessed, as in More
@@ -48,28 +52,31 @@ def nonnegative_programs(
 
     What is left is ill-conditioned or singular, as of gradients with hardly a direction that
     descends on all, or none. It is approximated by `split_operators`. Of what that does not
-    settle, `nonnegative_program`'s method, started from the approximation, solves a proximal
+    settle, `program_of`'s method, started from the approximation, solves a proximal
     point step (Rockafellar 1976): what has to be added to M to make it definite is the weight of
     the distance to the approximation instead of that to zero, and so hardly moves the solution.
 
     **Arguments:**
 
-    - `matrix`: M, as for `nonnegative_program`.
-    - `linear`: q, one a row, of about the size of 1.
+    - `build`: called with cosines and `others`, gives M and q, one a row, of about the size of 1.
+    - `cosines`, `remainder`, `others`: as for `program_of`.
 
     **Returns:** x, one a row. Not finite if an argument is not.
     """
-    if len(matrix) < _FEWEST_COORDINATES:
-        return jax.vmap(nonnegative_program, in_axes=(None, 0))(matrix, linear)
+    if len(cosines) < _FEWEST_COORDINATES:
+        return solved_program(_solve_few, _solve_tangent, build, cosines, remainder, *others)
+    return solved_program(_solve, _solve_tangent, build, cosines, remainder, *others)
 
-    def optimality(x: Float[Array, "programs m"]) -> Float[Array, "programs m"]:
-        return jnp.minimum(x, x @ matrix.T + linear)
 
-    def solve(_: object, start: Float[Array, "programs m"]) -> Float[Array, "programs m"]:
-        del start
-        return in_double_precision(_solve)(matrix, linear)
-
-    return jax.lax.custom_root(optimality, jnp.zeros_like(linear), solve, _solve_tangent)
+def _solve_few(
+    matrix: Float[Array, "m m"], linear: Float[Array, "programs m"]
+) -> Float[Array, "programs m"]:
+    definite = made_definite(matrix)
+    if len(matrix) > MOST_COORDINATES:
+        return jax.vmap(solve_definite, in_axes=(None, 0))(definite, linear)
+    x = enumerate_supports(definite, linear)
+    is_finite = jnp.all(jnp.isfinite(matrix)) & jnp.all(jnp.isfinite(linear), axis=1)
+    return jnp.where(is_finite[:, None], x, jnp.nan)
 
 
 def _solve_tangent(linear_map: object, y: Float[Array, "programs m"]) -> Float[Array, "programs m"]:

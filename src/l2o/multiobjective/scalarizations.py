@@ -5,13 +5,19 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from l2o.multiobjective.presence import mean_of_present
+from l2o.support.checks import check_number
+
 
 def geometric_mean(losses: Float[Array, " m"]) -> Float[Array, ""]:
     """The geometric mean of positive losses: every loss counts by its relative change.
 
+    Others, such as zero for a task without labels, are left out, and have derivatives of zero.
+
     Source: Chennupati et al. 2019, MultiNet++.
     """
-    return jnp.exp(jnp.mean(jnp.log(losses)))
+    present = (losses > 0.0) & jnp.isfinite(losses)
+    return jnp.exp(mean_of_present(jnp.log(jnp.where(present, losses, 1.0)), present))
 
 
 def stch(
@@ -32,8 +38,7 @@ def stch(
 
     **Raises:** `ValueError` if mu is not larger than 0, or there are not m weights.
     """
-    if mu <= 0:
-        raise ValueError(f"mu must be larger than 0, got {mu}.")
+    check_number("mu", mu, above=0)
     weights = _preference_or_mean(losses, preference)
     return mu * jax.nn.logsumexp(weights * (losses - jnp.asarray(reference)) / mu)
 
@@ -57,7 +62,7 @@ def pbi(
 
     **Raises:** `ValueError` if the penalty is negative, or the preference does not have m numbers.
     """
-    _check_penalty(penalty)
+    check_number("penalty", penalty, least=0)
     weights = _preference_or_mean(losses, preference)
     direction = weights / jnp.linalg.norm(weights)
     offset = losses - jnp.asarray(reference)
@@ -81,7 +86,7 @@ def cosmos(
 
     **Raises:** `ValueError` if the penalty is negative, or there are not m weights.
     """
-    _check_penalty(penalty)
+    check_number("penalty", penalty, least=0)
     weights = _preference_or_mean(losses, preference)
     norms = _norm(losses) * jnp.linalg.norm(weights)
     total = weights @ losses
@@ -97,11 +102,6 @@ def _preference_or_mean(
     if weights.shape != losses.shape:
         raise ValueError(f"There must be {len(losses)} weights, got shape {weights.shape}.")
     return weights
-
-
-def _check_penalty(penalty: float) -> None:
-    if penalty < 0:
-        raise ValueError(f"The penalty must be at least 0, got {penalty}.")
 
 
 def _norm(vector: Float[Array, " m"]) -> Float[Array, ""]:

@@ -7,7 +7,7 @@ from jaxtyping import PyTree
 from l2o.multiobjective.gradients.checks import Losses, shape_of_losses
 from l2o.multiobjective.gradients.linearized import LinearizedGradients, linearized
 from l2o.multiobjective.gradients.stacked import StackedGradients, stacked
-from l2o.tasks.checks import check_at_least
+from l2o.support.checks import check_at_least
 
 
 def gradients(

@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, PyTree
 
 from l2o.multiobjective.gradients.checks import Losses, shape_of_losses
 from l2o.multiobjective.gradients.protocol import Gradients
-from l2o.tasks.checks import check_at_least
+from l2o.multiobjective.gramian import Gramian, as_gramian
+from l2o.support.checks import check_at_least
 
 
 class LinearizedGradients(Gradients):
@@ -25,13 +26,16 @@ class LinearizedGradients(Gradients):
     """`d -> Jd`; the intermediate results of the losses are its leaves."""
     chunk_size: int = eqx.field(static=True)
 
-    def gramian(self) -> Float[Array, "m m"]:
-        """Inner products of the gradients, `JJ'`, exactly symmetric."""
+    def gramian(self) -> Gramian:
+        """Inner products of the gradients, `JJ'`, in the losses' precision and its range.
+
+        A direction of norm 1 would keep squares of norms in it, and a third gradient in memory.
+        """
         units = jnp.eye(len(self.losses), dtype=self.losses.dtype)
         products = jax.lax.map(
             lambda unit: self.pushforward(self.combine(unit)), units, batch_size=self.chunk_size
         )
-        return (products + products.T) / 2
+        return as_gramian((products + products.T) / 2)
 
     def combine(self, weights: Float[Array, " m"]) -> PyTree:
         """The weighted sum of the gradients, `J'w`."""

@@ -5,6 +5,8 @@ import abc
 import equinox as eqx
 from jaxtyping import Array, Float, PyTree
 
+from l2o.multiobjective.gramian import Gramian
+
 
 class Gradients(eqx.Module):
     """Losses and gradients of m objectives at some parameters.
@@ -16,7 +18,7 @@ class Gradients(eqx.Module):
     losses: eqx.AbstractVar[Float[Array, " m"]]
 
     @abc.abstractmethod
-    def gramian(self) -> Float[Array, "m m"]:
+    def gramian(self) -> Gramian:
         """Inner products of the gradients, `JJ'`."""
 
     @abc.abstractmethod

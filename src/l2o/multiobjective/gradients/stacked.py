@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, PyTree
 
 from l2o.multiobjective.gradients.checks import Losses, shape_of_losses
 from l2o.multiobjective.gradients.protocol import Gradients
+from l2o.multiobjective.gramian import Gramian
 from l2o.multiobjective.jacobian import Jacobian, combine, gramian
 
 
@@ -15,7 +16,7 @@ class StackedGradients(Gradients):
     losses: Float[Array, " m"]
     jacobian: Jacobian
 
-    def gramian(self) -> Float[Array, "m m"]:
+    def gramian(self) -> Gramian:
         """Inner products of the gradients, `JJ'`."""
         return gramian(self.jacobian)
 

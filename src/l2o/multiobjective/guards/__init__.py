@@ -8,7 +8,10 @@ from l2o.multiobjective.guards.accept import (
     ResidualTest as ResidualTest,
     SufficientDecrease as SufficientDecrease,
 )
-from l2o.multiobjective.guards.fallback import Fallback as Fallback
+from l2o.multiobjective.guards.fallback import (
+    Fallback as Fallback,
+    FallbackState as FallbackState,
+)
 from l2o.multiobjective.guards.guard import (
     Guarded as Guarded,
     GuardState as GuardState,

@@ -11,10 +11,11 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from l2o.multiobjective.cosines import cosines_of
 from l2o.multiobjective.criticality import criticality
-from l2o.multiobjective.guards.fallback import armijo_length
+from l2o.multiobjective.guards.fallback import Slopes, armijo_search
 from l2o.multiobjective.guards.point import Point, chosen, scaled
 from l2o.multiobjective.jacobian import combine, gramian, products_with, squared_norm
 from l2o.multiobjective.nonnegative_program import nonnegative_program
+from l2o.support.checks import check_integer, check_number
 
 FallBack = Callable[[Bool[Array, ""]], PyTree]
 """The fallback's update; zero, and nothing evaluated, where it is not needed."""
@@ -46,22 +47,28 @@ class GuardRule(eqx.Module):
 class SufficientDecrease(GuardRule):
     """Accepts what decreases all objectives enough: `f_i(y) <= f_i(x) - sigma omega(x)^2`.
 
-    Where the right-hand sides are the losses themselves, up to rounding, some loss has to fall all
-    the same, so that an optimizer that stands still is not taken for one that gets on.
+    An objective without a gradient must not rise. Where the right-hand sides are the losses
+    themselves, up to rounding, some loss has to fall all the same, so that an optimizer that
+    stands still is not taken for one that gets on. Only at a critical point, where omega is
+    zero, is it enough that none rises.
 
-    **Arguments:** `sigma`, larger than 0, and small against the step sizes that are good.
+    **Arguments:** `sigma`, larger than 0, and small against the step sizes that are good, which
+    for losses times c are those for the losses over c.
     """
 
     sigma: float = 1e-4
+
+    def __check_init__(self) -> None:
+        check_number("sigma", self.sigma, above=0)
 
     def __call__(
         self, point: Point, update: PyTree, fall_back: FallBack, state: PyTree
     ) -> Decision:
         """Takes the update or falls back."""
-        least = self.sigma * point.descent.criticality**2
+        omega = point.descent.criticality
+        least = self.sigma * omega**2 * point.has_gradient
         after = point.losses_after(update)
-        # At a critical point nothing is asked for.
-        gets_on = jnp.any(after < point.losses) | (least == 0.0)
+        gets_on = jnp.any(after < point.losses) | (omega == 0.0)
         accepted = jnp.all(after <= point.losses - least) & gets_on
         return Decision(chosen(accepted, update, fall_back(~accepted)), accepted, state)
 
@@ -81,13 +88,19 @@ class DirectionTest(GuardRule):
     slope: float = 0.1
     most_halvings: int = eqx.field(static=True, default=40)
 
+    def __check_init__(self) -> None:
+        check_number("smallest_slope", self.smallest_slope, above=0)
+        check_number("largest_norm", self.largest_norm, above=0)
+        check_number("slope", self.slope, above=0, below=1)
+        check_integer("most_halvings", self.most_halvings, least=1)
+
     def __call__(
         self, point: Point, update: PyTree, fall_back: FallBack, state: PyTree
     ) -> Decision:
         """Takes a part of the update or falls back."""
         rates = -products_with(point.jacobian, update)
         omega = point.descent.criticality
-        passes = jnp.all(rates >= self.smallest_slope * omega**2)
+        passes = jnp.all(rates >= self.smallest_slope * omega**2 * point.has_gradient)
         passes &= jnp.sqrt(squared_norm(update)) <= self.largest_norm * omega
         return _along(
             self.slope, self.most_halvings, point, update, rates, passes, fall_back, state
@@ -106,6 +119,10 @@ class ResidualTest(GuardRule):
 
     factor: float = 0.99
     rate: float = 0.5
+
+    def __check_init__(self) -> None:
+        check_number("factor", self.factor, above=0)
+        check_number("rate", self.rate, above=0, most=1)
 
     def init(self) -> Float[Array, ""]:
         """No average yet: infinity."""
@@ -136,7 +153,10 @@ class BestOfTwo(GuardRule):
         other = fall_back(jnp.asarray(True))
 
         def merit(update: PyTree) -> Float[Array, ""]:
-            return jnp.max(point.losses_after(update) - point.losses)
+            changes = point.losses_after(update) - point.losses
+            # Of an objective without a gradient no fall can be had.
+            asked = jnp.where(point.has_gradient | (changes > 0.0), changes, -jnp.inf)
+            return jnp.where(jnp.any(jnp.isnan(changes)), jnp.nan, jnp.max(asked))
 
         accepted = merit(update) <= merit(other)
         return Decision(chosen(accepted, update, other), accepted, state)
@@ -158,6 +178,12 @@ class DualConeProjection(GuardRule):
     slope: float = 0.1
     most_halvings: int = eqx.field(static=True, default=40)
 
+    def __check_init__(self) -> None:
+        check_number("smallest_slope", self.smallest_slope, above=0, most=1)
+        check_number("largest_norm", self.largest_norm, above=0)
+        check_number("slope", self.slope, above=0, below=1)
+        check_integer("most_halvings", self.most_halvings, least=1)
+
     def __call__(
         self, point: Point, update: PyTree, fall_back: FallBack, state: PyTree
     ) -> Decision:
@@ -169,7 +195,7 @@ class DualConeProjection(GuardRule):
         shortening = jnp.minimum(1.0, self.largest_norm * omega / jnp.maximum(norm, tiny))
         update = scaled(update, jnp.where(passes, shortening, 0.0))
         norms, cosines = cosines_of(gramian(point.jacobian))
-        least = self.smallest_slope * omega**2
+        least = self.smallest_slope * omega**2 * point.has_gradient
         safe = jnp.where(norms > 0.0, norms, 1.0)
         excess = (products_with(point.jacobian, update) + least) / safe
         size = jnp.maximum(jnp.max(jnp.abs(excess)), tiny)
@@ -177,10 +203,9 @@ class DualConeProjection(GuardRule):
         against = combine(point.jacobian, multipliers)
         update = jax.tree.map(jnp.subtract, update, against)
         # Some of the slope asked for may be lost to rounding.
-        rates = jnp.broadcast_to(least, norms.shape)
-        passes &= jnp.all(-products_with(point.jacobian, update) >= 0.5 * rates)
+        passes &= jnp.all(-products_with(point.jacobian, update) >= 0.5 * least)
         return _along(
-            self.slope, self.most_halvings, point, update, rates, passes, fall_back, state
+            self.slope, self.most_halvings, point, update, least, passes, fall_back, state
         )
 
 
@@ -196,7 +221,8 @@ def _along(
 ) -> Decision:
     """An Armijo step along a direction that passes, otherwise the fallback's."""
     one = jnp.ones_like(point.descent.criticality)
-    length = armijo_length(point, direction, rates, slope, one, most_halvings, passes)
-    accepted = length > 0.0
-    own = scaled(direction, length)
-    return Decision(chosen(accepted, own, fall_back(~accepted)), accepted, state)
+    slopes = Slopes(one, rates)
+    step = armijo_search(point, direction, slopes, slope, one, most_halvings, passes).step
+    accepted = step > 0.0
+    along = scaled(direction, step)
+    return Decision(chosen(accepted, along, fall_back(~accepted)), accepted, state)

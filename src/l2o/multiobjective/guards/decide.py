@@ -1,10 +1,9 @@
 """What a guard makes of an update: its rule and its fallback at one point."""
 
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, PyTree
 
 from l2o.multiobjective.guards.accept import Decision, GuardRule
-from l2o.multiobjective.guards.fallback import Fallback
+from l2o.multiobjective.guards.fallback import Fallback, FallbackState
 from l2o.multiobjective.guards.point import Point
 
 
@@ -14,20 +13,19 @@ def decide(
     point: Point,
     update: PyTree,
     rule_state: PyTree,
-    first_step: Float[Array, ""],
-) -> tuple[Decision, Float[Array, ""]]:
+    fallback_state: FallbackState,
+) -> tuple[Decision, FallbackState]:
     """Asks the rule, which asks the fallback where it has to.
 
     **Arguments:** `rule`; `fallback`; `point`; `update`, to be judged there; `rule_state`;
-    `first_step`, the step length with which the fallback's search begins.
+    `fallback_state`.
 
-    **Returns:** the decision, and the step length to begin with the next time.
+    **Returns:** the decision, and the fallback's new state.
     """
-    next_first_step = [first_step]
+    next_state = [fallback_state]
 
     def fall_back(is_needed: Bool[Array, ""]) -> PyTree:
-        update, found = fallback(point, first_step, is_needed)
-        next_first_step[0] = jnp.asarray(found, first_step.dtype)
-        return update
+        safe, next_state[0] = fallback(point, fallback_state, is_needed)
+        return safe
 
-    return rule(point, update, fall_back, rule_state), next_first_step[0]
+    return rule(point, update, fall_back, rule_state), next_state[0]

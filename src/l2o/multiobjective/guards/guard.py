@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from l2o.multiobjective.guards.accept import GuardRule, SufficientDecrease
 from l2o.multiobjective.guards.decide import decide
-from l2o.multiobjective.guards.fallback import Fallback
+from l2o.multiobjective.guards.fallback import Fallback, FallbackState
 from l2o.multiobjective.guards.point import Point
 from l2o.optimizers import LearnedOptimizer, OptState, Updates, from_optax
 
@@ -22,12 +22,11 @@ class GuardState(eqx.Module):
     optimizer: OptState
     """The guarded optimizer's own state."""
     rule: PyTree
-    first_step: Float[Array, ""]
-    """The step length with which the fallback's next search begins."""
+    fallback: FallbackState
     accepted: Bool[Array, ""]
     """Whether the last update was the optimizer's."""
     criticality: Float[Array, ""]
-    """omega before the last update; infinite before the first."""
+    """omega before the last update, of the objectives with a gradient; infinite at first."""
 
 
 class Guarded(LearnedOptimizer):
@@ -87,13 +86,13 @@ class Guarded(LearnedOptimizer):
             return jnp.atleast_1d(value_fn(params))
 
         point = Point.at(params, jnp.atleast_1d(value), jacobian, losses)
-        decision, first_step = decide(
-            self.rule, self.fallback, point, learned, state.rule, state.first_step
+        decision, fallback = decide(
+            self.rule, self.fallback, point, learned, state.rule, state.fallback
         )
         return decision.update, GuardState(
             inner,
             decision.state,
-            first_step,
+            fallback,
             decision.accepted,
             point.descent.criticality.astype(state.criticality.dtype),
         )

@@ -1,7 +1,7 @@
 """An optimizer that is guarded on a large batch at intervals."""
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
@@ -13,10 +13,10 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from l2o.multiobjective.gradients import stacked
 from l2o.multiobjective.guards.accept import GuardRule, SufficientDecrease
 from l2o.multiobjective.guards.decide import decide
-from l2o.multiobjective.guards.fallback import Fallback
+from l2o.multiobjective.guards.fallback import Fallback, FallbackState
 from l2o.multiobjective.guards.point import Point, chosen, moved
 from l2o.optimizers import LearnedOptimizer, OptState, Updates, from_optax
-from l2o.tasks.checks import check_at_least
+from l2o.support.checks import check_at_least
 
 
 class PeriodicGuardState(eqx.Module):
@@ -29,12 +29,12 @@ class PeriodicGuardState(eqx.Module):
     step: Int[Array, ""]
     """How many steps ago that was."""
     rule: PyTree
-    first_step: Float[Array, ""]
-    """The step length with which the fallback's next search begins."""
+    fallback: FallbackState
     accepted: Bool[Array, ""]
     """Whether what the optimizer reached passed the last test."""
     criticality: Float[Array, ""]
-    """omega on the large batch at the anchor before the last; infinite before the first test."""
+    """omega on the large batch at the anchor before the last, of the objectives with a gradient;
+    infinite before the first test."""
 
 
 class PeriodicallyGuarded(LearnedOptimizer):
@@ -111,8 +111,8 @@ class PeriodicallyGuarded(LearnedOptimizer):
         found = stacked(losses, state.anchor)
         point = Point.at(state.anchor, found.losses, found.jacobian, losses)
         since_anchor = jax.tree.map(jnp.subtract, reached, state.anchor)
-        decision, first_step = decide(
-            self.rule, self.fallback, point, since_anchor, state.rule, state.first_step
+        decision, fallback = decide(
+            self.rule, self.fallback, point, since_anchor, state.rule, state.fallback
         )
         anchor = moved(state.anchor, decision.update)
         fresh = self.optimizer.init(anchor)
@@ -122,7 +122,7 @@ class PeriodicallyGuarded(LearnedOptimizer):
             anchor,
             jnp.zeros_like(state.step),
             decision.state,
-            first_step,
+            fallback,
             decision.accepted,
             point.descent.criticality.astype(state.criticality.dtype),
         )
@@ -172,12 +172,32 @@ def guard_at_intervals(
         optimizer = from_optax(optimizer)
     return PeriodicallyGuarded(
         optimizer,
-        # In a plain function, so that arrays of a module are not among the optimizer's leaves.
-        partial(losses),
+        _LargeBatch(losses),
         SufficientDecrease() if rule is None else rule,
         Fallback() if fallback is None else fallback,
         every,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _LargeBatch:
+    """The losses of the large batch, as one leaf: their arrays are no meta-parameters.
+
+    Two are equal if all that they hold is, so that a guarded optimizer equals its copies.
+    """
+
+    losses: Callable[[PyTree], Float[Array, "..."]]
+
+    def __call__(self, params: PyTree) -> Float[Array, "..."]:
+        return self.losses(params)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _LargeBatch):
+            return NotImplemented
+        return self.losses is other.losses or bool(eqx.tree_equal(self.losses, other.losses))
+
+    def __hash__(self) -> int:
+        return hash(jax.tree.structure(self.losses))
 
 
 def _finds_back(anchor: PyTree, params: PyTree) -> Bool[Array, ""]:

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
+from l2o.multiobjective.indicators.points import as_points
 
-def hypervolume(points: Float[Array, "points m"], reference: ArrayLike) -> Float[Array, ""]:
+
+def hypervolume(points: ArrayLike, reference: ArrayLike) -> Float[Array, ""]:
     """The volume of what the points dominate and the reference does not.
 
     It is the measure of `{y: p <= y <= r for some point p}`. A point that another one dominates
@@ -25,8 +27,10 @@ def hypervolume(points: Float[Array, "points m"], reference: ArrayLike) -> Float
     **Returns:** the volume. A point that is not better than the reference in all objectives adds
     nothing, nor does one with a loss of NaN.
 
-    **Raises:** `ValueError` if the reference does not have m losses, or m is zero.
+    **Raises:** `ValueError` if the points are no matrix, the reference does not have m losses, or
+    m is zero.
     """
+    points = as_points(points)
     m = points.shape[1]
     bounds = jnp.asarray(reference, points.dtype)
     if m == 0 or bounds.shape not in ((), (m,)):

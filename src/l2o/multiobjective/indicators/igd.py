@@ -2,10 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from l2o.multiobjective.indicators.points import as_points
 
-def igd(points: Float[Array, "points m"], front: Float[Array, "front m"]) -> Float[Array, ""]:
+
+def igd(points: ArrayLike, front: ArrayLike) -> Float[Array, ""]:
     """The mean distance from the points of a front to the nearest point that was found.
 
     It is small only if what was found is close to the front everywhere, and zero only if it
@@ -19,8 +22,15 @@ def igd(points: Float[Array, "points m"], front: Float[Array, "front m"]) -> Flo
 
     **Returns:** the mean. Points with a loss of NaN are near to nothing; infinite without points.
 
-    **Raises:** `ValueError` if the front has no point.
+    **Raises:** `ValueError` if points or front are no matrix, are of different numbers of
+    objectives, or the front has no point.
     """
+    points, front = as_points(points), as_points(front, "front")
+    if points.shape[1] != front.shape[1]:
+        raise ValueError(
+            f"Points and front must have as many objectives, got {points.shape[1]} and "
+            f"{front.shape[1]}."
+        )
     if len(front) == 0:
         raise ValueError("A front must have at least one point, got none.")
 

@@ -1,10 +1,13 @@
 """Which points no other point dominates."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool
+
+from l2o.multiobjective.indicators.points import as_points
 
 
-def non_dominated(points: Float[Array, "points m"]) -> Bool[Array, " points"]:
+def non_dominated(points: ArrayLike) -> Bool[Array, " points"]:
     """Tells which points no other point of the set dominates.
 
     A point dominates another if it is no worse in all objectives and better in one; less is
@@ -13,7 +16,10 @@ def non_dominated(points: Float[Array, "points m"]) -> Bool[Array, " points"]:
     **Arguments:** `points`, losses of m objectives, one row a point.
 
     **Returns:** true where a point is not dominated; false where one of its losses is NaN.
+
+    **Raises:** `ValueError` if the points are no matrix.
     """
+    points = as_points(points)
     # One objective after the other, so that no array has points times points times m entries.
     no_worse = jnp.ones((len(points), len(points)), bool)
     better = jnp.zeros_like(no_worse)

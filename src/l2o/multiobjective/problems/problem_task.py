@@ -7,8 +7,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from l2o.multiobjective.problems.problem import Problem
 from l2o.multiobjective.problems.quadratics import random_quadratics
+from l2o.support.checks import LARGEST_LOG_SCALE, check_number, check_size
 from l2o.tasks import Batch, MultiObjectiveTask, TaskFamily
-from l2o.tasks.checks import check_at_least
 
 
 class ProblemTask(MultiObjectiveTask):
@@ -33,7 +33,7 @@ class RandomQuadraticsFamily(TaskFamily):
     `10^U(0, log10 max_condition)`; `max_log_scale`, r: each objective is multiplied by
     `exp(U(-r, r))`.
 
-    **Raises:** `ValueError` for numbers below 1, or a negative r.
+    **Raises:** `ValueError` for numbers below 1, and r below 0 or above 40.
     """
 
     num_objectives: int = eqx.field(static=True)
@@ -42,10 +42,10 @@ class RandomQuadraticsFamily(TaskFamily):
     max_log_scale: float = eqx.field(static=True, default=2.0)
 
     def __check_init__(self) -> None:
-        check_at_least("num_objectives", self.num_objectives, 1)
-        check_at_least("num_params", self.num_params, 1)
-        check_at_least("max_condition", self.max_condition, 1)
-        check_at_least("max_log_scale", self.max_log_scale, 0)
+        check_size("num_objectives", self.num_objectives)
+        check_size("num_params", self.num_params)
+        check_number("max_condition", self.max_condition, least=1)
+        check_number("max_log_scale", self.max_log_scale, least=0, most=LARGEST_LOG_SCALE)
 
     def sample(self, key: PRNGKeyArray) -> ProblemTask:
         """Draws a problem."""

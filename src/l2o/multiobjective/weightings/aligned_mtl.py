@@ -5,14 +5,15 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
+from l2o.multiobjective.gramian import AnyGramian, Gramian, as_gramian
 from l2o.multiobjective.precision import in_double_precision
 from l2o.multiobjective.weightings.linear import preference_or_mean
 
 
 def aligned_mtl(
-    gramian: Float[Array, "m m"],
+    gramian: AnyGramian,
     *,
     preference: ArrayLike | None = None,
     scale: Callable[[Float[Array, " m"]], Float[Array, ""]] = jnp.nanmin,
@@ -28,27 +29,33 @@ def aligned_mtl(
 
     **Raises:** `ValueError` if there are not m weights.
     """
+    gramian = as_gramian(gramian).relative
     weights = preference_or_mean(gramian, preference)
-    values, inverse_root = _eigenvalues_and_inverse_root(gramian)
+    values, inverse_root = _eigenvalues_and_inverse_root(gramian.matrix, *_eigensystem(gramian))
     balanced = jnp.sqrt(scale(values)) * (inverse_root @ weights)
-    return jnp.where(jnp.all(gramian == 0.0), weights, balanced)
+    return jnp.where(jnp.all(gramian.norms == 0.0), weights, balanced)
 
 
 @jax.custom_jvp
-def _eigenvalues_and_inverse_root(gramian: Float[Array, "m m"]) -> tuple[Array, Array]:
+def _eigenvalues_and_inverse_root(
+    matrix: Float[Array, "m m"],
+    values: Float[Array, " m"],
+    vectors: Float[Array, "m m"],
+    is_null: Bool[Array, " m"],
+) -> tuple[Array, Array]:
     """Eigenvalues, NaN where they are zero but for rounding, and the pseudo-inverse's root."""
-    values, vectors, is_null = _eigensystem(gramian)
+    del matrix
     inverse_roots = jnp.where(is_null, 0.0, 1 / jnp.sqrt(jnp.where(is_null, 1.0, values)))
     return jnp.where(is_null, jnp.nan, values), (vectors * inverse_roots) @ vectors.T
 
 
 @_eigenvalues_and_inverse_root.defjvp
 def _(
-    primals: tuple[Array], tangents: tuple[Array]
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """The derivative of a function of a matrix (Daleckii and Krein 1965)."""
-    (gramian,), (tangent,) = primals, tangents
-    values, vectors, is_null = _eigensystem(gramian)
+    matrix, values, vectors, is_null = primals
+    tangent = tangents[0]
     roots = jnp.sqrt(jnp.where(is_null, 1.0, values))
     both = -1 / (roots[:, None] * roots * (roots[:, None] + roots))
     one = 1 / jnp.where(is_null[:, None], roots, roots[:, None]) ** 3
@@ -56,15 +63,21 @@ def _(
     slopes = jnp.where(is_null[:, None] & is_null, 0.0, slopes)
     rotated = vectors.T @ ((tangent + tangent.T) / 2) @ vectors
     tangents_out = jnp.diag(rotated), vectors @ (slopes * rotated) @ vectors.T
-    return _eigenvalues_and_inverse_root(gramian), tangents_out
+    return _eigenvalues_and_inverse_root(matrix, values, vectors, is_null), tangents_out
 
 
-def _eigensystem(gramian: Float[Array, "m m"]) -> tuple[Array, Array, Array]:
-    def decompose(gramian: Float[Array, "m m"]) -> Float[Array, "rows m"]:
-        values, vectors = jnp.linalg.eigh(gramian)
+def _eigensystem(gramian: Gramian) -> tuple[Array, Array, Array]:
+    """Eigenvalues, eigenvectors, and which of the former are zero but for rounding.
+
+    They are held constant: the rule above is what is differentiated.
+    """
+
+    def decompose(norms: Array, cosines: Array, remainder: Array) -> Float[Array, "rows m"]:
+        products = (cosines + remainder) * norms[:, None] * norms
+        values, vectors = jnp.linalg.eigh(products)
         return jnp.concatenate([values[None], vectors])
 
-    # Held constant: the rule above is what is differentiated.
-    system = in_double_precision(decompose)(jax.lax.stop_gradient(gramian))
-    rounding = len(gramian) * float(jnp.finfo(gramian.dtype).eps)
+    held = jax.lax.stop_gradient((gramian.norms, gramian.cosines, gramian.remainder))
+    system = in_double_precision(decompose)(*held)
+    rounding = len(gramian) * gramian.rounding
     return system[0], system[1:], system[0] <= rounding * system[0, -1]

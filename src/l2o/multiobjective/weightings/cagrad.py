@@ -7,154 +7,128 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from l2o.multiobjective.cosines import cosines_of
-from l2o.multiobjective.min_norm import min_norm_weights
-from l2o.multiobjective.precision import in_double_precision, in_turn, made_definite
+from l2o.multiobjective.gramian import AnyGramian, Gramian, as_gramian
+from l2o.multiobjective.nonnegative_program import solve_definite, solve_tangent
+from l2o.multiobjective.precision import in_double_precision, made_definite
+from l2o.support.checks import check_number
 
-_MOST_STEPS = 60
+_MOST_STEPS = 40
 _SETTLED = 1e-11
-_TOLERATED = 1e-3
+_NEARLY = 1e-4
 
 
-def cagrad(gramian: Float[Array, "m m"], *, c: float = 0.5) -> Float[Array, " m"]:
+def cagrad(gramian: AnyGramian, *, c: float = 0.5) -> Float[Array, " m"]:
     """The best for the worst objective, among directions not far from the mean gradient.
 
     It maximises `min_i <g_i, d>` over `|d - g_0| <= c |g_0|`, with `g_0` the mean gradient. With
-    `c >= 1` it conflicts with no gradient; `c = 0` is the mean.
+    `c >= 1` it conflicts with no gradient; `c = 0` is the mean. Of several best directions it
+    takes the one nearest to the mean. A gradient that is zero, which no direction can change, is
+    left out of the minimum.
 
-    Source: Liu et al. 2021, Conflict-Averse Gradient Descent, algorithm 1, without the rescaling
-    that its public code adds. The dual problem is solved by an interior-point method.
+    Source: Liu et al. 2021, Conflict-Averse Gradient Descent, section 3.1, without the rescaling
+    that its public code adds. The solution is ours: directions with `<g_i, d> >= t` for all i are
+    a polyhedron, whose distance to `g_0` is a program over the non-negative orthant and convex in
+    t; the largest t within reach is the root of one equation, found by Newton steps.
 
-    **Arguments:** `gramian`, of inner products of m gradients; `c`, at least 0.
+    **Arguments:** `gramian`, of m gradients; `c`, at least 0.
 
-    **Returns:** the weights; all zero where a convex combination of the gradients vanishes as far
-    as the Gramian's precision can tell. Should the method not come to an end, which happens where
-    the mean is best approached by no step at all, those of MGDA: weights that sum to 1, where
-    otherwise they sum to more.
+    **Returns:** the weights.
 
-    **Raises:** `ValueError` if the Gramian is not a square matrix or c is negative.
+    **Raises:** `ValueError` if the Gramian is not a square matrix or c is negative or not finite.
     """
-    if c < 0:
-        raise ValueError(f"c must be at least 0, got {c}.")
-    return _weights(gramian, c)
+    check_number("c", c, least=0)
+    return _weights(as_gramian(gramian), float(c))
 
 
 @partial(jax.jit, static_argnames="c")
-def _weights(gramian: Float[Array, "m m"], c: float) -> Float[Array, " m"]:
-    norms, cosines = cosines_of(gramian)
+def _weights(gramian: Gramian, c: float) -> Float[Array, " m"]:
     m = len(gramian)
-    is_zero = norms == 0.0
-    largest = jnp.maximum(jnp.max(norms), jnp.finfo(gramian.dtype).tiny)
-    sizes = norms / largest
-    smallest = jnp.min(norms)
-    inverses = jnp.where(is_zero, 1.0, smallest / jnp.where(is_zero, 1.0, norms))
-    mean_products = cosines @ sizes / m
-    mean_norm = jnp.sqrt(jnp.maximum(sizes @ mean_products / m, jnp.finfo(gramian.dtype).tiny))
-    slopes = jnp.where(is_zero, 0.0, mean_products / mean_norm)
-    present = jnp.where(is_zero[:, None] | is_zero, 0.0, cosines)
+    sizes = gramian.relative.norms
+    is_zero = sizes == 0.0
+    divisors = jnp.where(is_zero, 1.0, sizes)
+    smallest = jnp.min(jnp.where(is_zero, 1.0, sizes))
+    inverses = jnp.where(is_zero, 0.0, smallest / divisors)
+    cosines = gramian.cosines
 
     def optimality(solution: Float[Array, " solution"]) -> Float[Array, " solution"]:
-        y, multiplier = solution[:-1], solution[-1]
-        products = present @ y
-        norm = jnp.sqrt(jnp.maximum(y @ products, jnp.finfo(y.dtype).tiny))
-        slack = slopes + c * products / norm - multiplier * inverses
-        return jnp.append(jnp.minimum(y, slack), inverses @ y - 1.0)
+        u, least = solution[:-1], solution[-1]
+        slack = cosines @ (u + sizes / m) - least * inverses
+        distance, radius = _norm(cosines, u), c * _norm(cosines, sizes / m)
+        reaches = distance >= radius * (1 - _NEARLY)
+        return jnp.append(jnp.minimum(u, slack), jnp.where(reaches, distance - radius, least))
 
     def solve(_: object, start: Float[Array, " solution"]) -> Float[Array, " solution"]:
         del start
 
-        def interior_point(cosines: Array, slopes: Array, inverses: Array) -> Array:
-            return _interior_point(made_definite(cosines), slopes, inverses, c)
+        def double(cosines: Array, remainder: Array, sizes: Array, inverses: Array) -> Array:
+            matrix = cosines + remainder
+            return _farthest(matrix, sizes / m, inverses, c, 10 * gramian.rounding)
 
-        return in_double_precision(interior_point)(present, slopes, inverses)
-
-    def solve_tangent(
-        linear_map: object, y: Float[Array, " solution"]
-    ) -> Float[Array, " solution"]:
-        assert callable(linear_map)
-        return jnp.linalg.solve(jax.jacobian(linear_map)(jnp.zeros_like(y)), y)
+        return in_double_precision(double)(cosines, gramian.remainder, sizes, inverses)
 
     start = jnp.zeros(m + 1, gramian.dtype)
     solution = jax.lax.custom_root(optimality, start, solve, solve_tangent)
-    is_solved = jnp.max(jnp.abs(optimality(solution))) < _TOLERATED
-    y = jnp.maximum(jnp.where(is_solved, solution[:-1], 1.0), 0.0)
-    square = y @ present @ y
-    vanishes = square <= 10 * jnp.finfo(gramian.dtype).eps * jnp.sum(y) ** 2
-    factor = c * mean_norm / jnp.sqrt(jnp.where(vanishes, 1.0, square))
-    weights = 1 / m + factor * jnp.where(is_zero, 0.0, y / jnp.where(is_zero, 1.0, sizes))
-    weights = jnp.where(vanishes, 0.0, weights)
-    return jnp.where(is_solved, weights, min_norm_weights(in_turn(gramian, is_solved)))
+    return 1 / m + jnp.where(is_zero, 0.0, solution[:-1] / divisors)
 
 
-class _Interior(NamedTuple):
-    y: Float[Array, " m"]
-    slack: Float[Array, " m"]
-    multiplier: Float[Array, ""]
-    settled: Bool[Array, ""]
+class _Reach(NamedTuple):
+    u: Float[Array, " m"]
+    least: Float[Array, ""]
+    distance: Float[Array, ""]
     iteration: Int[Array, ""]
 
 
-def _interior_point(
+def _farthest(
     cosines: Float[Array, "m m"],
-    slopes: Float[Array, " m"],
+    mean: Float[Array, " m"],
     inverses: Float[Array, " m"],
     c: float,
+    rounding: float,
 ) -> Float[Array, " solution"]:
-    """Minimises `a'y + c sqrt(y'Cy)` over `y >= 0` with `p'y = 1`; y and the multiplier."""
+    """The largest t for which `{d: <g_i, d> >= t}` is within reach, and the way there.
 
-    def step(state: _Interior) -> _Interior:
-        y, slack, multiplier = state.y, state.slack, state.multiplier
-        products = cosines @ y
-        norm = jnp.sqrt(y @ products)
-        unit = products / norm
-        hessian = c * (cosines - unit[:, None] * unit) / norm
-        dual = slopes + c * unit - multiplier * inverses - slack
-        primal = inverses @ y - 1.0
-        gap = jnp.mean(y * slack)
-        # In proportion to y, as in every interior-point method, it is well-conditioned.
-        scaled = hessian * y[:, None] * y + jnp.diag(slack * y)
-        factor = jnp.linalg.cholesky(scaled, symmetrize_input=False)
+    In units in which all gradients have norm 1: with `mean` the coefficients of g_0, and u those
+    of `d - g_0`, the nearest point has `u >= 0` and `Cu + C mean >= t p` with complementarity, p
+    the inverses. Its distance is convex in t, so Newton steps from an upper bound of t, that by
+    the convex combination of least norm, come down to the root and never pass it.
+    """
+    definite = made_definite(cosines)
+    products = definite @ mean
+    radius = c * _norm(definite, mean)
 
-        def solve(right: Float[Array, " m"]) -> Float[Array, " m"]:
-            return y * jax.scipy.linalg.cho_solve((factor, True), y * right)
+    def is_going_on(state: _Reach) -> Bool[Array, ""]:
+        is_outside = state.distance > radius * (1 + _SETTLED)
+        return is_outside & (state.iteration < _MOST_STEPS)
 
-        along = solve(inverses)
-
-        def direction(complementarity: Float[Array, " m"]) -> tuple[Array, Array, Array]:
-            free = solve(complementarity / y - dual)
-            dmultiplier = -(primal + inverses @ free) / (inverses @ along)
-            dy = free + dmultiplier * along
-            return dy, (complementarity - slack * dy) / y, dmultiplier
-
-        def longest(dy: Float[Array, " m"], dslack: Float[Array, " m"]) -> Float[Array, ""]:
-            along_y = jnp.where(dy < 0, -y / dy, jnp.inf)
-            along_slack = jnp.where(dslack < 0, -slack / dslack, jnp.inf)
-            return jnp.minimum(1.0, jnp.min(jnp.minimum(along_y, along_slack)))
-
-        dy, dslack, _ = direction(-y * slack)
-        length = longest(dy, dslack)
-        gap_ahead = jnp.mean((y + length * dy) * (slack + length * dslack))
-        centring = jnp.clip((gap_ahead / gap) ** 3, 1e-4, 1.0)
-        dy, dslack, dmultiplier = direction(centring * gap - y * slack)
-        length = jnp.minimum(1.0, 0.99 * longest(dy, dslack))
-        error = jnp.maximum(jnp.max(y * slack), jnp.maximum(jnp.max(jnp.abs(dual)), abs(primal)))
-        return _Interior(
-            y + length * dy,
-            slack + length * dslack,
-            multiplier + length * dmultiplier,
-            error <= _SETTLED,
+    def step(state: _Reach) -> _Reach:
+        # At first the combination of least norm, by the same solver: it is compiled only once.
+        is_first = state.iteration == 0
+        shared = jnp.where(is_first, inverses[:, None] * inverses, 0.0)
+        linear = jnp.where(is_first, -inverses, products - state.least * inverses)
+        size = jnp.max(jnp.abs(linear))
+        size = jnp.where(size > 0.0, size, 1.0)
+        u = size * solve_definite(definite + shared, linear / size)
+        distance, slope = _norm(definite, u), jnp.maximum(inverses @ u, tiny)
+        bound = (products @ u + radius * distance) / slope
+        # No t > 0 is possible where a combination vanishes as far as can be told.
+        vanishes = u @ cosines @ u <= rounding * jnp.sum(u) ** 2
+        bound = jnp.where(vanishes, jnp.minimum(bound, 0.0), bound)
+        lower = state.least - (distance - radius) * distance / slope
+        is_outside = distance > radius * (1 + _SETTLED)
+        return _Reach(
+            u,
+            jnp.where(is_first, bound, jnp.where(is_outside, lower, state.least)),
+            jnp.where(is_first, jnp.inf, distance),
             state.iteration + 1,
         )
 
-    def is_going_on(state: _Interior) -> Bool[Array, ""]:
-        return ~state.settled & (state.iteration < _MOST_STEPS)
-
-    start = _Interior(
-        jnp.ones_like(slopes) / jnp.sum(inverses),
-        jnp.ones_like(slopes),
-        jnp.zeros(()),
-        jnp.bool_(False),
-        jnp.int32(0),
-    )
+    tiny = jnp.finfo(cosines.dtype).tiny
+    start = _Reach(jnp.zeros_like(mean), jnp.zeros(()), jnp.asarray(jnp.inf), jnp.int32(0))
     end = jax.lax.while_loop(is_going_on, step, start)
-    return jnp.append(end.y, end.multiplier)
+    return jnp.append(end.u, end.least)
+
+
+def _norm(matrix: Float[Array, "m m"], vector: Float[Array, " m"]) -> Float[Array, ""]:
+    """`sqrt(v'Mv)`, with a derivative of zero where it is zero."""
+    square = vector @ matrix @ vector
+    return jnp.where(square > 0.0, jnp.sqrt(jnp.where(square > 0.0, square, 1.0)), 0.0)

@@ -4,9 +4,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from l2o.multiobjective.cosines import cosines_of
+from l2o.multiobjective.gramian import AnyGramian
 
 
-def config(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
+def config(gramian: AnyGramian) -> Float[Array, " m"]:
     """The direction with equal cosines to all gradients, as long as its products with them.
 
     `A = (sum_i <g_i, r>) r`, r of norm 1 along `pinv(J^) 1`, J^ the gradients divided by their
@@ -21,7 +22,7 @@ def config(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
     """
     norms, cosines = cosines_of(gramian)
     is_zero = norms == 0.0
-    ones = jnp.where(is_zero, 0.0, 1.0).astype(gramian.dtype)
+    ones = jnp.where(is_zero, 0.0, 1.0).astype(norms.dtype)
     inverse = jnp.linalg.pinv(cosines, hermitian=True)
     solution = inverse @ ones
     solution = solution + inverse @ (ones - cosines @ solution)
@@ -29,5 +30,5 @@ def config(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
     largest = jnp.max(norms)
     largest = jnp.where(largest > 0.0, largest, 1.0)
     sizes = norms / largest
-    length = sizes @ (cosines @ solution) / jnp.maximum(square, jnp.finfo(gramian.dtype).tiny)
+    length = sizes @ (cosines @ solution) / jnp.maximum(square, jnp.finfo(norms.dtype).tiny)
     return length * jnp.where(is_zero, 0.0, solution / jnp.where(is_zero, 1.0, sizes))

@@ -1,20 +1,15 @@
 """CR-MOGM: weights averaged over steps."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from l2o.multiobjective.gramian import Gramian
+from l2o.multiobjective.randomness import check_takes_key
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
-
-
-class CRMOGMState(NamedTuple):
-    """The average so far."""
-
-    weights: Float[Array, " m"]
-    is_fresh: Bool[Array, ""]
+from l2o.support.checks import check_number
 
 
 class CRMOGM(StatefulWeighting):
@@ -24,27 +19,38 @@ class CRMOGM(StatefulWeighting):
     Manipulation and Beyond, algorithm 1, with a constant decay.
 
     **Arguments:** `weighting`, a function of the Gramian; `decay`, of the average (alpha).
+
+    **Raises:** `ValueError` if `weighting` is no function or `decay` not between 0 and 1.
     """
 
     weighting: Callable[..., Float[Array, " m"]] = eqx.field(static=True)
     decay: float = 0.9
 
-    def init(self, num_objectives: int) -> CRMOGMState:
-        """No average yet."""
-        return CRMOGMState(jnp.zeros(num_objectives), jnp.asarray(True))
+    def __check_init__(self) -> None:
+        if isinstance(self.weighting, StatefulWeighting | type) or not callable(self.weighting):
+            raise ValueError(
+                f"CRMOGM averages a function of the Gramian, such as mgda; got {self.weighting!r}."
+            )
+        check_number("decay", self.decay, least=0, below=1)
 
-    def update(
+    def init(self, num_objectives: int) -> Float[Array, " m"]:
+        """No average yet: NaN."""
+        return jnp.full(num_objectives, jnp.nan)
+
+    def step(
         self,
-        gramian: Float[Array, "m m"],
-        state: CRMOGMState,
+        gramian: Gramian,
+        state: Float[Array, " m"],
         *,
-        losses: Float[Array, " m"] | None = None,
-        key: PRNGKeyArray | None = None,
-    ) -> tuple[Float[Array, " m"], CRMOGMState]:
+        losses: Float[Array, " m"],
+        present: Bool[Array, " m"],
+        key: PRNGKeyArray | None,
+    ) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
         """One step; the losses do not matter, and a key is handed on."""
-        del losses
+        del losses, present
+        if key is not None:
+            check_takes_key(self.weighting)
         new = self.weighting(gramian) if key is None else self.weighting(gramian, key=key)
-        average = jnp.where(
-            state.is_fresh, new, self.decay * state.weights + (1 - self.decay) * new
-        )
-        return average, CRMOGMState(average, jnp.asarray(False))
+        average = self.decay * state + (1 - self.decay) * new
+        average = jnp.where(jnp.isnan(state), new, average)
+        return average, average

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
-from l2o.multiobjective.jacobian import Jacobian, combine, squared_norm
+from l2o.multiobjective.jacobian import Jacobian, combine, gradient_norms
+from l2o.multiobjective.presence import keep_absent, present_gradients
 from l2o.optimizers import OptState
-
-_OFFSET = 1e-8
+from l2o.support.checks import check_integer, check_number
 
 
 class DBMTLState(NamedTuple):
@@ -26,15 +26,21 @@ def db_mtl(
     """Averaged gradients of the losses' logarithms, all made as long as the longest and summed.
 
     At step k, counted from 1, averages move by `1 - decay / k^decay_exponent`. It keeps a gradient
-    of every objective, and needs positive losses as Optax's extra argument `value`.
+    of every objective, and needs the losses as Optax's extra argument `value`. An objective whose
+    loss is not positive, or whose gradient is zero or not finite, is left out of that step.
 
     Source: Lin et al. 2023, Dual-Balancing for Multi-Task Learning, algorithm 1.
 
     **Arguments:** `num_objectives`, m; `decay`, `decay_exponent`, of the averages.
 
-    **Returns:** a transformation of stacked gradients, to be the first of a chain. Its `update`
-    raises `ValueError` without `value`.
+    **Returns:** a transformation of stacked gradients, to be the first of a chain.
+
+    **Raises:** `ValueError` for numbers out of their range; its `update` without `value`, or for
+    another number of objectives.
     """
+    check_integer("num_objectives", num_objectives, least=1)
+    check_number("decay", decay, least=0, most=1)
+    check_number("decay_exponent", decay_exponent, least=0)
 
     def init(params: PyTree) -> OptState:
         averages = jax.tree.map(
@@ -53,16 +59,23 @@ def db_mtl(
         del params, extra
         if value is None:
             raise ValueError("DB-MTL needs the losses: pass value= to the optimizer's update.")
+        value = jnp.asarray(value)
+        if value.shape != (num_objectives,):
+            raise ValueError(f"DB-MTL needs {num_objectives} losses, got shape {value.shape}.")
+        present = present_gradients(updates, num_objectives)
+        present &= jnp.isfinite(value) & (value > 0.0)
         kept = decay * (state.step + 1.0) ** -decay_exponent
-        divisors = value + _OFFSET
+        divisors = jnp.where(present, value, 1.0)
 
         def average(old: Float[Array, "m ..."], new: Float[Array, "m ..."]) -> Array:
             logarithmic = new / divisors.reshape(-1, *[1] * (new.ndim - 1))
             return kept * old + (1 - kept) * logarithmic
 
         averages = jax.tree.map(average, state.averages, updates)
-        norms = jnp.sqrt(jax.vmap(squared_norm)(averages))
-        weights = jnp.max(norms) / (norms + _OFFSET)
-        return combine(averages, weights), DBMTLState(state.step + 1, averages)
+        averages = keep_absent(averages, state.averages, present)
+        norms = jnp.where(present, gradient_norms(averages), 0.0)
+        weights = jnp.where(norms > 0.0, jnp.max(norms) / jnp.where(norms > 0.0, norms, 1.0), 0.0)
+        kept_state = keep_absent(DBMTLState(state.step + 1, averages), state, present)
+        return combine(averages, weights), kept_state
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -3,14 +3,12 @@
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.cosines import cosines_of
 from l2o.multiobjective.dual_cone import dual_cone_weights
+from l2o.multiobjective.gramian import AnyGramian, as_gramian
 from l2o.multiobjective.weightings.linear import preference_or_mean
 
 
-def dualproj(
-    gramian: Float[Array, "m m"], *, preference: ArrayLike | None = None
-) -> Float[Array, " m"]:
+def dualproj(gramian: AnyGramian, *, preference: ArrayLike | None = None) -> Float[Array, " m"]:
     """Projects the mean gradient onto the dual cone of all gradients.
 
     It conflicts with no gradient; where it changes the mean it lies on the cone's boundary, where
@@ -23,4 +21,5 @@ def dualproj(
 
     **Raises:** `ValueError` if the Gramian is not a square matrix or there are not m weights.
     """
-    return dual_cone_weights(cosines_of(gramian), preference_or_mean(gramian, preference))
+    gramian = as_gramian(gramian)
+    return dual_cone_weights(gramian, preference_or_mean(gramian, preference))

@@ -1,45 +1,50 @@
 """DWA: dynamic weight average."""
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from l2o.multiobjective.gramian import Gramian
+from l2o.multiobjective.presence import share_of_present
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
+from l2o.support.checks import check_number
 
 
 class DWA(StatefulWeighting):
     """More weight for losses that fall slowly: `m softmax((L(t-1) / L(t-2)) / temperature)`.
 
     In the paper L are averages over epochs; here they are those of single steps, so it is meant
-    for full batches.
+    for full batches. L are the last two losses that there were, 1 as a rate until there are two.
 
     Source: Liu et al. 2019, End-to-End Multi-Task Learning with Attention, section 3.3.
 
     **Arguments:** `temperature`, larger for weights that are more equal.
     """
 
+    needs_losses = True
+    needs_gradients = False
+    judges = "positive"
+
     temperature: float = 2.0
 
-    def init(self, num_objectives: int) -> Float[Array, "2 m"]:
+    def __check_init__(self) -> None:
+        check_number("temperature", self.temperature, above=0)
+
+    def init(self, num_objectives: int) -> Float[Array, "m 2"]:
         """No losses yet: NaN."""
-        return jnp.full((2, num_objectives), jnp.nan)
+        return jnp.full((num_objectives, 2), jnp.nan)
 
-    def update(
+    def step(
         self,
-        gramian: Float[Array, "m m"],
-        state: Float[Array, "2 m"],
+        gramian: Gramian,
+        state: Float[Array, "m 2"],
         *,
-        losses: Float[Array, " m"] | None = None,
-        key: PRNGKeyArray | None = None,
-    ) -> tuple[Float[Array, " m"], Float[Array, "2 m"]]:
-        """One step; the key does not matter, nor does the Gramian.
-
-        **Raises:** `ValueError` without losses.
-        """
+        losses: Float[Array, " m"],
+        present: Bool[Array, " m"],
+        key: PRNGKeyArray | None,
+    ) -> tuple[Float[Array, " m"], Float[Array, "m 2"]]:
+        """One step; the key does not matter, nor does the Gramian."""
         del gramian, key
-        if losses is None:
-            raise ValueError("DWA needs the losses: pass value= to the optimizer's update.")
-        rates = state[1] / state[0]
-        rates = jnp.where(jnp.all(jnp.isfinite(rates)), rates, 1.0)
-        weights = len(losses) * jax.nn.softmax(rates / self.temperature)
-        return weights, jnp.stack([state[1], losses])
+        rates = state[:, 1] / state[:, 0]
+        rates = jnp.where(jnp.isfinite(rates), rates, 1.0)
+        weights = jnp.sum(present) * share_of_present(rates / self.temperature, present)
+        return weights, jnp.stack([state[:, 1], losses], axis=1)

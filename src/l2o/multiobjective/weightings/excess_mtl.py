@@ -8,16 +8,16 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree
 
 from l2o.multiobjective.jacobian import Jacobian, combine
+from l2o.multiobjective.presence import keep_absent, present_gradients, share_of_present
 from l2o.optimizers import OptState
-
-_OFFSET = 1e-7
+from l2o.support.checks import check_integer, check_number
 
 
 class ExcessMTLState(NamedTuple):
-    """Sums of squared gradients, logarithms of the weights, and the first excess risks' mean."""
+    """Roots of sums of squared gradients, logarithms of weights, means of the first excesses."""
 
-    step: Int[Array, ""]
-    squares: Jacobian
+    step: Int[Array, " m"]
+    roots: Jacobian
     log_weights: Float[Array, " m"]
     first_excesses: Float[Array, " m"]
 
@@ -30,7 +30,8 @@ def excess_mtl(
     The excess of loss i over its minimum is estimated as `E_i = sum_k g_ik^2 / sqrt(S_ik)`, S the
     sum of the squared gradients of all steps, and the weights, which sum to 1, are multiplied by
     `exp(step_size E_i / E_i0)` at every step. `E_i0` is the mean of E_i over the first steps, in
-    which weights are `1 / m`. It keeps squares of a gradient of every objective.
+    which weights are `1 / m`. It keeps a number of every objective for every parameter. What has a
+    gradient that is zero or not finite is left out of that step.
 
     Source: He et al. 2024, Robust Multi-Task Learning with Excess Risks, equations 6, 7 and 9. Its
     public code, and TorchJD's default, instead multiply by `exp(step_size E_i0)` in the first step.
@@ -40,15 +41,17 @@ def excess_mtl(
 
     **Returns:** a transformation of stacked gradients, to be the first of a chain.
 
-    **Raises:** `ValueError` if there is no first step.
+    **Raises:** `ValueError` for numbers out of their range; its `update` for gradients of another
+    number of objectives.
     """
-    if num_first_steps < 1:
-        raise ValueError(f"There must be at least 1 first step, got {num_first_steps}.")
+    check_integer("num_objectives", num_objectives, least=1)
+    check_number("step_size", step_size, least=0)
+    check_integer("num_first_steps", num_first_steps, least=1)
 
     def init(params: PyTree) -> OptState:
         zeros = jnp.zeros(num_objectives)
         return ExcessMTLState(
-            jnp.zeros((), jnp.int32),
+            jnp.zeros(num_objectives, jnp.int32),
             jax.tree.map(lambda leaf: jnp.zeros((num_objectives, *leaf.shape), leaf.dtype), params),
             zeros - jnp.log(num_objectives),
             zeros,
@@ -58,21 +61,28 @@ def excess_mtl(
         updates: Jacobian, state: OptState, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, OptState]:
         del params, extra
-        squares = jax.tree.map(lambda s, g: s + g**2, state.squares, updates)
+        present = present_gradients(updates, num_objectives)
+        # Roots, since squares leave the range of numbers long before the gradients do.
+        roots = jax.tree.map(jnp.hypot, state.roots, updates)
 
-        def excess_of(g: Float[Array, "m ..."], s: Float[Array, "m ..."]) -> Float[Array, " m"]:
-            ratios = jnp.where(s > 0.0, g**2 / jnp.sqrt(jnp.where(s > 0.0, s, 1.0)), 0.0)
+        def excess_of(g: Float[Array, "m ..."], root: Float[Array, "m ..."]) -> Float[Array, " m"]:
+            ratios = jnp.where(root > 0.0, g * (g / jnp.where(root > 0.0, root, 1.0)), 0.0)
             return jnp.sum(ratios.reshape(num_objectives, -1), axis=1)
 
         excesses = sum(
-            jax.tree.leaves(jax.tree.map(excess_of, updates, squares)),
+            jax.tree.leaves(jax.tree.map(excess_of, updates, roots)),
             start=jnp.zeros(num_objectives),
         )
         is_first = state.step < num_first_steps
         first = state.first_excesses + jnp.where(is_first, excesses / num_first_steps, 0.0)
-        change = jnp.where(is_first, 0.0, step_size * excesses / (first + _OFFSET))
-        log_weights = jax.nn.log_softmax(state.log_weights + change)
-        kept = ExcessMTLState(state.step + 1, squares, log_weights, first)
-        return combine(updates, jnp.exp(log_weights)), kept
+        ratios = excesses / jnp.where(first > 0.0, first, 1.0)
+        moved = state.log_weights + jnp.where(is_first, 0.0, step_size * ratios)
+        shares = share_of_present(moved, present)
+        # Of the whole, those present keep what they have, in logarithms as it may be very little.
+        before = jax.nn.logsumexp(jnp.where(present, state.log_weights, -jnp.inf))
+        after = jax.nn.logsumexp(jnp.where(present, moved, -jnp.inf))
+        log_weights = moved - after + before
+        kept = ExcessMTLState(state.step + 1, roots, log_weights, first)
+        return combine(updates, shares), keep_absent(kept, state, present)
 
     return optax.GradientTransformationExtraArgs(init, update)

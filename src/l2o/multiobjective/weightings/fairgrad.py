@@ -3,10 +3,12 @@
 from jaxtyping import Array, Float
 
 from l2o.multiobjective.fair_program import fair_weights
+from l2o.multiobjective.gramian import AnyGramian, as_gramian
 from l2o.multiobjective.weightings.linear import mean
+from l2o.support.checks import check_number
 
 
-def fairgrad(gramian: Float[Array, "m m"], *, alpha: float = 1.0) -> Float[Array, " m"]:
+def fairgrad(gramian: AnyGramian, *, alpha: float = 1.0) -> Float[Array, " m"]:
     """The alpha-fair direction: weights `w > 0` with `Gw = w^(-1/alpha)`.
 
     Every objective decreases at the rate `w_i^(-1/alpha) > 0`. Alpha of 1 is proportional
@@ -19,8 +21,8 @@ def fairgrad(gramian: Float[Array, "m m"], *, alpha: float = 1.0) -> Float[Array
 
     **Returns:** the weights, or those of MGDA where there are none: `fairness_gap` tells.
 
-    **Raises:** `ValueError` if the Gramian is not a square matrix or alpha is negative.
+    **Raises:** `ValueError` if the Gramian is not a square matrix or alpha is negative or
+    not finite.
     """
-    if alpha < 0:
-        raise ValueError(f"alpha must be at least 0, got {alpha}.")
-    return mean(gramian) if alpha == 0 else fair_weights(gramian, alpha)
+    check_number("alpha", alpha, least=0)
+    return mean(gramian) if alpha == 0 else fair_weights(as_gramian(gramian), float(alpha))

@@ -7,18 +7,19 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
+from l2o.multiobjective.gramian import Gramian
+from l2o.multiobjective.presence import keep_absent, share_of_present
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
-
-_OFFSET = 1e-8
+from l2o.support.checks import check_number
 
 
 class FAMOState(NamedTuple):
-    """Logits of the weights, their optimizer, and the losses of the step before."""
+    """Logits of the weights, their optimizer, and the losses that were last seen."""
 
     logits: Float[Array, " m"]
     adam: PyTree
-    losses: Float[Array, " m"]
-    is_fresh: Bool[Array, ""]
+    excess: Float[Array, " m"]
+    """Of the losses over their bound; before the first ones NaN."""
 
 
 class FAMO(StatefulWeighting):
@@ -33,45 +34,50 @@ class FAMO(StatefulWeighting):
     a lower bound of all losses, which they have to exceed.
     """
 
+    needs_losses = True
+    needs_gradients = False
+
     learning_rate: float = 0.025
     weight_decay: float = 1e-3
     least: float = 0.0
 
+    def __check_init__(self) -> None:
+        check_number("learning_rate", self.learning_rate, above=0)
+        check_number("weight_decay", self.weight_decay, least=0)
+        check_number("least", self.least)
+
     def init(self, num_objectives: int) -> FAMOState:
         """Equal weights."""
         zeros = jnp.zeros(num_objectives)
-        return FAMOState(zeros, self._adam().init(zeros), zeros, jnp.asarray(True))
+        return FAMOState(zeros, self._adam().init(zeros), jnp.full_like(zeros, jnp.nan))
 
-    def update(
+    def step(
         self,
-        gramian: Float[Array, "m m"],
+        gramian: Gramian,
         state: FAMOState,
         *,
-        losses: Float[Array, " m"] | None = None,
-        key: PRNGKeyArray | None = None,
+        losses: Float[Array, " m"],
+        present: Bool[Array, " m"],
+        key: PRNGKeyArray | None,
     ) -> tuple[Float[Array, " m"], FAMOState]:
-        """One step; the key does not matter, nor does the Gramian.
-
-        **Raises:** `ValueError` without losses.
-        """
+        """One step; the key does not matter, nor does the Gramian."""
         del gramian, key
-        if losses is None:
-            raise ValueError("FAMO needs the losses: pass value= to the optimizer's update.")
-        excess = losses - self.least + _OFFSET
-        fall = jnp.log(state.losses - self.least + _OFFSET) - jnp.log(excess)
-        _, pull_back = jax.vjp(jax.nn.softmax, state.logits)
+        # Below their bound losses cannot be judged either.
+        excess = losses - self.least
+        above = present & (excess > 0.0)
+        excess = jnp.where(above, excess, 1.0)
+        moves = above & jnp.isfinite(state.excess)
+        fall = jnp.where(moves, jnp.log(state.excess) - jnp.log(excess), 0.0)
+        _, pull_back = jax.vjp(lambda logits: share_of_present(logits, moves), state.logits)
         (slope,) = pull_back(fall)
         slope = slope + self.weight_decay * state.logits
         change, adam = self._adam().update(slope, state.adam)
-        moved = optax.apply_updates(state.logits, change)
-
-        def unless_fresh(new: Array, old: Array) -> Array:
-            return jnp.where(state.is_fresh, old, new)
-
-        logits = unless_fresh(jnp.asarray(moved), state.logits)
-        adam = jax.tree.map(unless_fresh, adam, state.adam)
-        shares = jax.nn.softmax(logits) / excess
-        return shares / jnp.sum(shares), FAMOState(logits, adam, losses, jnp.asarray(False))
+        moved = jnp.asarray(optax.apply_updates(state.logits, change))
+        logits, adam = keep_absent((moved, adam), (state.logits, state.adam), moves)
+        shares = share_of_present(logits, above) / excess
+        total = jnp.sum(shares)
+        kept = FAMOState(logits, adam, jnp.where(above, excess, state.excess))
+        return shares / jnp.where(total > 0.0, total, 1.0), kept
 
     def _adam(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate)

@@ -6,13 +6,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
+from l2o.multiobjective.gramian import Gramian
+from l2o.multiobjective.presence import mean_of_present, share_of_present
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
+from l2o.support.checks import check_number
 
 
 class GradNormState(NamedTuple):
-    """Logits of the weights, their optimizer, and the losses of the first step (before it: NaN)."""
+    """Logits of the weights, their optimizer, and the first losses (before them: NaN)."""
 
     logits: Float[Array, " m"]
     optimizer: PyTree
@@ -24,7 +27,8 @@ class GradNorm(StatefulWeighting):
 
     With weights `w = m softmax(s)`, norms `n_i = w_i |g_i|`, and `r_i` the loss over its first
     value, over the mean of these ratios, s descend on `sum_i |n_i - mean(n) r_i^alpha|`, in which
-    the second term is held constant.
+    the second term is held constant. Norms are in units of their mean, so that s moves as much
+    whatever the scale of the gradients.
 
     Source: Chen et al. 2018, GradNorm, algorithm 1; the softmax, which keeps the sum of the weights
     at m, is that of LibMTL. Norms are those of the gradients with respect to all parameters.
@@ -33,42 +37,47 @@ class GradNorm(StatefulWeighting):
     more weight for losses that lag behind.
     """
 
+    needs_losses = True
+    judges = "positive"
+
     optimizer: optax.GradientTransformation = eqx.field(static=True, default=optax.adam(0.025))
     alpha: float = 1.5
+
+    def __check_init__(self) -> None:
+        check_number("alpha", self.alpha, least=0)
 
     def init(self, num_objectives: int) -> GradNormState:
         """Weights of 1."""
         zeros = jnp.zeros(num_objectives)
         return GradNormState(zeros, self.optimizer.init(zeros), jnp.full_like(zeros, jnp.nan))
 
-    def update(
+    def step(
         self,
-        gramian: Float[Array, "m m"],
+        gramian: Gramian,
         state: GradNormState,
         *,
-        losses: Float[Array, " m"] | None = None,
-        key: PRNGKeyArray | None = None,
+        losses: Float[Array, " m"],
+        present: Bool[Array, " m"],
+        key: PRNGKeyArray | None,
     ) -> tuple[Float[Array, " m"], GradNormState]:
-        """One step; the key does not matter.
-
-        **Raises:** `ValueError` without losses.
-        """
+        """One step; the key does not matter."""
         del key
-        if losses is None:
-            raise ValueError("GradNorm needs the losses: pass value= to the optimizer's update.")
-        is_first = jnp.all(jnp.isnan(state.first_losses))
-        first_losses = jnp.where(is_first, losses, state.first_losses)
+        is_new = jnp.isnan(state.first_losses)
+        first_losses = jnp.where(is_new, losses, state.first_losses)
         ratios = losses / first_losses
-        lags = (ratios / jnp.mean(ratios)) ** self.alpha
-        norms = jnp.sqrt(jnp.maximum(jnp.diag(gramian), 0.0))
+        mean_ratio = mean_of_present(ratios, present)
+        lags = (ratios / jnp.where(mean_ratio > 0.0, mean_ratio, 1.0)) ** self.alpha
+        sizes = gramian.relative.norms
+        mean_size = mean_of_present(sizes, present)
+        sizes = sizes / jnp.where(mean_size > 0.0, mean_size, 1.0)
 
         def weights_of(logits: Float[Array, " m"]) -> Float[Array, " m"]:
-            return len(logits) * jax.nn.softmax(logits)
+            return jnp.sum(present) * share_of_present(logits, present)
 
         def imbalance(logits: Float[Array, " m"]) -> Float[Array, ""]:
-            weighted = weights_of(logits) * norms
-            targets = jax.lax.stop_gradient(jnp.mean(weighted) * lags)
-            return jnp.sum(jnp.abs(weighted - targets))
+            weighted = weights_of(logits) * sizes
+            targets = jax.lax.stop_gradient(mean_of_present(weighted, present) * lags)
+            return jnp.sum(jnp.where(present, jnp.abs(weighted - targets), 0.0))
 
         slope = jax.grad(imbalance)(state.logits)
         change, optimizer = self.optimizer.update(slope, state.optimizer)

@@ -5,17 +5,19 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from l2o.multiobjective.cosines import cosines_of, weights_from_scaled_rows
+from l2o.multiobjective.cosines import weights_from_scaled_rows
+from l2o.multiobjective.gramian import AnyGramian, Gramian, as_gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.multiobjective.weightings.orders import random_orders
+from l2o.support.checks import check_number
 
 _OFFSET = 1e-8
 
 
 def gradvac(
-    gramian: Float[Array, "m m"], *, targets: ArrayLike = 0.0, key: PRNGKeyArray | None = None
+    gramian: AnyGramian, *, targets: ArrayLike = 0.0, key: PRNGKeyArray | None = None
 ) -> Float[Array, " m"]:
     """Turns every gradient towards the others until all cosines reach their targets.
 
@@ -30,6 +32,7 @@ def gradvac(
 
     **Raises:** `ValueError` if the Gramian is not a square matrix.
     """
+    gramian = as_gramian(gramian)
     wanted = jnp.broadcast_to(jnp.asarray(targets, gramian.dtype), gramian.shape)
     return _vaccinate(gramian, wanted, key).weights
 
@@ -44,20 +47,24 @@ class GradVac(StatefulWeighting):
 
     decay: float = 0.5
 
+    def __check_init__(self) -> None:
+        check_number("decay", self.decay, least=0, most=1)
+
     def init(self, num_objectives: int) -> Float[Array, "m m"]:
         """Targets of zero."""
         return jnp.zeros((num_objectives, num_objectives))
 
-    def update(
+    def step(
         self,
-        gramian: Float[Array, "m m"],
+        gramian: Gramian,
         state: Float[Array, "m m"],
         *,
-        losses: Float[Array, " m"] | None = None,
-        key: PRNGKeyArray | None = None,
+        losses: Float[Array, " m"],
+        present: Bool[Array, " m"],
+        key: PRNGKeyArray | None,
     ) -> tuple[Float[Array, " m"], Float[Array, "m m"]]:
-        """One step: weights, and new targets; the losses do not matter."""
-        del losses
+        """One step: weights, and new targets; losses do not matter."""
+        del losses, present
         weights, met = _vaccinate(gramian, state, key)
         is_other = ~jnp.eye(len(gramian), dtype=bool)
         return weights, jnp.where(is_other, (1 - self.decay) * state + self.decay * met, state)
@@ -70,9 +77,9 @@ class _Vaccinated(NamedTuple):
 
 
 def _vaccinate(
-    gramian: Float[Array, "m m"], targets: Float[Array, "m m"], key: PRNGKeyArray | None
+    gramian: Gramian, targets: Float[Array, "m m"], key: PRNGKeyArray | None
 ) -> _Vaccinated:
-    norms, cosines = cosines_of(gramian)
+    norms, cosines = gramian.norms, gramian.cosines
     m = len(gramian)
 
     def turn(

@@ -4,9 +4,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from l2o.multiobjective.cosines import cosines_of
+from l2o.multiobjective.gramian import AnyGramian
 
 
-def imtl_g(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
+def imtl_g(gramian: AnyGramian) -> Float[Array, " m"]:
     """Weights, summing to 1, of a direction that has equal projections on all gradients.
 
     It conflicts with all of them where the sum before the division is negative.
@@ -22,7 +23,7 @@ def imtl_g(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
     """
     norms, cosines = cosines_of(gramian)
     is_zero = norms == 0.0
-    ones = jnp.where(is_zero, 0.0, 1.0).astype(gramian.dtype)
+    ones = jnp.where(is_zero, 0.0, 1.0).astype(norms.dtype)
     inverse = jnp.linalg.pinv(cosines, hermitian=True)
     solution = inverse @ ones
     solution = solution + inverse @ (ones - cosines @ solution)
@@ -30,6 +31,6 @@ def imtl_g(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
     smallest = jnp.min(jnp.where(is_zero, jnp.inf, norms))
     weights = solution * jnp.where(is_zero, 0.0, smallest / jnp.where(is_zero, 1.0, norms))
     total = jnp.sum(weights)
-    rounding = jnp.finfo(gramian.dtype).eps
+    rounding = jnp.finfo(norms.dtype).eps
     vanishes = jnp.abs(total) <= rounding * jnp.sum(jnp.abs(weights))
     return jnp.where(vanishes, 0.0, weights / jnp.where(vanishes, 1.0, total))

@@ -3,8 +3,9 @@
 import equinox as eqx
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
+from l2o.multiobjective.gramian import Gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 
 
@@ -19,6 +20,10 @@ class IMTLL(StatefulWeighting):
     **Arguments:** `optimizer`, of s, from Optax.
     """
 
+    needs_losses = True
+    needs_gradients = False
+    judges = "positive"
+
     optimizer: optax.GradientTransformation = eqx.field(static=True, default=optax.adam(1e-3))
 
     def init(self, num_objectives: int) -> tuple[Float[Array, " m"], PyTree]:
@@ -26,21 +31,17 @@ class IMTLL(StatefulWeighting):
         zeros = jnp.zeros(num_objectives)
         return zeros, self.optimizer.init(zeros)
 
-    def update(
+    def step(
         self,
-        gramian: Float[Array, "m m"],
+        gramian: Gramian,
         state: tuple[Float[Array, " m"], PyTree],
         *,
-        losses: Float[Array, " m"] | None = None,
-        key: PRNGKeyArray | None = None,
+        losses: Float[Array, " m"],
+        present: Bool[Array, " m"],
+        key: PRNGKeyArray | None,
     ) -> tuple[Float[Array, " m"], tuple[Float[Array, " m"], PyTree]]:
-        """One step; the key does not matter, nor does the Gramian.
-
-        **Raises:** `ValueError` without losses.
-        """
-        del gramian, key
-        if losses is None:
-            raise ValueError("IMTL-L needs the losses: pass value= to the optimizer's update.")
+        """One step; the key does not matter, nor does the Gramian."""
+        del gramian, present, key
         log_weights, optimizer = state
         weights = jnp.exp(log_weights)
         change, optimizer = self.optimizer.update(weights * losses - 1.0, optimizer)

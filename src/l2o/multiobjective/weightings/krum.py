@@ -3,10 +3,11 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from l2o.multiobjective.gramian import AnyGramian, as_gramian
+from l2o.support.checks import check_integer
 
-def krum(
-    gramian: Float[Array, "m m"], *, num_byzantine: int, num_selected: int = 1
-) -> Float[Array, " m"]:
+
+def krum(gramian: AnyGramian, *, num_byzantine: int, num_selected: int = 1) -> Float[Array, " m"]:
     """The mean of those gradients that are nearest to the others, for gradients of many workers.
 
     The score of a gradient is the sum of its squared distances to its `m - f - 2` nearest
@@ -24,16 +25,21 @@ def krum(
     **Raises:** `ValueError` if f is negative or larger than m - 3, or `num_selected` is not
     between 1 and m.
     """
+    gramian = as_gramian(gramian)
     m = len(gramian)
+    check_integer("num_byzantine", num_byzantine)
+    check_integer("num_selected", num_selected)
     if not 0 <= num_byzantine <= m - 3:
         raise ValueError(
             f"Of {m} gradients at least 0 and at most {m - 3} may be faulty, got {num_byzantine}."
         )
     if not 1 <= num_selected <= m:
         raise ValueError(f"Of {m} gradients 1 to {m} can be selected, got {num_selected}.")
-    squares = jnp.diag(gramian)
-    distances = squares[:, None] + squares - 2 * gramian
+    # In units of the largest norm, and without taking squares from one another.
+    norms = gramian.relative.norms
+    apart = (1.0 - gramian.cosines) - gramian.remainder
+    distances = (norms[:, None] - norms) ** 2 + 2 * norms[:, None] * norms * apart
     distances = jnp.where(jnp.eye(m, dtype=bool), jnp.inf, distances)
     scores = jnp.sum(jnp.sort(distances, axis=1)[:, : m - num_byzantine - 2], axis=1)
     selected = jnp.argsort(scores)[:num_selected]
-    return jnp.zeros_like(squares).at[selected].set(1 / num_selected)
+    return jnp.zeros_like(norms).at[selected].set(1 / num_selected)

@@ -4,24 +4,27 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from l2o.multiobjective.gramian import AnyGramian, as_gramian
 
-def mean(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
+
+def mean(gramian: AnyGramian) -> Float[Array, " m"]:
     """Equal weights, `1 / m`: the gradient of the mean loss.
 
     **Arguments:** `gramian`, of inner products of m gradients; only its size matters.
     """
-    return jnp.full_like(gramian[0], 1 / len(gramian))
+    gramian = as_gramian(gramian)
+    return jnp.full_like(gramian.norms, 1 / len(gramian))
 
 
-def sum_(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
+def sum_(gramian: AnyGramian) -> Float[Array, " m"]:
     """Weights of 1: the gradient of the sum of the losses.
 
     **Arguments:** `gramian`, of inner products of m gradients; only its size matters.
     """
-    return jnp.ones_like(gramian[0])
+    return jnp.ones_like(as_gramian(gramian).norms)
 
 
-def constant(gramian: Float[Array, "m m"], *, weights: ArrayLike) -> Float[Array, " m"]:
+def constant(gramian: AnyGramian, *, weights: ArrayLike) -> Float[Array, " m"]:
     """Weights chosen by hand: linear scalarisation.
 
     **Arguments:** `gramian`, of inner products of m gradients; `weights`, m of them.
@@ -31,15 +34,14 @@ def constant(gramian: Float[Array, "m m"], *, weights: ArrayLike) -> Float[Array
     return preference_or_mean(gramian, weights)
 
 
-def preference_or_mean(
-    gramian: Float[Array, "m m"], preference: ArrayLike | None
-) -> Float[Array, " m"]:
+def preference_or_mean(gramian: AnyGramian, preference: ArrayLike | None) -> Float[Array, " m"]:
     """The preference of a caller, by default `1 / m` each.
 
     **Raises:** `ValueError` if there are not m of them.
     """
     if preference is None:
         return mean(gramian)
+    gramian = as_gramian(gramian)
     weights = jnp.asarray(preference, gramian.dtype)
     if weights.shape != (len(gramian),):
         raise ValueError(f"There must be {len(gramian)} weights, got shape {weights.shape}.")

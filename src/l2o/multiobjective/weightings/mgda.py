@@ -2,13 +2,15 @@
 
 from jaxtyping import Array, Float
 
+from l2o.multiobjective.gramian import AnyGramian, as_gramian
 from l2o.multiobjective.min_norm import min_norm_weights
 
 
-def mgda(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
+def mgda(gramian: AnyGramian) -> Float[Array, " m"]:
     """Weights of the convex combination of least norm, `argmin w'Gw` over the simplex.
 
-    The combination conflicts with no gradient: `<g_i, J'w> >= |J'w|^2` for all i.
+    The combination conflicts with no gradient: `<g_i, J'w> >= |J'w|^2` for all i. Where a gradient
+    is zero, so is the combination: no direction descends on that objective.
 
     Source: Desideri 2012, Multiple-gradient descent algorithm; Fliege and Svaiter 2000. It is
     solved exactly, not by Frank-Wolfe steps as in Sener and Koltun 2018.
@@ -20,3 +22,20 @@ def mgda(gramian: Float[Array, "m m"]) -> Float[Array, " m"]:
     **Raises:** `ValueError` if the Gramian is not a square matrix.
     """
     return min_norm_weights(gramian)
+
+
+def mgda_of_present(gramian: AnyGramian) -> Float[Array, " m"]:
+    """The same for the gradients that are not zero, as if there were no others.
+
+    Where a task has no labels in a minibatch, MGDA stands still, since no step makes that loss
+    smaller; this descends on all the others.
+
+    **Arguments:** `gramian`, of inner products of m gradients.
+
+    **Returns:** weights, non-negative and summing to 1; zero for gradients that are zero, and all
+    zero if all are.
+
+    **Raises:** `ValueError` if the Gramian is not a square matrix.
+    """
+    gramian = as_gramian(gramian)
+    return min_norm_weights(gramian, gramian.norms != 0.0)

@@ -8,8 +8,10 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree
 
 from l2o.multiobjective.jacobian import Jacobian, combine, gramian
-from l2o.multiobjective.simplex import project_onto_simplex
+from l2o.multiobjective.presence import keep_absent, present_gradients
+from l2o.multiobjective.simplex import project_present, shared_among
 from l2o.optimizers import OptState
+from l2o.support.checks import check_integer, check_number
 
 
 class MoCoState(NamedTuple):
@@ -32,7 +34,8 @@ def moco(
 
     At step k, counted from 1, `Y <- Y - b (Y - J)` and `w <- P(w - c (YY' + r) w)`, P onto the
     simplex, with `b = tracking_rate / k^decay` and `c = weights_rate / k^decay`; the update is
-    `Y'w`. It keeps a gradient of every objective.
+    `Y'w`. It keeps a gradient of every objective. One whose gradient is zero or not finite is left
+    out of that step.
 
     Source: Fernando et al. 2023, Mitigating Gradient Bias in Multi-objective Learning, algorithm
     1. The rates are those of LibMTL, which also divides gradients by their norms, times the
@@ -42,7 +45,15 @@ def moco(
     `decay`, the exponent of both rates.
 
     **Returns:** a transformation of stacked gradients, to be the first of a chain.
+
+    **Raises:** `ValueError` for numbers out of their range; its `update` for gradients of another
+    number of objectives.
     """
+    check_integer("num_objectives", num_objectives, least=1)
+    check_number("tracking_rate", tracking_rate, above=0)
+    check_number("weights_rate", weights_rate, least=0)
+    check_number("regularization", regularization, least=0)
+    check_number("decay", decay, least=0)
 
     def init(params: PyTree) -> OptState:
         return MoCoState(
@@ -55,11 +66,15 @@ def moco(
         updates: Jacobian, state: OptState, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, OptState]:
         del params, extra
+        present = present_gradients(updates, num_objectives)
         damping = (state.step + 1.0) ** -decay
         rate = tracking_rate * damping
         tracked = jax.tree.map(lambda y, g: y - rate * (y - g), state.tracked, updates)
-        slope = gramian(tracked) @ state.weights + regularization * state.weights
-        weights = project_onto_simplex(state.weights - weights_rate * damping * slope)
-        return combine(tracked, weights), MoCoState(state.step + 1, tracked, weights)
+        tracked = keep_absent(tracked, state.tracked, present)
+        weights, total = shared_among(state.weights, present)
+        slope = gramian(tracked).times(weights) + regularization * weights
+        weights = project_present(weights - weights_rate * damping * slope, present)
+        kept = keep_absent(MoCoState(state.step + 1, tracked, total * weights), state, present)
+        return combine(tracked, weights), kept
 
     return optax.GradientTransformationExtraArgs(init, update)

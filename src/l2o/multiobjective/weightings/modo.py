@@ -1,10 +1,12 @@
 """MoDo: stochastic MGDA with double sampling."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from l2o.multiobjective.simplex import project_onto_simplex
+from l2o.multiobjective.gramian import Gramian
+from l2o.multiobjective.simplex import project_present, shared_among
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
+from l2o.support.checks import check_number
 
 
 class MoDo(StatefulWeighting):
@@ -22,20 +24,26 @@ class MoDo(StatefulWeighting):
     step_size: float = 0.1
     regularization: float = 0.1
 
+    def __check_init__(self) -> None:
+        check_number("step_size", self.step_size, above=0)
+        check_number("regularization", self.regularization, least=0)
+
     def init(self, num_objectives: int) -> Float[Array, " m"]:
         """Equal weights."""
         return jnp.full(num_objectives, 1 / num_objectives)
 
-    def update(
+    def step(
         self,
-        gramian: Float[Array, "m m"],
+        gramian: Gramian,
         state: Float[Array, " m"],
         *,
-        losses: Float[Array, " m"] | None = None,
-        key: PRNGKeyArray | None = None,
+        losses: Float[Array, " m"],
+        present: Bool[Array, " m"],
+        key: PRNGKeyArray | None,
     ) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
         """One step; losses and key do not matter."""
         del losses, key
-        slope = gramian @ state + self.regularization * state
-        weights = project_onto_simplex(state - self.step_size * slope)
-        return weights, weights
+        weights, total = shared_among(state, present)
+        slope = gramian.times(weights) + self.regularization * weights
+        weights = project_present(weights - self.step_size * slope, present)
+        return weights, total * weights

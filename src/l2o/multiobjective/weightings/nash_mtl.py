@@ -4,9 +4,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from l2o.multiobjective.fair_program import fair_weights
+from l2o.multiobjective.gramian import AnyGramian, as_gramian
+from l2o.support.checks import check_number
 
 
-def nash_mtl(gramian: Float[Array, "m m"], *, max_norm: float | None = 1.0) -> Float[Array, " m"]:
+def nash_mtl(gramian: AnyGramian, *, max_norm: float | None = 1.0) -> Float[Array, " m"]:
     """The Nash bargaining solution: weights `w > 0` with `Gw = |G| / w`.
 
     The product of the objectives' decreases is the largest possible for a step of its length.
@@ -20,15 +22,18 @@ def nash_mtl(gramian: Float[Array, "m m"], *, max_norm: float | None = 1.0) -> F
 
     **Returns:** the weights, or those of MGDA where there are none: `fairness_gap` tells.
 
-    **Raises:** `ValueError` if the Gramian is not a square matrix.
+    **Raises:** `ValueError` if the Gramian is not a square matrix, or the norm is not positive.
     """
-    size = jnp.max(jnp.diag(gramian))
-    size = jnp.where(size > 0.0, size, 1.0)
-    normalized = gramian / size
-    normalized = normalized / jnp.sqrt(jnp.sum(normalized**2) + jnp.finfo(gramian.dtype).tiny)
-    weights = fair_weights(normalized, 1.0)
+    if max_norm is not None:
+        check_number("max_norm", max_norm, above=0)
+    gramian = as_gramian(gramian)
+    relative = gramian.relative
+    tiny = jnp.finfo(gramian.dtype).tiny
+    frobenius = jnp.sqrt(jnp.sum(relative.matrix**2) + tiny)
+    weights = fair_weights(relative.with_norms(relative.norms / jnp.sqrt(frobenius)), 1.0)
     if max_norm is None:
         return weights
-    square = weights @ (gramian / size) @ weights
-    norm = jnp.sqrt(size) * jnp.sqrt(jnp.maximum(square, jnp.finfo(gramian.dtype).tiny))
+    scaled = relative.norms * weights
+    square = scaled @ (relative.cosines @ scaled + relative.remainder @ scaled)
+    norm = gramian.largest * jnp.sqrt(jnp.maximum(square, tiny))
     return weights * jnp.minimum(1.0, max_norm / norm)

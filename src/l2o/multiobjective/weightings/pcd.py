@@ -3,18 +3,21 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from l2o.multiobjective.cosines import cosines_of
-from l2o.multiobjective.nonnegative_program import nonnegative_program
+from l2o.multiobjective.gramian import Gramian
+from l2o.multiobjective.nonnegative_program import program_of
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
+from l2o.support.checks import check_number
 
 
 class PCDState(NamedTuple):
-    """The averages of the gradients' squared norms, and of how many steps they are."""
+    """The gradients' root mean squares before they are corrected, and of how many steps."""
 
-    step: Int[Array, ""]
-    squares: Float[Array, " m"]
+    step: Int[Array, " m"]
+    averages: Float[Array, " m"]
 
 
 class PCD(StatefulWeighting):
@@ -34,31 +37,38 @@ class PCD(StatefulWeighting):
 
     progress: float | Float[Array, " others"] = 0.02
     decay: float = 0.999
-    offset: float = 1e-8
+    offset: float = 0.0
+
+    def __check_init__(self) -> None:
+        progress = np.asarray(self.progress)
+        if not (np.all(progress >= 0) and np.all(progress <= 1)):
+            raise ValueError(f"progress must be between 0 and 1, got {self.progress}.")
+        check_number("decay", self.decay, least=0, below=1)
+        check_number("offset", self.offset, least=0)
 
     def init(self, num_objectives: int) -> PCDState:
         """No averages yet."""
-        return PCDState(jnp.zeros((), jnp.int32), jnp.zeros(num_objectives))
+        return PCDState(jnp.zeros(num_objectives, jnp.int32), jnp.zeros(num_objectives))
 
-    def update(
+    def step(
         self,
-        gramian: Float[Array, "m m"],
+        gramian: Gramian,
         state: PCDState,
         *,
-        losses: Float[Array, " m"] | None = None,
-        key: PRNGKeyArray | None = None,
+        losses: Float[Array, " m"],
+        present: Bool[Array, " m"],
+        key: PRNGKeyArray | None,
     ) -> tuple[Float[Array, " m"], PCDState]:
         """One step; losses and key do not matter.
 
         **Returns:** weights, and the new state. If the constraints contradict one another, as far
         as the Gramian's precision can tell, the direction is the first gradient; if d vanishes, or
-        the first gradient, zero. What is not finite makes weights of NaN and does not enter the
-        averages.
+        the first gradient, zero.
 
         **Raises:** `ValueError` if the progress is not one number or m - 1.
         """
-        del losses, key
-        norms, cosines = cosines_of(gramian)
+        del losses, present, key
+        norms, cosines, remainder = gramian.norms, gramian.cosines, gramian.remainder
         progress = jnp.asarray(self.progress, gramian.dtype)
         if progress.shape not in ((), (len(norms) - 1,)):
             raise ValueError(
@@ -66,28 +76,40 @@ class PCD(StatefulWeighting):
                 f"objectives, got shape {progress.shape}."
             )
         step = state.step + 1
-        squares = self.decay * state.squares + (1 - self.decay) * norms**2
+        averages = _root_of_squares(
+            self.decay**0.5 * state.averages, (1 - self.decay) ** 0.5 * norms
+        )
         share = -jnp.expm1(step * jnp.log1p(self.decay - 1))
-        means = jnp.sqrt(squares / share + self.offset)
+        means = _root_of_squares(averages / jnp.sqrt(share), jnp.sqrt(self.offset))
         sizes = jnp.where(means > 0.0, norms / jnp.where(means > 0.0, means, 1.0), 0.0)
 
-        linear = sizes[0] * cosines[1:, 0] - progress * sizes[1:]
-        largest = jnp.max(jnp.abs(linear), initial=0.0)
+        limits = progress * sizes[1:]
+        largest = jnp.max(jnp.abs(sizes[0] * cosines[1:, 0] - limits), initial=0.0)
         largest = jnp.where(largest == 0.0, 1.0, largest)
-        multipliers = nonnegative_program(cosines[1:, 1:], linear / largest)
-        rounding = 10 * float(jnp.finfo(gramian.dtype).eps)
+        multipliers = program_of(_nearest, cosines, remainder, sizes[0] / largest, limits / largest)
         # Contradictions have multipliers without bounds; they end where the matrix was rounded.
+        rounding = 10 * gramian.rounding
         is_feasible = ~(jnp.max(multipliers, initial=0.0) > 1 / max(rounding, 1e-9))
         multipliers = jnp.where(is_feasible, largest * multipliers, 0.0)
 
         scaled = jnp.concatenate([sizes[:1], multipliers])
-        square = scaled @ cosines @ scaled
-        vanishes = square <= rounding * jnp.sum(scaled) ** 2
+        square = scaled @ (cosines @ scaled + remainder @ scaled)
+        vanishes = square <= 10 * jnp.finfo(square.dtype).eps * jnp.sum(scaled) ** 2
         lengthened = scaled * norms[0] / jnp.sqrt(jnp.where(vanishes, 1.0, square))
         weights = jnp.where(norms > 0.0, lengthened / jnp.where(norms > 0.0, norms, 1.0), 0.0)
-        is_finite = jnp.all(jnp.isfinite(gramian))
-        weights = jnp.where(is_finite, jnp.where(vanishes, 0.0, weights), jnp.nan)
-        kept = PCDState(
-            jnp.where(is_finite, step, state.step), jnp.where(is_finite, squares, state.squares)
-        )
-        return weights, kept
+        return jnp.where(vanishes, 0.0, weights), PCDState(step, averages)
+
+
+def _nearest(
+    cosines: Float[Array, "m m"], size: Float[Array, ""], limits: Float[Array, " others"]
+) -> tuple[Array, Array]:
+    return cosines[1:, 1:], size * cosines[1:, 0] - limits
+
+
+def _root_of_squares(one: Float[Array, " m"], other: ArrayLike) -> Float[Array, " m"]:
+    """`sqrt(a^2 + b^2)` without an overflow on the way."""
+    largest = jnp.maximum(one, other)
+    safe = jnp.where(largest > 0.0, largest, 1.0)
+    return largest * jnp.sqrt(
+        jnp.where(largest > 0.0, (one / safe) ** 2 + (other / safe) ** 2, 1.0)
+    )

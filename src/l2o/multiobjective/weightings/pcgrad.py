@@ -5,10 +5,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from l2o.multiobjective.cosines import cosines_of, weights_from_scaled_rows
+from l2o.multiobjective.gramian import AnyGramian
 from l2o.multiobjective.weightings.orders import random_orders
 
 
-def pcgrad(gramian: Float[Array, "m m"], *, key: PRNGKeyArray | None = None) -> Float[Array, " m"]:
+def pcgrad(gramian: AnyGramian, *, key: PRNGKeyArray | None = None) -> Float[Array, " m"]:
     """Takes from every gradient its components against the others, one after the other.
 
     The result is the sum of what remains. With more than two gradients it may conflict.
@@ -21,7 +22,7 @@ def pcgrad(gramian: Float[Array, "m m"], *, key: PRNGKeyArray | None = None) -> 
     **Raises:** `ValueError` if the Gramian is not a square matrix.
     """
     norms, cosines = cosines_of(gramian)
-    m = len(gramian)
+    m = len(norms)
 
     def project(own: Int[Array, ""], order: Int[Array, " m"]) -> Float[Array, " m"]:
         def remove(row: Float[Array, " m"], other: Int[Array, ""]) -> tuple[Array, None]:
@@ -29,7 +30,7 @@ def pcgrad(gramian: Float[Array, "m m"], *, key: PRNGKeyArray | None = None) -> 
             conflicts = (product < 0.0) & (other != own)
             return row.at[other].add(jnp.where(conflicts, -product, 0.0)), None
 
-        return jax.lax.scan(remove, jnp.eye(m, dtype=gramian.dtype)[own], order)[0]
+        return jax.lax.scan(remove, jnp.eye(m, dtype=norms.dtype)[own], order)[0]
 
     rows = jax.vmap(project)(jnp.arange(m, dtype=jnp.int32), random_orders(m, key))
     return weights_from_scaled_rows(rows, norms)

@@ -3,8 +3,10 @@
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from l2o.multiobjective.gramian import AnyGramian, as_gramian
 
-def random_weighting(gramian: Float[Array, "m m"], *, key: PRNGKeyArray) -> Float[Array, " m"]:
+
+def random_weighting(gramian: AnyGramian, *, key: PRNGKeyArray) -> Float[Array, " m"]:
     """Softmax of normal numbers, drawn anew at every step.
 
     Source: Lin et al. 2022, Reasonable Effectiveness of Random Weighting, where weights of
@@ -13,4 +15,5 @@ def random_weighting(gramian: Float[Array, "m m"], *, key: PRNGKeyArray) -> Floa
     **Arguments:** `gramian`, of inner products of m gradients, of which only the size matters;
     `key`, randomness of the step.
     """
-    return jax.nn.softmax(jax.random.normal(key, gramian.shape[:1], gramian.dtype))
+    norms = as_gramian(gramian).norms
+    return jax.nn.softmax(jax.random.normal(key, norms.shape, norms.dtype))

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from l2o.multiobjective.gramian import Gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 
 
@@ -15,8 +16,13 @@ class Scalarized(StatefulWeighting):
     So that what is defined on losses, such as `geometric_mean` and `stch`, can be used and
     compared where stacked gradients are at hand.
 
+    A loss that is not finite counts as 1 in the scalarization of the others.
+
     **Arguments:** `scalarization`, from m losses to one number.
     """
+
+    needs_losses = True
+    needs_gradients = False
 
     scalarization: Callable[[Float[Array, " m"]], Float[Array, ""]] = eqx.field(static=True)
 
@@ -24,19 +30,15 @@ class Scalarized(StatefulWeighting):
         """Nothing is remembered."""
         del num_objectives
 
-    def update(
+    def step(
         self,
-        gramian: Float[Array, "m m"],
+        gramian: Gramian,
         state: None,
         *,
-        losses: Float[Array, " m"] | None = None,
-        key: PRNGKeyArray | None = None,
+        losses: Float[Array, " m"],
+        present: Bool[Array, " m"],
+        key: PRNGKeyArray | None,
     ) -> tuple[Float[Array, " m"], None]:
-        """One step; the key does not matter, nor does the Gramian.
-
-        **Raises:** `ValueError` without losses.
-        """
-        del gramian, state, key
-        if losses is None:
-            raise ValueError("Scalarized needs the losses: pass value= to the optimizer's update.")
+        """One step; the key does not matter, nor does the Gramian."""
+        del gramian, state, present, key
         return jax.grad(self.scalarization)(losses), None

@@ -5,10 +5,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from l2o.multiobjective.simplex import project_onto_simplex
+from l2o.multiobjective.gramian import Gramian
+from l2o.multiobjective.presence import mean_of_present
+from l2o.multiobjective.simplex import project_present, shared_among
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
+from l2o.support.checks import check_integer, check_number
 
 
 class SDMGrad(StatefulWeighting):
@@ -30,29 +33,38 @@ class SDMGrad(StatefulWeighting):
     momentum: float = 0.5
     num_steps: int = eqx.field(static=True, default=20)
 
+    def __check_init__(self) -> None:
+        check_number("preference_strength", self.preference_strength, least=0)
+        check_number("learning_rate", self.learning_rate, above=0)
+        check_number("momentum", self.momentum, least=0, below=1)
+        check_integer("num_steps", self.num_steps, least=1)
+
     def init(self, num_objectives: int) -> Float[Array, " m"]:
         """Equal weights."""
         return jnp.full(num_objectives, 1 / num_objectives)
 
-    def update(
+    def step(
         self,
-        gramian: Float[Array, "m m"],
+        gramian: Gramian,
         state: Float[Array, " m"],
         *,
-        losses: Float[Array, " m"] | None = None,
-        key: PRNGKeyArray | None = None,
+        losses: Float[Array, " m"],
+        present: Bool[Array, " m"],
+        key: PRNGKeyArray | None,
     ) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
         """One step; losses and key do not matter."""
         del losses, key
-        mean_norm = jnp.mean(jnp.sqrt(jnp.maximum(jnp.diag(gramian), 0.0)))
-        scaled = gramian / (mean_norm**2 + 1e-8)
-        preferred = self.preference_strength / len(gramian)
+        sizes = gramian.relative.norms
+        mean_size = mean_of_present(sizes, present)
+        sizes = sizes / jnp.where(mean_size > 0.0, mean_size, 1.0)
+        scaled = gramian.cosines * sizes[:, None] * sizes
+        preferred = self.preference_strength * present / jnp.maximum(jnp.sum(present), 1)
 
         def step(_: Any, weights_and_velocity: tuple[Array, Array]) -> tuple[Array, Array]:
             weights, velocity = weights_and_velocity
             velocity = self.momentum * velocity + scaled @ (weights + preferred)
-            return project_onto_simplex(weights - self.learning_rate * velocity), velocity
+            return project_present(weights - self.learning_rate * velocity, present), velocity
 
-        start = (state, jnp.zeros_like(state))
-        weights, _ = jax.lax.fori_loop(0, self.num_steps, step, start)
-        return (weights + preferred) / (1 + self.preference_strength), weights
+        weights, total = shared_among(state, present)
+        weights, _ = jax.lax.fori_loop(0, self.num_steps, step, (weights, jnp.zeros_like(weights)))
+        return (weights + preferred) / (1 + self.preference_strength), total * weights

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from l2o.multiobjective.jacobian import Jacobian, num_objectives
+from l2o.support.checks import check_integer
 
 
 def trimmed_mean(jacobian: Jacobian, *, num_trimmed: int) -> PyTree:
@@ -22,6 +23,7 @@ def trimmed_mean(jacobian: Jacobian, *, num_trimmed: int) -> PyTree:
     **Raises:** `ValueError` if `num_trimmed` is negative, or nothing would be left.
     """
     m = num_objectives(jacobian)
+    check_integer("num_trimmed", num_trimmed)
     if not 0 <= 2 * num_trimmed < m:
         raise ValueError(
             f"Of {m} gradients at least 0 and at most {(m - 1) // 2} can be left out at each end, "

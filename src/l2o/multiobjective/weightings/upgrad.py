@@ -4,14 +4,12 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.cosines import cosines_of
 from l2o.multiobjective.dual_cone import dual_cone_weights
+from l2o.multiobjective.gramian import AnyGramian, as_gramian
 from l2o.multiobjective.weightings.linear import preference_or_mean
 
 
-def upgrad(
-    gramian: Float[Array, "m m"], *, preference: ArrayLike | None = None
-) -> Float[Array, " m"]:
+def upgrad(gramian: AnyGramian, *, preference: ArrayLike | None = None) -> Float[Array, " m"]:
     """Projects every gradient onto the dual cone of all, and averages the projections.
 
     It conflicts with no gradient and is linear in the scale of each.
@@ -23,6 +21,6 @@ def upgrad(
 
     **Raises:** `ValueError` if the Gramian is not a square matrix or there are not m weights.
     """
-    scaled = cosines_of(gramian)
+    gramian = as_gramian(gramian)
     rows = jnp.diag(preference_or_mean(gramian, preference))
-    return jnp.sum(dual_cone_weights(scaled, rows), axis=0)
+    return jnp.sum(dual_cone_weights(gramian, rows), axis=0)
