@@ -145,7 +145,7 @@ def test_the_data_are_no_constants_of_a_compiled_draw(small_images, key):
     [
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"num_train": 0}, "num_train must be at least 1"),
-        ({"num_train": 41}, "rows of 'small' must be at least 41, got 40"),
+        ({"num_train": 41}, "ask for 41 of the 40 rows of 'small'"),
     ],
 )
 def test_bad_numbers(small_images, options, message):

@@ -92,7 +92,7 @@ def test_validation_never_touches_test_data(key):
 def test_bad_arguments(small_images):
     with pytest.raises(ValueError, match="two classes and vectors"):
         LogisticRegression(small_images)
-    with pytest.raises(ValueError, match="l2_penalty must be at least 0"):
+    with pytest.raises(ValueError, match="l2_penalty must be a finite number of at least 0"):
         LogisticRegression(l2_penalty=-1.0)
     with pytest.raises(ValueError, match="num_points must be at least 2"):
         LogisticRegressionFamily(1)

@@ -175,4 +175,7 @@ def test_bad_settings_are_said(family, pairs):
         multi_task_mlp_family(pairs, ())
     with pytest.raises(ValueError, match="one value a row"):
         MultiTaskData(pairs.inputs, pairs.values, pairs.targets[:1], "short")
+    halves = {split: (one, other / 2) for split, (one, other) in pairs.values.items()}
+    with pytest.raises(ValueError, match=r"'right' of 'cut' takes values of type integer, got f"):
+        MultiTaskData(pairs.inputs, halves, pairs.targets, "cut")
     assert only_target(pairs, "right").values["test"][0] is pairs.values["test"][1]

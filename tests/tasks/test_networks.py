@@ -175,7 +175,7 @@ def test_deterministic_in_the_key(key):
     ("arguments", "message"),
     [
         (((4,),), "sizes must be at least 2"),
-        (((4, 0, 2),), "every entry of sizes must be at least 1"),
+        (((4, 0, 2),), "size of every hidden layer must be at least 1"),
         (((4, 3, 2), ("relu", "tanh")), "need an activation_index"),
         (((4, 3, 2), "relu", None, None, None, (jnp.ones(4),)), "unit_masks must have the sizes"),
     ],
@@ -196,8 +196,8 @@ def test_an_unknown_activation():
     ("arguments", "message"),
     [
         ((("relu",), 0), "min_width must be at least 1"),
-        ((("relu",), 5), "hidden layer's size must be at least 5, got 3"),
-        ((("relu",), None, -1.0), "max_log_init_scale must be at least 0"),
+        ((("relu",), 5), "at most the size of every hidden layer, 3, got 5"),
+        ((("relu",), None, -1.0), "max_log_init_scale must be a finite number of at least 0"),
         (((),), "number of activations must be at least 1"),
     ],
 )

@@ -118,5 +118,5 @@ def test_deterministic_in_the_key(key):
 
 
 def test_a_negative_range():
-    with pytest.raises(ValueError, match="max_log_scale must be at least 0"):
+    with pytest.raises(ValueError, match="max_log_scale must be a finite number of at least 0"):
         ReparameterizedFamily(QuadraticFamily(), -1.0)

@@ -111,7 +111,7 @@ def test_a_family_of_networks(key):
 
 
 def test_bad_arguments(key):
-    with pytest.raises(ValueError, match="l2_penalty must be at least 0"):
+    with pytest.raises(ValueError, match="l2_penalty must be a finite number of at least 0"):
         TwoMoons(l2_penalty=-1.0)
     with pytest.raises((ValueError, TypeError)):
         TwoMoons(judge_on="train")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.tasks.checks import check_choice
+from l2o.support.checks import check_choice, check_number, check_size
 from l2o.tasks.datasets import Classification
 from l2o.tasks.image_classification import ImageClassification
 from l2o.tasks.networks import Network
@@ -45,7 +45,8 @@ class ConvNet(Network):
       kernel, which gives the same numbers up to rounding. On a CPU it is several times faster where
       many small networks run side by side, which XLA makes slow grouped convolutions.
 
-    **Raises:** `ValueError` if the image is too small for the convolutions.
+    **Raises:** `ValueError` for numbers out of range, and if the image is too small for the
+    convolutions.
     """
 
     input_shape: tuple[int, int, int] = eqx.field(static=True)
@@ -59,6 +60,13 @@ class ConvNet(Network):
 
     def __check_init__(self) -> None:
         check_choice("padding", self.padding, ("VALID", "SAME"))
+        check_size("num_outputs", self.num_outputs)
+        check_size("the number of convolutions", len(self.convolutions))
+        for convolution in self.convolutions:
+            for name, value in convolution._asdict().items():
+                check_size(f"{name} of every convolution", value)
+        if self.init_std is not None:
+            check_number("init_std", self.init_std, above=0)
         if self._num_features() < 1:
             raise ValueError(
                 f"Images of shape {self.input_shape} are too small for the convolutions "

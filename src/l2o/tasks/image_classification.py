@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from l2o.tasks.checks import check_at_least, check_choice
+from l2o.support.checks import check_choice, check_number, check_size
 from l2o.tasks.datasets import Classification, Split
 from l2o.tasks.metrics import classification_metrics, cross_entropy, smoothed_cross_entropy
 from l2o.tasks.networks import MLP, Activation, MLPFamily, Network
@@ -53,7 +53,7 @@ class ImageClassification(Task):
     label_smoothing: Float[Array, ""] | None = None
 
     def __check_init__(self) -> None:
-        check_at_least("batch_size", self.batch_size, 1)
+        check_size("batch_size", self.batch_size)
         check_choice("split", self.split, ("train", "validation", "test"))
         check_choice("judge_on", self.judge_on, ("test", "validation"))
 
@@ -114,9 +114,20 @@ class ImageClassification(Task):
         )
 
 
-def _unless_none(value: Float[ArrayLike, ""] | None) -> Float[Array, ""] | None:
+def _weight_decay(value: Float[ArrayLike, ""] | None) -> Float[Array, ""] | None:
     """A number as an array, so that no program is compiled anew for it."""
-    return None if value is None else jnp.asarray(value)
+    if value is None or isinstance(value, jax.Array):
+        return value
+    check_number("weight_decay", value, least=0)
+    return jnp.asarray(value)
+
+
+def _label_smoothing(value: Float[ArrayLike, ""] | None) -> Float[Array, ""] | None:
+    """The same."""
+    if value is None or isinstance(value, jax.Array):
+        return value
+    check_number("label_smoothing", value, least=0, below=1)
+    return jnp.asarray(value)
 
 
 class ImageClassificationFamily(TaskFamily):
@@ -131,7 +142,7 @@ class ImageClassificationFamily(TaskFamily):
       replacement, to train on.
     - `num_held_out`: if given, every task has this many random rows of the split, none of them to
       train on, for meta-losses on unseen examples. Without `num_train` it trains on all others.
-    - `weight_decay`, from 0 on; `label_smoothing`, between 0 and 1.
+    - `weight_decay`, from 0 on; `label_smoothing`, from 0 on and below 1.
 
     **Raises:** `ValueError` for numbers out of range or an unknown split.
     """
@@ -143,19 +154,23 @@ class ImageClassificationFamily(TaskFamily):
     batch_size: int = eqx.field(static=True, default=128)
     split: Split = eqx.field(static=True, default="train")
     judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
-    weight_decay: Float[Array, ""] | None = eqx.field(default=None, converter=_unless_none)
-    label_smoothing: Float[Array, ""] | None = eqx.field(default=None, converter=_unless_none)
+    weight_decay: Float[Array, ""] | None = eqx.field(default=None, converter=_weight_decay)
+    label_smoothing: Float[Array, ""] | None = eqx.field(default=None, converter=_label_smoothing)
 
     def __check_init__(self) -> None:
-        check_at_least("batch_size", self.batch_size, 1)
+        check_size("batch_size", self.batch_size)
         check_choice("split", self.split, ("train", "validation", "test"))
         check_choice("judge_on", self.judge_on, ("test", "validation"))
         for name in ("num_train", "num_held_out"):
             if getattr(self, name) is not None:
-                check_at_least(name, getattr(self, name), 1)
+                check_size(name, getattr(self, name))
         needed = (self.num_train or 1) + (self.num_held_out or 0)
         rows = len(self.dataset.split(self.split)[1])
-        check_at_least(f"the number of rows of {self.dataset.name!r}", rows, needed)
+        if needed > rows:
+            raise ValueError(
+                f"num_train and num_held_out ask for {needed} of the {rows} rows of "
+                f"{self.dataset.name!r}."
+            )
 
     def sample(self, key: PRNGKeyArray) -> ImageClassification:
         """Draws a task."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from l2o.tasks.checks import check_at_least, check_choice
+from l2o.support.checks import check_choice, check_size
 from l2o.tasks.datasets import Split, Text
 from l2o.tasks.metrics import classification_metrics, cross_entropy
 from l2o.tasks.networks import MLP, Activation, MLPFamily
@@ -173,10 +173,14 @@ def _sizes(text: Text, hidden: Sequence[int], context: int, embedding_size: int)
 
 def _check(model: CharacterLanguageModel | CharacterLanguageModelFamily) -> None:
     """Checks the fields that a language model and its family have in common."""
-    check_at_least("context", model.context, 1)
-    check_at_least("batch_size", model.batch_size, 1)
+    check_size("context", model.context)
+    check_size("batch_size", model.batch_size)
     check_choice("split", model.split, ("train", "validation", "test"))
     check_choice("judge_on", model.judge_on, ("test", "validation"))
     for split in (model.split, model.judge_on):
         length = len(model.text.split(split))
-        check_at_least(f"the length of the {split} split", length, model.context + 1)
+        if length <= model.context:
+            raise ValueError(
+                f"context must be less than the length of the {split} split, {length}, got "
+                f"{model.context}."
+            )

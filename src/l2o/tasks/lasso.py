@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.tasks.checks import check_at_least
+from l2o.support.checks import check_number, check_size
 from l2o.tasks.task import Batch, Task, TaskFamily
 
 
@@ -27,7 +27,7 @@ class Lasso(Task):
     l1_penalty: float = eqx.field(static=True, default=0.005)
 
     def __check_init__(self) -> None:
-        check_at_least("l1_penalty", self.l1_penalty, 0)
+        check_number("l1_penalty", self.l1_penalty, least=0)
 
     def init(self, key: PRNGKeyArray) -> Float[Array, " dimension"]:
         """Draws a standard normal start."""
@@ -55,9 +55,9 @@ class LassoFamily(TaskFamily):
     l1_penalty: float = eqx.field(static=True, default=0.005)
 
     def __check_init__(self) -> None:
-        check_at_least("num_rows", self.num_rows, 1)
-        check_at_least("dimension", self.dimension, 1)
-        check_at_least("l1_penalty", self.l1_penalty, 0)
+        check_size("num_rows", self.num_rows)
+        check_size("dimension", self.dimension)
+        check_number("l1_penalty", self.l1_penalty, least=0)
 
     def sample(self, key: PRNGKeyArray) -> Lasso:
         """Draws A and b."""

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.tasks.checks import check_at_least
+from l2o.support.checks import check_size
 from l2o.tasks.task import Batch, Task, TaskFamily
 
 
@@ -45,8 +45,8 @@ class LeastSquaresFamily(TaskFamily):
     dimension: int = eqx.field(static=True, default=10)
 
     def __check_init__(self) -> None:
-        check_at_least("num_rows", self.num_rows, 1)
-        check_at_least("dimension", self.dimension, 1)
+        check_size("num_rows", self.num_rows)
+        check_size("dimension", self.dimension)
 
     def sample(self, key: PRNGKeyArray) -> LeastSquares:
         """Draws A and b."""

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from l2o.support.checks import check_choice, check_number, check_size
 from l2o.tasks import datasets
-from l2o.tasks.checks import check_at_least, check_choice
 from l2o.tasks.datasets import Classification
 from l2o.tasks.metrics import binary_cross_entropy, binary_metrics
 from l2o.tasks.task import Batch, Task, TaskFamily
@@ -41,7 +41,7 @@ class LogisticRegression(Task):
         l2_penalty: float = 5e-4,
         judge_on: Literal["test", "validation"] = "test",
     ) -> None:
-        check_at_least("l2_penalty", l2_penalty, 0)
+        check_number("l2_penalty", l2_penalty, least=0)
         check_choice("judge_on", judge_on, ("test", "validation"))
         self.dataset = datasets.breast_cancer() if dataset is None else dataset
         if self.dataset.num_classes != 2 or len(self.dataset.input_shape) != 1:
@@ -92,9 +92,9 @@ class LogisticRegressionFamily(TaskFamily):
     judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
 
     def __check_init__(self) -> None:
-        check_at_least("num_points", self.num_points, 2)
-        check_at_least("dimension", self.dimension, 1)
-        check_at_least("l2_penalty", self.l2_penalty, 0)
+        check_size("num_points", self.num_points, least=2)
+        check_size("dimension", self.dimension)
+        check_number("l2_penalty", self.l2_penalty, least=0)
         check_choice("judge_on", self.judge_on, ("test", "validation"))
 
     def sample(self, key: PRNGKeyArray) -> LogisticRegression:

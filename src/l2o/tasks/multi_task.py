@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.tasks.checks import check_at_least, check_choice
+from l2o.support.checks import check_choice, check_size
 from l2o.tasks.datasets import MultiTaskData
 from l2o.tasks.multi_objective import MultiObjectiveTask
 from l2o.tasks.networks import MLP, Activation, MLPFamily, Network
@@ -41,13 +41,7 @@ class MultiTaskNetwork(MultiObjectiveTask):
     judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
 
     def __check_init__(self) -> None:
-        check_at_least("batch_size", self.batch_size, 1)
-        check_choice("judge_on", self.judge_on, ("test", "validation"))
-        if len(self.heads) != len(self.data.targets):
-            raise ValueError(
-                f"There must be one head a target, got {len(self.heads)} heads for "
-                f"{len(self.data.targets)} targets."
-            )
+        _check(self)
 
     def init(self, key: PRNGKeyArray) -> TrunkAndHeads:
         """Draws the parameters of trunk and heads."""
@@ -129,6 +123,8 @@ class MultiTaskFamily(TaskFamily):
     """Multi-task networks with a random trunk; all share the data.
 
     **Arguments:** as for `MultiTaskNetwork`, where `trunk` may be an `MLPFamily` to draw it from.
+
+    **Raises:** `ValueError` as `MultiTaskNetwork` does.
     """
 
     data: MultiTaskData
@@ -136,6 +132,9 @@ class MultiTaskFamily(TaskFamily):
     heads: tuple[Network, ...]
     batch_size: int = eqx.field(static=True, default=128)
     judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+
+    def __check_init__(self) -> None:
+        _check(self)
 
     def sample(self, key: PRNGKeyArray) -> MultiTaskNetwork:
         """Draws a task."""
@@ -160,7 +159,18 @@ def multi_task_mlp_family(
 
     **Raises:** `ValueError` for an unknown activation or numbers out of range.
     """
-    check_at_least("the number of layers of the trunk", len(hidden), 1)
+    check_size("the number of layers of the trunk", len(hidden))
     trunk = MLPFamily((math.prod(data.input_shape), *hidden), tuple(activations))
     heads = tuple(MLP((hidden[-1], *head_hidden, target.num_outputs)) for target in data.targets)
     return MultiTaskFamily(data, trunk, heads, batch_size, judge_on)
+
+
+def _check(network: MultiTaskNetwork | MultiTaskFamily) -> None:
+    """Checks the fields that a network and its family have in common."""
+    check_size("batch_size", network.batch_size)
+    check_choice("judge_on", network.judge_on, ("test", "validation"))
+    if len(network.heads) != len(network.data.targets):
+        raise ValueError(
+            f"There must be one head a target, got {len(network.heads)} heads for "
+            f"{len(network.data.targets)} targets."
+        )

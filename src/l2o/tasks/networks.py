@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from l2o.tasks.checks import check_at_least, check_choice
+from l2o.support.checks import LARGEST_LOG_SCALE, check_choice, check_number, check_size
 from l2o.tasks.task import Params
 
 Activation = Literal["relu", "sigmoid", "tanh", "gelu", "silu"]
@@ -78,9 +78,7 @@ class MLP(Network):
     unit_masks: tuple[Float[Array, " _"], ...] | None = None
 
     def __check_init__(self) -> None:
-        check_at_least("the number of entries of sizes", len(self.sizes), 2)
-        for size in self.sizes:
-            check_at_least("every entry of sizes", size, 1)
+        _check(self.sizes, self.init_std)
         for name in self._activations:
             check_choice("activation", name, _ACTIVATIONS)
         if len(self._activations) > 1 and self.activation_index is None:
@@ -172,15 +170,19 @@ class MLPFamily(eqx.Module):
     init_std: float | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
-        check_at_least("the number of activations", len(self.activations), 1)
-        check_at_least("max_log_init_scale", self.max_log_init_scale, 0)
+        _check(self.sizes, self.init_std)
+        check_size("the number of activations", len(self.activations))
+        check_number("max_log_init_scale", self.max_log_init_scale, least=0, most=LARGEST_LOG_SCALE)
         for name in self.activations:
             check_choice("activation", name, _ACTIVATIONS)
         if self.min_width is not None:
-            check_at_least("min_width", self.min_width, 1)
-            check_at_least(
-                "every hidden layer's size", min(self.sizes[1:-1], default=math.inf), self.min_width
-            )
+            check_size("min_width", self.min_width)
+            narrowest = min(self.sizes[1:-1], default=math.inf)
+            if self.min_width > narrowest:
+                raise ValueError(
+                    f"min_width must be at most the size of every hidden layer, {narrowest}, got "
+                    f"{self.min_width}."
+                )
 
     def sample(self, key: PRNGKeyArray) -> MLP:
         """Draws a network."""
@@ -206,3 +208,14 @@ class MLPFamily(eqx.Module):
 def _mask(width: Int[Array, ""], size: int) -> Float[Array, " {size}"]:
     """1 for the first `width` of `size` units, 0 for the rest."""
     return (jnp.arange(size) < width).astype(float)
+
+
+def _check(sizes: tuple[int, ...], init_std: float | None) -> None:
+    """Checks what a perceptron and its family have in common."""
+    check_size("the number of entries of sizes", len(sizes), least=2)
+    check_size("the number of inputs", sizes[0])
+    for size in sizes[1:-1]:
+        check_size("the size of every hidden layer", size)
+    check_size("the number of outputs", sizes[-1])
+    if init_std is not None:
+        check_number("init_std", init_std, above=0)

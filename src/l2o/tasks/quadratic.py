@@ -5,8 +5,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.tasks.checks import check_at_least
+from l2o.support.checks import check_number, check_size
 from l2o.tasks.task import Batch, Task, TaskFamily
+
+# Of an eigenvalue whose square, and the square of its inverse, are numbers in single precision.
+_LARGEST = 18.0
 
 
 class Quadratic(Task):
@@ -66,9 +69,12 @@ class QuadraticFamily(TaskFamily):
     log10_eigenvalues: tuple[float, float] = eqx.field(static=True, default=(-3.0, 0.0))
 
     def __check_init__(self) -> None:
-        check_at_least("dimension", self.dimension, 1)
+        check_size("dimension", self.dimension)
         low, high = self.log10_eigenvalues
-        check_at_least("the upper bound of log10_eigenvalues", high, low)
+        for value in (low, high):
+            check_number("every bound of log10_eigenvalues", value, least=-_LARGEST, most=_LARGEST)
+        if low > high:
+            raise ValueError(f"log10_eigenvalues must not fall, got {low} and {high}.")
 
     def sample(self, key: PRNGKeyArray) -> Quadratic:
         """Draws a quadratic."""

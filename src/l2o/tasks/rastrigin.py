@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.tasks.checks import check_at_least
+from l2o.support.checks import check_number, check_size
 from l2o.tasks.task import Batch, Task, TaskFamily
 
 
@@ -28,7 +28,7 @@ class Rastrigin(Task):
     amplitude: float = eqx.field(static=True, default=10.0)
 
     def __check_init__(self) -> None:
-        check_at_least("amplitude", self.amplitude, 0)
+        check_number("amplitude", self.amplitude, least=0)
 
     def init(self, key: PRNGKeyArray) -> Float[Array, " dimension"]:
         """Draws a standard normal start."""
@@ -54,8 +54,8 @@ class RastriginFamily(TaskFamily):
     amplitude: float = eqx.field(static=True, default=10.0)
 
     def __check_init__(self) -> None:
-        check_at_least("dimension", self.dimension, 1)
-        check_at_least("amplitude", self.amplitude, 0)
+        check_size("dimension", self.dimension)
+        check_number("amplitude", self.amplitude, least=0)
 
     def sample(self, key: PRNGKeyArray) -> Rastrigin:
         """Draws A, b and c."""

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.tasks.checks import check_at_least
+from l2o.support.checks import LARGEST_LOG_SCALE, check_number
 from l2o.tasks.task import Batch, Params, Task, TaskFamily
 
 
@@ -67,17 +67,17 @@ class Reparameterized(Task):
 class ReparameterizedFamily(TaskFamily):
     """Tasks of another family, each in random units: c = exp(U(-r, r)) for every parameter.
 
-    **Arguments:** `family`; `max_log_scale`, r, at least 0; 3 is the choice of Lv, Jiang and Li
+    **Arguments:** `family`; `max_log_scale`, r, from 0 to 40; 3 is the choice of Lv, Jiang and Li
     (2017).
 
-    **Raises:** `ValueError` if r is negative.
+    **Raises:** `ValueError` if r is out of range.
     """
 
     family: TaskFamily
     max_log_scale: float = eqx.field(static=True, default=3.0)
 
     def __check_init__(self) -> None:
-        check_at_least("max_log_scale", self.max_log_scale, 0)
+        check_number("max_log_scale", self.max_log_scale, least=0, most=LARGEST_LOG_SCALE)
 
     def sample(self, key: PRNGKeyArray) -> Reparameterized:
         """Draws a task and its units."""

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.tasks.checks import check_at_least
+from l2o.support.checks import check_size
 from l2o.tasks.task import Batch, Task
 
 
@@ -27,7 +27,7 @@ class Rosenbrock(Task):
     dimension: int = eqx.field(static=True, default=2)
 
     def __check_init__(self) -> None:
-        check_at_least("dimension", self.dimension, 2)
+        check_size("dimension", self.dimension, least=2)
 
     @property
     def minimizer(self) -> Float[Array, " dimension"]:

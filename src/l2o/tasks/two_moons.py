@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from l2o.support.checks import check_choice, check_number
 from l2o.tasks import datasets
-from l2o.tasks.checks import check_at_least, check_choice
 from l2o.tasks.datasets import Classification
 from l2o.tasks.metrics import binary_cross_entropy, binary_metrics
 from l2o.tasks.networks import MLP, MLPFamily, Network
@@ -46,7 +46,7 @@ class TwoMoons(Task):
         l2_penalty: float = 5e-3,
         judge_on: Literal["test", "validation"] = "test",
     ) -> None:
-        check_at_least("l2_penalty", l2_penalty, 0)
+        check_number("l2_penalty", l2_penalty, least=0)
         check_choice("judge_on", judge_on, ("test", "validation"))
         self.dataset = datasets.two_moons() if dataset is None else dataset
         self.network = MLP((2, 64, 64, 64, 1), "tanh") if network is None else network
@@ -95,7 +95,7 @@ class TwoMoonsFamily(TaskFamily):
         l2_penalty: float = 5e-3,
         judge_on: Literal["test", "validation"] = "test",
     ) -> None:
-        check_at_least("l2_penalty", l2_penalty, 0)
+        check_number("l2_penalty", l2_penalty, least=0)
         check_choice("judge_on", judge_on, ("test", "validation"))
         if random_data and dataset is not None:
             raise ValueError("Give either a dataset or random_data=True, not both.")

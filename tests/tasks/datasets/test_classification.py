@@ -135,3 +135,32 @@ def test_a_data_set_is_a_pytree(small_images):
     leaves, treedef = jax.tree.flatten(small_images)
     assert len(leaves) == 6
     assert jax.tree.unflatten(treedef, leaves).name == "small"
+
+
+def test_sixteen_bits_are_scaled_too():
+    images = np.array([0, 32_768, 65_535], np.uint16)[:, None]
+    dataset = Classification.from_arrays(
+        "deep", images, np.zeros(3, int), num_classes=1, num_validation=1, num_test=1
+    )
+    inputs = np.concatenate([dataset.split(s)[0] for s in ("train", "validation", "test")])
+    # In the order of the fixed permutation.
+    expected = images[fixed_permutation(3)] / 65_535
+    np.testing.assert_allclose(inputs, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [2.5, -1, 3, np.nan, np.inf, "cat", 1e10, 1j])
+def test_labels_that_are_no_classes(wrong):
+    labels = np.array([0, 1, 2, wrong])
+    with pytest.raises(ValueError, match=r"Labels of 'x' must be whole numbers"):
+        Classification.from_arrays(
+            "x", np.zeros((4, 2)), labels, num_classes=3, num_validation=1, num_test=1
+        )
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float64])
+def test_labels_of_any_type(dtype):
+    dataset = Classification.from_arrays(
+        "x", np.zeros((3, 2)), np.ones(3, dtype), num_classes=2, num_validation=1, num_test=1
+    )
+    assert dataset.train_labels.tolist() == [1]
+    assert dataset.train_labels.dtype == jnp.int32

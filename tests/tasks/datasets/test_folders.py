@@ -39,3 +39,10 @@ def test_the_first_that_exists_is_taken(tmp_path):
     assert first_existing("It", [tmp_path / name for name in "abc"]) == tmp_path / "b"
     with pytest.raises(DataError, match=r"It is missing: expected .*x or .*y.*L2O_DATA"):
         first_existing("It", [tmp_path / "x", tmp_path / "y"])
+
+
+def test_a_home_that_nobody_has(monkeypatch):
+    for variable, folder in (("L2O_DATA", data_folder), ("L2O_CACHE", cache_folder)):
+        monkeypatch.setenv(variable, "~no-such-user/data")
+        with pytest.raises(DataError, match=f"~no-such-user/data is not known: .* {variable}"):
+            folder()

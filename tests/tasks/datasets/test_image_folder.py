@@ -1,5 +1,8 @@
+import io
 import os
+import struct
 import tarfile
+import zlib
 
 import numpy as np
 import pytest
@@ -137,3 +140,99 @@ def test_too_few_images(tmp_path):
     folder = write(tmp_path / "animals")
     with pytest.raises(DataError, match="6 training images"):
         image_folder(folder, num_validation=6)
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz", ""])
+def test_archives_damaged_anywhere(tmp_path, compression):
+    """Each way of compressing has errors of its own."""
+    folder = write(tmp_path / "animals")
+    path = tmp_path / f"archive.tar.{compression}"
+    with tarfile.open(path, f"w:{compression}") as archive:
+        archive.add(folder, "animals")
+    good = path.read_bytes()
+    for start in range(0, len(good), len(good) // 12):
+        path.write_bytes(good[:start] + b"\xa5" * 40 + good[start + 40 :])
+        try:
+            image_folder(path, num_validation=1)
+        except DataError:
+            continue
+    path.write_bytes(good[: len(good) // 2])
+    with pytest.raises(DataError):
+        image_folder(path, num_validation=1)
+
+
+def test_caches_damaged_anywhere(tmp_path, cache):
+    folder = write(tmp_path / "animals")
+    image_folder(folder, num_validation=1)
+    (file,) = cache.iterdir()
+    good = file.read_bytes()
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(good)
+        for place in generator.integers(0, len(good), 5):
+            damaged[place] = generator.integers(256)
+        file.write_bytes(damaged)
+        check(image_folder(folder, num_validation=1))
+    # Sound, but of something else.
+    np.savez(file, num_classes=2)
+    check(image_folder(folder, num_validation=1))
+
+
+def png(width, height):
+    """A PNG file that claims to be of this size."""
+
+    def chunk(kind, content):
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(10_000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels)
+
+
+@pytest.mark.parametrize("size", [11_000, 60_000])
+def test_images_that_would_fill_the_memory(tmp_path, size):
+    folder = write(tmp_path / "animals")
+    (folder / "train" / "cat" / "0.png").write_bytes(png(size, size))
+    with pytest.raises(DataError, match=r"cat/0\.png cannot be decoded .*decompression bomb"):
+        image_folder(folder, num_validation=1)
+
+
+def test_other_formats_are_no_images(tmp_path):
+    folder = write(tmp_path / "animals")
+    content = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(content, "bmp")
+    (folder / "train" / "cat" / "0.png").write_bytes(content.getvalue())
+    with pytest.raises(DataError, match="cannot be decoded"):
+        image_folder(folder, num_validation=1)
+
+
+def test_images_of_sixteen_bits_are_rounded_to_eight(tmp_path):
+    folder = tmp_path / "grey"
+    greys = [0, 128, 129, 257, 32_768, 65_534, 65_535]
+    for split in ("train", "test"):
+        (folder / split / "cat").mkdir(parents=True)
+        for index in range(2):
+            pixels = np.array([greys], np.uint16)
+            Image.fromarray(pixels).save(folder / split / "cat" / f"{index}.png")
+    dataset = image_folder(folder, num_validation=1)
+    bytes_ = np.asarray(dataset.train_inputs) * 255
+    expected = [round(grey * 255 / 65_535) for grey in greys]
+    np.testing.assert_allclose(bytes_[0, 0, :, 0], expected, rtol=1e-6)
+    np.testing.assert_array_equal(bytes_[..., 0], bytes_[..., 2])
+
+
+def test_only_images_are_read(tmp_path, monkeypatch):
+    folder = write(tmp_path / "animals")
+    (folder / "train" / "cat" / "notes.txt").write_text("x")
+    path = tmp_path / "archive.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.add(folder, "animals")
+    read, extract = [], tarfile.TarFile.extractfile
+    monkeypatch.setattr(
+        tarfile.TarFile,
+        "extractfile",
+        lambda self, member: read.append(member.name) or extract(self, member),
+    )
+    check(image_folder(path, num_validation=1))
+    assert len(read) == 10

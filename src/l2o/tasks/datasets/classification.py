@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
-from l2o.tasks.checks import check_at_least, check_choice
+from l2o.support.checks import check_at_least, check_choice
 
 Split = Literal["train", "validation", "test"]
 """The name of a split."""
@@ -40,6 +40,11 @@ class Classification(eqx.Module):
                     f"The {split} split of {self.name!r} must have one label a row and at least "
                     f"one row, got inputs {inputs.shape} and labels {labels.shape}."
                 )
+            if not jnp.issubdtype(labels.dtype, jnp.integer):
+                raise ValueError(
+                    f"The labels of {self.name!r} must be whole numbers, got {labels.dtype} in "
+                    f"{split}."
+                )
             if inputs.shape[1:] != self.input_shape:
                 raise ValueError(
                     f"All splits of {self.name!r} must have inputs of one shape, got "
@@ -63,14 +68,15 @@ class Classification(eqx.Module):
         In the permuted order, the first rows are for training, the next `num_validation` for
         validation and the last `num_test` for testing.
 
-        **Arguments:** `name`; `inputs`, byte images (divided by 255) or floating-point numbers
-        (taken as they are); `labels`, one class a row, from 0; `num_classes`; the sizes of the
-        splits, in rows; `test`, inputs and labels of a test split of its own, instead of
-        `num_test`.
+        **Arguments:** `name`; `inputs`, images of 8 or 16 bits (unsigned integers, divided by the
+        largest there is) or other numbers (taken as they are); `labels`, one class a row, from 0;
+        `num_classes`; the sizes of the splits, in rows; `test`, inputs and labels of a test split
+        of its own, instead of `num_test`.
 
         **Returns:** the data set, on the device.
 
-        **Raises:** `ValueError` if no row is left to train on, or no row is there to test on.
+        **Raises:** `ValueError` if no row is left to train on, or no row is there to test on, and
+        for labels that are none of the classes.
         """
         num_train = len(inputs) - num_validation - num_test
         check_at_least(f"the number of rows of {name!r} left to train on", num_train, 1)
@@ -91,8 +97,12 @@ class Classification(eqx.Module):
         testing, as for `from_arrays`; `num_classes`.
 
         **Returns:** the data set, on the device.
+
+        **Raises:** `ValueError` for labels that are none of the classes.
         """
-        arrays = [x for split in splits for x in (_as_inputs(split[0]), _as_labels(split[1]))]
+        arrays = []
+        for inputs, labels in splits:
+            arrays += [_as_inputs(inputs), _as_labels(labels, num_classes, name)]
         return cls(*arrays, num_classes=num_classes, name=name)
 
     @property
@@ -182,11 +192,20 @@ def average_pool(dataset: Classification, factor: int = 2) -> Classification:
 
 
 def _as_inputs(inputs: np.ndarray) -> Float[Array, "..."]:
-    """Inputs on the device in single precision, bytes scaled to [0, 1]."""
+    """Inputs on the device in single precision, images scaled to [0, 1]."""
     scaled = inputs.astype(np.float32)
-    return jnp.asarray(scaled / np.float32(255) if inputs.dtype == np.uint8 else scaled)
+    is_image = inputs.dtype in (np.uint8, np.uint16)
+    return jnp.asarray(scaled / np.float32(np.iinfo(inputs.dtype).max) if is_image else scaled)
 
 
-def _as_labels(labels: np.ndarray) -> Int[Array, " rows"]:
-    """Labels on the device."""
+def _as_labels(labels: np.ndarray, num_classes: int, name: str) -> Int[Array, " rows"]:
+    """Labels on the device, if they are whole numbers from 0 to the number of classes."""
+    if labels.dtype.kind not in "buif":
+        raise ValueError(f"Labels of {name!r} must be whole numbers, got {labels.dtype}.")
+    wrong = ~((labels >= 0) & (labels < num_classes) & (np.floor(labels) == labels))
+    if wrong.any():
+        raise ValueError(
+            f"Labels of {name!r} must be whole numbers from 0 to {num_classes - 1}, got "
+            f"{labels[wrong][0]}."
+        )
     return jnp.asarray(labels.astype(np.int32))

@@ -23,15 +23,29 @@ def data_folder() -> Path:
             "No data folder: set the environment variable L2O_DATA to the folder that holds the "
             "data sets, or pass `folder`."
         )
-    folder = Path(name).expanduser()
+    folder = _without_tilde("L2O_DATA", name)
     if not folder.is_dir():
         raise DataError(f"The environment variable L2O_DATA names {folder}, which is no folder.")
     return folder
 
 
 def cache_folder() -> Path:
-    """The folder for decoded copies: `L2O_CACHE` if set, else `~/.cache/l2o`. It may not exist."""
-    return Path(os.environ.get("L2O_CACHE") or "~/.cache/l2o").expanduser()
+    """The folder for decoded copies: `L2O_CACHE` if set, else `~/.cache/l2o`. It may not exist.
+
+    **Raises:** `DataError` if nobody has the home directory that it is said to be in.
+    """
+    return _without_tilde("L2O_CACHE", os.environ.get("L2O_CACHE") or "~/.cache/l2o")
+
+
+def _without_tilde(variable: str, name: str) -> Path:
+    """A folder whose name may begin with a home directory."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise DataError(
+            f"The home directory in {name} is not known: set the environment variable {variable} "
+            "to a folder by its full name."
+        ) from error
 
 
 def first_existing(what: str, candidates: Iterable[Path]) -> Path:

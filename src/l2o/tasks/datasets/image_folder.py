@@ -6,7 +6,6 @@ import os
 import tarfile
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,10 @@ _SUFFIXES = (".jpg", ".jpeg", ".png")
 
 # What decoding gives and the cache holds: images and labels to train on and for testing.
 _Decoded = dict[str, np.ndarray]
+_KEPT = {"num_classes", "train_images", "train_labels", "test_images", "test_labels"}
+
+# How PIL calls grey images of 16 bits; the last name has more bits elsewhere than in a PNG file.
+_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
 def image_folder(
@@ -34,7 +37,8 @@ def image_folder(
     `name` of the data set, by default that of the path; `num_validation`, how many of the
     training images are set aside for validation, by the library's fixed permutation.
 
-    **Returns:** the data set, with inputs `(rows, height, width, 3)` in [0, 1].
+    **Returns:** the data set, with inputs `(rows, height, width, 3)` in [0, 1]; images of 16 bits a
+    channel are rounded to 8.
 
     **Raises:** `DataError` if there are no such images, they cannot be decoded, their sizes
     differ, or no image is left to train on.
@@ -79,9 +83,10 @@ def _load(cache: Path) -> _Decoded | None:
     """What the cache holds; nothing if it was never written or is damaged."""
     try:
         with cache.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            decoded = dict(arrays)
+    except Exception:  # Damage can make NumPy and zipfile raise anything.
         return None
+    return decoded if decoded.keys() == _KEPT else None
 
 
 def _store(cache: Path, decoded: _Decoded) -> None:
@@ -107,9 +112,8 @@ def _decode(path: Path) -> _Decoded:
     """Decodes all images of a folder or archive, in the order of their names."""
     rows: list[tuple[str, str, str, UInt8[np.ndarray, "height width 3"]]] = []
     for file, content in _files(path):
-        parts = Path(file).parts[-3:]
-        if len(parts) == 3 and parts[0] in ("train", "test") and file.lower().endswith(_SUFFIXES):
-            rows.append((*parts, _decode_image(f"{path}: {file}", content)))
+        split, label, name = Path(file).parts[-3:]
+        rows.append((split, label, name, _decode_image(f"{path}: {file}", content)))
     rows.sort(key=lambda row: row[:3])
     classes = sorted({row[1] for row in rows})
     decoded: _Decoded = {"num_classes": np.asarray(len(classes))}
@@ -126,19 +130,28 @@ def _decode(path: Path) -> _Decoded:
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of all files; nothing of an archive is ever written to disk."""
+    """Names and contents of all images; nothing of an archive is ever written to disk."""
     if path.is_dir():
         for file in sorted(file for file in path.rglob("*") if file.is_file()):
-            yield file.relative_to(path).as_posix(), file.read_bytes()
+            name = file.relative_to(path).as_posix()
+            if _is_image(name):
+                yield name, file.read_bytes()
         return
     try:
         with tarfile.open(path) as archive:
             for member in archive:
-                content = archive.extractfile(member) if member.isfile() else None
+                wanted = member.isfile() and _is_image(member.name)
+                content = archive.extractfile(member) if wanted else None
                 if content is not None:
                     yield member.name, content.read()
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except Exception as error:  # Every way of compressing has errors of its own.
         raise DataError(f"{path} cannot be read as a tar archive: {error}.") from error
+
+
+def _is_image(name: str) -> bool:
+    """Whether this is the name of an image in a folder for its class."""
+    parts = Path(name).parts
+    return len(parts) >= 3 and parts[-3] in ("train", "test") and name.lower().endswith(_SUFFIXES)
 
 
 def _decode_image(where: str, content: bytes) -> UInt8[np.ndarray, "height width 3"]:
@@ -146,9 +159,16 @@ def _decode_image(where: str, content: bytes) -> UInt8[np.ndarray, "height width
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError) as error:
+        with warnings.catch_warnings():
+            # What may be meant to fill up the memory is only warned of up to some size.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+                if image.mode not in _SIXTEEN_BITS:
+                    return np.asarray(image.convert("RGB"))
+                # PIL would cut all that is above 255.
+                grey = np.round(np.asarray(image, np.float64) / 257).astype(np.uint8)
+                return np.repeat(grey[..., None], 3, axis=2)
+    except Exception as error:  # Damage can make PIL raise anything.
         raise DataError(f"{where} cannot be decoded as an image: {error}.") from error
 
 

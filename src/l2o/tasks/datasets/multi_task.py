@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from l2o.tasks.checks import check_at_least, check_choice
+from l2o.support.checks import check_at_least, check_choice, check_number, check_size
 from l2o.tasks.datasets.classification import Classification, Split, fixed_permutation
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -19,6 +19,11 @@ class Target(eqx.Module):
     """What is to be told of a row: how many outputs that takes, and how it is judged."""
 
     name: eqx.AbstractVar[str]
+
+    @property
+    @abc.abstractmethod
+    def kind(self) -> type[np.generic]:
+        """The kind of numbers that values are, of any width."""
 
     @property
     @abc.abstractmethod
@@ -52,6 +57,11 @@ class Classes(Target):
     num_classes: int = eqx.field(static=True)
 
     @property
+    def kind(self) -> type[np.generic]:
+        """Whole numbers."""
+        return np.integer
+
+    @property
     def num_outputs(self) -> int:
         """One logit a class."""
         return self.num_classes
@@ -79,6 +89,11 @@ class Numbers(Target):
     """A number; not a number where it is missing. The loss is the squared error."""
 
     name: str = eqx.field(static=True)
+
+    @property
+    def kind(self) -> type[np.generic]:
+        """Floating-point numbers."""
+        return np.floating
 
     @property
     def num_outputs(self) -> int:
@@ -117,6 +132,12 @@ class MultiTaskData(eqx.Module):
                     f"The {split} split of {self.name!r} must have one value a row for each of "
                     f"{len(self.targets)} targets, got {rows} rows and values {lengths}."
                 )
+            for target, values in zip(self.targets, self.values[split], strict=True):
+                if not jnp.issubdtype(values.dtype, target.kind):
+                    raise ValueError(
+                        f"The target {target.name!r} of {self.name!r} takes values of type "
+                        f"{target.kind.__name__}, got {values.dtype} in {split}."
+                    )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -141,9 +162,16 @@ def overlaid_pairs(dataset: Classification, *, pairs_per_image: int = 4) -> Mult
 
     **Returns:** the data, with the targets "left" and "right".
 
-    **Raises:** `ValueError` if the inputs are no images, or for a number below 1.
+    **Raises:** `ValueError` if the inputs are no images, for a number below 1, and for more pairs
+    than there are partners.
     """
-    check_at_least("pairs_per_image", pairs_per_image, 1)
+    check_size("pairs_per_image", pairs_per_image)
+    fewest = min(len(dataset.split(split)[1]) for split in _SPLITS)
+    if pairs_per_image >= fewest:
+        raise ValueError(
+            f"pairs_per_image must be below the number of images in every split, {fewest}, got "
+            f"{pairs_per_image}."
+        )
     if len(dataset.input_shape) != 3:
         raise ValueError(
             f"Pairs are made of images (height, width, channels), got {dataset.input_shape}."
@@ -187,8 +215,7 @@ def digit_attributes(dataset: Classification, *, missing: float = 0.75) -> Multi
 
     **Raises:** `ValueError` for a share out of range.
     """
-    if not 0 <= missing < 1:
-        raise ValueError(f"missing must be at least 0 and below 1, got {missing}.")
+    check_number("missing", missing, least=0, below=1)
     inputs: dict[str, Array] = {}
     values: dict[str, tuple[Array, ...]] = {}
     for split in _SPLITS:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from l2o.tasks.checks import check_choice
+from l2o.support.checks import check_choice
 from l2o.tasks.datasets.classification import Split
 from l2o.tasks.datasets.folders import DataError, data_folder, first_existing
 
