@@ -1,5 +1,6 @@
 """The one inner loop: an optimizer at work on a task."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from l2o.optimizers import LearnedOptimizer, OptState, Updates
+from l2o.support.checks import check_integer
 from l2o.tasks import Batch, Params, Task, ValueFunction
 
 # Minibatches are drawn ahead, since gathering many at once is cheaper than one at a time in the
@@ -109,8 +111,7 @@ def unroll(
     **Raises:** `ValueError` if `num_steps` is less than 1, and for updates whose shapes are not
     those of the parameters.
     """
-    if num_steps < 1:
-        raise ValueError(f"num_steps must be at least 1, got {num_steps}.")
+    check_integer("num_steps", num_steps, least=1)
     init_key, batch_key, probe_key = jax.random.split(key, 3)
     if state is None:
         params = task.init(init_key)
@@ -190,4 +191,9 @@ def _steps_drawn_ahead(draw: Callable[[Array], Batch], num_steps: int) -> int:
     one = jax.tree.leaves(jax.eval_shape(draw, jax.ShapeDtypeStruct((1,), jnp.int32)))
     bytes_a_step = sum(leaf.size * leaf.dtype.itemsize for leaf in one)
     limit = num_steps if bytes_a_step == 0 else max(1, _BYTES_DRAWN_AHEAD // bytes_a_step)
-    return max(n for n in range(1, min(limit, num_steps) + 1) if num_steps % n == 0)
+    return max(n for n in _divisors(num_steps) if n <= limit)
+
+
+def _divisors(number: int) -> set[int]:
+    small = {n for n in range(1, math.isqrt(number) + 1) if number % n == 0}
+    return small | {number // n for n in small}

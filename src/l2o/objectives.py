@@ -10,6 +10,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from l2o.support.checks import check_number
+
 
 class Objective(eqx.Module):
     """A function of the losses along a trajectory; smaller is better."""
@@ -65,9 +67,16 @@ class MeanLogRatio(Objective):
 
     Both losses are offset by `offset`, as in the released code, so that a loss that reaches zero
     keeps a finite logarithm.
+
+    **Arguments:** `offset`, above 0.
+
+    **Raises:** `ValueError` if it is not.
     """
 
     offset: float = eqx.field(static=True, default=1e-6)
+
+    def __check_init__(self) -> None:
+        check_number("offset", self.offset, above=0)
 
     def __call__(
         self, losses: Float[Array, "losses *tasks"], initial_loss: Float[Array, "*tasks"]

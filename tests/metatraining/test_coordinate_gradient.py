@@ -87,3 +87,30 @@ def test_in_blocks_and_segments(name, random_like):
 @pytest.mark.parametrize("num_steps", [10, 29])
 def test_in_single_precision(num_steps, random_like):
     check(MAKERS["rnnprop"], num_steps, np.float32, 1e-5, random_like)
+
+
+@pytest.mark.usefixtures("small_blocks", "x64")
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(
+    ("weights", "params"), [("float32", "float32"), ("float32", "float64"), ("float64", "float32")]
+)
+def test_weights_and_parameters_may_differ_in_precision(name, weights, params):
+    """The gradient has the precision of the weights; nothing is compiled."""
+    optimizer = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, weights), eqx.filter_eval_shape(MAKERS[name])
+    )
+    params = jax.ShapeDtypeStruct((COUNT,), params)
+    state = eqx.filter_eval_shape(
+        lambda optimizer, params: optimizer.init(params), optimizer, params
+    )
+    steps = jax.ShapeDtypeStruct((60, COUNT), params.dtype)
+    gradient = eqx.filter_eval_shape(
+        coordinate_gradient,
+        optimizer,
+        state.coordinates,
+        state.step,
+        jax.ShapeDtypeStruct((), bool),
+        steps,
+        steps,
+    )
+    assert jax.tree.leaves(gradient) == jax.tree.leaves(optimizer)

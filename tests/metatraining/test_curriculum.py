@@ -98,7 +98,36 @@ def test_a_resumed_curriculum_is_the_same(learnable_rate, parabolas, tmp_path):
     assert whole.optimizer.rate == again.optimizer.rate
 
 
-@pytest.mark.parametrize("horizons", [(5,), (5, 5), (0, 3)])
+class StopError(Exception):
+    pass
+
+
+def test_when_a_stage_is_over_does_not_hang_on_its_metrics(learnable_rate, parabolas, tmp_path):
+    given = (learnable_rate(jnp.asarray(0.0)), parabolas(curvature=2.0))
+
+    def stop(progress):
+        if progress.meta_step == 3:
+            raise StopError
+
+    with pytest.raises(StopError):
+        run(*given, folder=tmp_path, checkpoint_every=1, on_progress=stop)
+    (tmp_path / "stage-1" / "metrics.jsonl").unlink()
+    with pytest.warns(UserWarning, match="lacks 4 of the 4 rows up to the checkpoint of meta-step"):
+        resumed = run(*given, folder=tmp_path, checkpoint_every=1, resume=True)
+    whole = run(*given)
+    # The scores before count, though their rows are lost.
+    assert resumed.stages[0].history == whole.stages[0].history[4:]
+    assert resumed.stages[1].history == whole.stages[1].history
+    assert resumed.optimizer.rate == whole.optimizer.rate
+
+
+@pytest.mark.parametrize("horizons", [(5,), (5, 5), (0, 3), (-1, 3)])
 def test_horizons_rise(horizons):
     with pytest.raises(ValueError, match="horizon"):
         Curriculum(horizons)
+
+
+@pytest.mark.parametrize("min_validations", [0, -1, True])
+def test_too_few_validations(min_validations):
+    with pytest.raises(ValueError, match="min_validations must be a whole number of at least 1"):
+        Curriculum((1, 2), min_validations)

@@ -86,5 +86,5 @@ def test_imitation_leaves_the_inner_problems_where_they_are(learnable_rate, para
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.1])
 def test_ratios_are_probabilities(ratio):
-    with pytest.raises(ValueError, match="ratio must be at least 0"):
+    with pytest.raises(ValueError, match="ratio must be a finite number of at least 0 and"):
         Imitation(ratio)

@@ -35,7 +35,7 @@ def start(folder):
 
 
 def newest_checkpoint(folder):
-    steps = [int(path.name) for path in (folder / "checkpoints").glob("*") if path.name.isdigit()]
+    steps = [int(path.stem) for path in (folder / "checkpoints").glob("*.zip")]
     return max(steps, default=0)
 
 

@@ -1,5 +1,6 @@
 """Meta-training: gradients of a meta-loss, and the outer loop that follows them."""
 
+from l2o.metatraining.check import check_metatraining as check_metatraining
 from l2o.metatraining.coordinate_gradient import coordinate_gradient as coordinate_gradient
 from l2o.metatraining.curriculum import (
     HIERARCHICAL_CURRICULUM as HIERARCHICAL_CURRICULUM,
@@ -22,6 +23,7 @@ from l2o.metatraining.metatrain import (
     metatrain as metatrain,
 )
 from l2o.metatraining.metrics import read_metrics as read_metrics
+from l2o.metatraining.plan import Footprint as Footprint
 from l2o.metatraining.progress import Progress as Progress
 from l2o.metatraining.regularizers import (
     ExpectedSharpness as ExpectedSharpness,

@@ -1,95 +1,166 @@
 """Checkpoints of a meta-training run, so that a killed one goes on exactly where it was."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import warnings
+import zipfile
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-import orbax.checkpoint as ocp
+import numpy as np
 from jaxtyping import PyTree
+
+from l2o.support.atomic import replaced_atomically
+
+_RECORD = "record.json"
+# What reading a damaged file ends in: `zipfile` knows files by their checksums, but not whether
+# they are said to be encrypted, or compressed.
+_DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stands."""
+
+    meta_step: int
+    state: PyTree
+    scores: list[float]
+    """Of all validations so far."""
+    num_rows: int
+    """How many rows of metrics the run had written."""
 
 
 class Checkpoints:
-    """The checkpoints in one folder, written atomically by Orbax; the newest few are kept."""
+    """The checkpoints in one folder, a file each, of which the newest few are kept.
+
+    A file is replaced as a whole, so that an error while writing, such as a full disk, leaves the
+    ones before as they are. Each part of it has a checksum.
+    """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, create=True, enable_async_checkpointing=False
-        )
-        self._manager = ocp.CheckpointManager(
-            folder.resolve(), options=options, item_handlers=ocp.StandardCheckpointHandler()
-        )
+        self._folder = folder
+        self._keep = keep
 
-    def latest(self) -> int | None:
-        """The newest checkpoint's step, or `None` where there is no checkpoint."""
-        return self._manager.latest_step()
+    def exist(self) -> bool:
+        """Whether there are any."""
+        return bool(self._meta_steps())
 
-    def save(self, step: int, state: PyTree) -> None:
-        """Writes `state` as the checkpoint of `step`."""
-        with _interrupts_held_back():
-            self._manager.save(step, args=ocp.args.StandardSave(_numbered(state)))
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Writes a checkpoint, and removes those that are too old.
 
-    def restore(self, step: int, like: PyTree) -> PyTree:
-        """Reads the checkpoint of `step` into the structure of `like`.
-
-        **Raises:** `ValueError` if the checkpoint holds something else.
+        **Raises:** `OSError` if it cannot be written.
         """
-        target = _numbered(like)
+        leaves = _leaves(checkpoint.state)
+        record = {
+            "layout": _layout(leaves),
+            "scores": checkpoint.scores,
+            "num_rows": checkpoint.num_rows,
+        }
+        path = self._path(checkpoint.meta_step)
         try:
-            # Seen before anything is read: a read that fails half-way leaves others unfinished.
-            found = self._manager.item_metadata(step).items()
-            if _shapes(dict(found)) != _shapes(target):
-                raise ValueError("The shapes differ.")
-            saved = self._manager.restore(step, args=ocp.args.StandardRestore(target))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"The checkpoint of step {step} does not fit this run's settings: was the run "
-                "started with other settings, another version or another number of devices?"
+            with replaced_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
+                archive.writestr(_RECORD, json.dumps(record))
+                for number, leaf in enumerate(leaves):
+                    archive.writestr(str(number), np.asarray(_numbers(leaf)).tobytes())
+        except OSError as error:
+            raise OSError(
+                f"The checkpoint {path} cannot be written ({error.strerror or error}); the run can "
+                "be resumed from the one before, if there is one."
             ) from error
-        leaves, treedef = jax.tree.flatten(like)
-        values = [
-            jax.random.wrap_key_data(saved[name]) if _is_key(leaf) else saved[name]
-            for name, leaf in zip(target, leaves, strict=True)
-        ]
-        return jax.tree.unflatten(treedef, values)
+        for meta_step in self._meta_steps()[: -self._keep]:
+            self._path(meta_step).unlink()
 
-    def close(self) -> None:
-        """Waits for what is being written."""
-        self._manager.close()
+    def restore(self, like: PyTree) -> Checkpoint | None:
+        """Reads the newest checkpoint that is not damaged, and removes damaged newer ones.
+
+        **Arguments:** `like`, a state of the same structure on the same devices.
+
+        **Returns:** the checkpoint, or `None` where there is none.
+
+        **Raises:** `ValueError` if it holds something else, or if all are damaged.
+        """
+        damaged: list[Path] = []
+        for meta_step in reversed(self._meta_steps()):
+            path = self._path(meta_step)
+            try:
+                layout, checkpoint = _read(path, meta_step, like)
+            except _DAMAGED:
+                damaged.append(path)
+                continue
+            if layout != _layout(_leaves(like)):
+                raise ValueError(
+                    f"The checkpoint {path} does not fit this run's settings: was the run "
+                    "started with other settings, another version or another number of devices?"
+                )
+            if damaged:
+                warnings.warn(
+                    f"Damaged: {', '.join(map(str, damaged))}. The run goes on from the checkpoint "
+                    f"before, of meta-step {meta_step}.",
+                    stacklevel=2,
+                )
+            for path in damaged:
+                path.unlink()
+            return checkpoint
+        if damaged:
+            raise ValueError(
+                f"All checkpoints of the run are damaged: {', '.join(map(str, damaged))}."
+            )
+        return None
+
+    def _path(self, meta_step: int) -> Path:
+        return self._folder / f"{meta_step}.zip"
+
+    def _meta_steps(self) -> list[int]:
+        """Those of all checkpoints, the oldest first."""
+        names = [path.stem for path in self._folder.glob("*.zip")]
+        return sorted(int(name) for name in names if name.isdecimal())
 
 
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+def _read(path: Path, meta_step: int, like: PyTree) -> tuple[Any, Checkpoint | None]:
+    """The layout of a checkpoint, and what it holds if that is the layout of `like`."""
+    arrays, rest = eqx.partition(like, eqx.is_array)
+    leaves, treedef = jax.tree.flatten(arrays)
+    with zipfile.ZipFile(path) as archive:
+        record = json.loads(archive.read(_RECORD))
+        layout = record["layout"]
+        if layout != _layout(leaves):
+            return layout, None
+        restored = [_placed(archive.read(str(i)), leaf) for i, leaf in enumerate(leaves)]
+    state = eqx.combine(jax.tree.unflatten(treedef, restored), rest)
+    return layout, Checkpoint(meta_step, state, record["scores"], record["num_rows"])
 
 
-def _numbered(state: PyTree) -> dict[str, Any]:
-    """The leaves by number; random keys as the integers that they are made of."""
-    leaves = jax.tree.leaves(state)
-    return {
-        f"{number:04d}": jax.random.key_data(leaf) if _is_key(leaf) else leaf
-        for number, leaf in enumerate(leaves)
-    }
+def _leaves(state: PyTree) -> list[jax.Array]:
+    return jax.tree.leaves(eqx.filter(state, eqx.is_array))
 
 
-def _shapes(leaves: dict[str, Any]) -> dict[str, tuple[tuple[int, ...], Any]]:
-    return {name: (tuple(leaf.shape), leaf.dtype) for name, leaf in leaves.items()}
+def _layout(leaves: list[jax.Array]) -> list[list[Any]]:
+    return [[list(leaf.shape), str(leaf.dtype)] for leaf in leaves]
 
 
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Lets Ctrl-C wait until the block is done, since Orbax's threads do not stop half-way."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received = []
-    previous = signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if received and callable(previous):
-        previous(*received[-1])
+def _numbers(leaf: jax.Array) -> jax.Array:
+    """The array, or the numbers that random keys are made of."""
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.key_data(leaf) if is_key else leaf
+
+
+def _placed(content: bytes, like: jax.Array) -> jax.Array:
+    """An array of these bytes, on the devices of `like`."""
+    numbers = jax.eval_shape(_numbers, like)
+    array = np.frombuffer(content, numbers.dtype).reshape(numbers.shape)
+    if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
+        keys = jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(like))
+        return jax.device_put(keys, like.sharding)
+    return jax.device_put(array, like.sharding)

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from l2o.optimizers.layers import Layer, Record, Rows, State
+from l2o.optimizers.parameters import dtype_of, with_dtypes_of
 from l2o.optimizers.recurrent import RecurrentOptimizer, RecurrentState
 
 # The records of one block and segment should stay in a processor's cache. An accelerator needs as
@@ -53,6 +54,8 @@ def coordinate_gradient(
     **Returns:** an optimizer whose leaves hold the derivative.
     """
     num_steps, count = gradients.shape
+    dtype = dtype_of(state, gradients)
+    gradients, cotangents = gradients.astype(dtype), cotangents.astype(dtype)
     segment = max(n for n in range(1, _LONGEST_SEGMENT + 1) if num_steps % n == 0)
     block = _block_size(optimizer, state, gradients, segment)
     num_blocks = -(-count // block)
@@ -71,8 +74,8 @@ def coordinate_gradient(
 
     first_state, first_gradients = take((state, gradients[:segment]), firsts[0])
     records = _record_store(optimizer, first_state, first_gradients, segment)
-    network = jax.tree.map(jnp.zeros_like, optimizer.network)
-    through_start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[:-1]), state.network)
+    network = _zero_weights(optimizer)
+    through_start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[:-1], leaf.dtype), state.network)
 
     def add_block(carry: Any, inputs: tuple[Int[Array, ""], Int[Array, ""]]) -> tuple[Any, None]:
         gradient, start_gradient, records = carry
@@ -95,8 +98,12 @@ def coordinate_gradient(
     (network, through_start, _), _ = jax.lax.scan(
         add_block, (network, through_start, records), (jnp.arange(num_blocks), firsts)
     )
-    _, to_network = jax.vjp(lambda network: network.init_state(1), optimizer.network)
-    (initial,) = to_network(jax.tree.map(lambda leaf: leaf[..., None] * fresh, through_start))
+    begun, to_network = eqx.filter_vjp(lambda network: network.init_state(1), optimizer.network)
+    (initial,) = to_network(
+        jax.tree.map(
+            lambda leaf, like: (leaf[..., None] * fresh).astype(like.dtype), through_start, begun
+        )
+    )
     network = jax.tree.map(jnp.add, network, initial)
     return eqx.tree_at(lambda optimizer: optimizer.network, optimizer, network)
 
@@ -147,6 +154,9 @@ def _block_gradient(
             gradient, _, state_cotangent = optimizer.network.backward(
                 replay, cotangents[index][None], state_cotangent
             )
+            gradient = eqx.filter(gradient, eqx.is_inexact_array)
+            # Weights may be in less precision than the state.
+            gradient = with_dtypes_of(gradient, total)
             return jax.tree.map(jnp.add, total, gradient), state_cotangent
 
         _, records = jax.lax.fori_loop(0, segment, forward, (start, records))
@@ -154,7 +164,7 @@ def _block_gradient(
         return (total, state_cotangent, records), None
 
     zeros = (
-        jax.tree.map(jnp.zeros_like, optimizer.network),
+        _zero_weights(optimizer),
         jax.tree.map(jnp.zeros_like, state.network),
         records,
     )
@@ -162,6 +172,12 @@ def _block_gradient(
         segment_backward, zeros, (starts, gradients, cotangents, firsts), reverse=True
     )
     return total, state_cotangent, records
+
+
+def _zero_weights(optimizer: RecurrentOptimizer) -> Layer:
+    """The network with zeros for weights, and nothing for leaves that are none."""
+    weights = eqx.filter(optimizer.network, eqx.is_inexact_array)
+    return jax.tree.map(jnp.zeros_like, weights)
 
 
 def _is_rows(node: Any) -> bool:

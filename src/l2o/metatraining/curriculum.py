@@ -11,8 +11,8 @@ from jaxtyping import PRNGKeyArray
 
 from l2o.metatraining.metatrain import MetaTrainingResult, metatrain
 from l2o.optimizers import LearnedOptimizer
+from l2o.support.checks import check_at_least, check_instance, check_integer
 from l2o.tasks import TaskFamily
-from l2o.tasks.checks import check_at_least
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,11 @@ class Curriculum:
     min_validations: int = 3
 
     def __post_init__(self) -> None:
+        check_instance("horizons", self.horizons, tuple)
         check_at_least("the number of horizons", len(self.horizons), 2)
-        check_at_least("the first horizon", self.horizons[0], 1)
-        check_at_least("min_validations", self.min_validations, 1)
+        for horizon in self.horizons:
+            check_integer("Each of the horizons", horizon, least=1)
+        check_integer("min_validations", self.min_validations, least=1)
         if any(later <= earlier for earlier, later in pairwise(self.horizons)):
             raise ValueError(f"horizons must rise, got {self.horizons}.")
 

@@ -10,6 +10,7 @@ from l2o.metatraining.meta_gradient import (
 )
 from l2o.metatraining.through_unroll import gradient_through_unroll
 from l2o.optimizers import LearnedOptimizer
+from l2o.support.checks import check_instance
 
 
 class Exact(MetaGradientEstimator):
@@ -21,6 +22,9 @@ class Exact(MetaGradientEstimator):
     """
 
     checkpoint: bool = eqx.field(static=True, default=True)
+
+    def __check_init__(self) -> None:
+        check_instance("checkpoint", self.checkpoint, bool)
 
     def __call__(
         self, optimizer: LearnedOptimizer, meta_loss: MetaLoss, window: Window

@@ -17,6 +17,7 @@ from l2o.metatraining.meta_gradient import (
 )
 from l2o.metatraining.through_unroll import gradient_through_unroll
 from l2o.optimizers import LearnedOptimizer, RecurrentOptimizer, SplitCoordinates, flatten
+from l2o.support.checks import check_integer
 
 
 class _Added(eqx.Module):
@@ -42,6 +43,9 @@ class FirstOrder(MetaGradientEstimator):
     """
 
     kept_bytes: int = eqx.field(static=True, default=32 * 2**20)
+
+    def __check_init__(self) -> None:
+        check_integer("kept_bytes", self.kept_bytes, least=0)
 
     def can_split_coordinates(self, optimizer: LearnedOptimizer) -> bool:
         """Whether several devices can share the coordinates of a task."""

@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from l2o.inner_loop import InnerState, unroll
 from l2o.optimizers import LearnedOptimizer, OptState, Updates, flatten, from_optax, per_task
+from l2o.support.checks import check_instance, check_number
 from l2o.tasks import TaskBatch
-from l2o.tasks.checks import check_at_least
 
 
 class Imitation(eqx.Module):
@@ -25,15 +25,16 @@ class Imitation(eqx.Module):
     **Arguments:** `ratio`, the probability that a meta-step is of imitation; `teacher`, any
     optimizer, held constant.
 
-    **Raises:** `ValueError` if `ratio` is not between 0 and 1.
+    **Raises:** `ValueError` if `ratio` is no number between 0 and 1, or `teacher` no optimizer of
+    this library (Optax's come through `l2o.from_optax`).
     """
 
     ratio: float = eqx.field(static=True, default=0.1)
     teacher: LearnedOptimizer = eqx.field(default_factory=lambda: from_optax(optax.adam(0.01)))
 
     def __check_init__(self) -> None:
-        check_at_least("ratio", self.ratio, 0)
-        check_at_least("1 - ratio", 1 - self.ratio, 0)
+        check_number("ratio", self.ratio, least=0, most=1)
+        check_instance("teacher", self.teacher, LearnedOptimizer)
 
     def is_due(self, step_key: PRNGKeyArray) -> Bool[Array, ""]:
         """Whether the meta-step with this key is one of imitation."""

@@ -1,6 +1,7 @@
 """One step of meta-training, as a pure function compiled for all devices."""
 
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -34,7 +35,8 @@ class MetaState(eqx.Module):
     meta_opt_state: PyTree
     meta_step: Int[Array, ""]
     num_skipped: Int[Array, ""]
-    """How many meta-gradients were not finite and so were not applied."""
+    """How many meta-gradients were not applied, since they, or what the meta-optimizer made of
+    them, were not finite."""
     key: PRNGKeyArray
     task_key: PRNGKeyArray
     """The randomness that the present inner problems were drawn with."""
@@ -107,18 +109,16 @@ class MetaStep(eqx.Module):
             shared, state.carried
         )
         leaves = jax.tree.leaves(eqx.filter(gradient, eqx.is_inexact_array))
-        applied = jnp.isfinite(meta_loss) & jnp.all(
-            jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves])
-        )
         meta_parameters, structure = eqx.partition(state.optimizer, eqx.is_inexact_array)
         updates, meta_opt_state = self.meta_optimizer.update(
             eqx.filter(gradient, eqx.is_inexact_array), state.meta_opt_state, meta_parameters
         )
+        before = (meta_parameters, state.meta_opt_state)
         updated = (optax.apply_updates(meta_parameters, updates), meta_opt_state)
+        # A finite but huge meta-gradient can leave an average of squares infinite forever.
+        applied = _all_finite((meta_loss, leaves)) & _stays_finite(before, updated)
         # What is not finite is not applied, and the inner problems that made it are given up.
-        meta_parameters, meta_opt_state = jax.tree.map(
-            partial(jnp.where, applied), updated, (meta_parameters, state.meta_opt_state)
-        )
+        meta_parameters, meta_opt_state = jax.tree.map(partial(jnp.where, applied), updated, before)
         num_skipped = state.num_skipped + jnp.where(applied, 0, 1)
         imitates = jnp.asarray(False)
         if self.imitation is not None:
@@ -146,14 +146,33 @@ class MetaStep(eqx.Module):
     def keep_best(self, state: MetaState, score: Float[Array, ""]) -> MetaState:
         """Remembers the present optimizer if none was better on validation."""
         better = score < state.best_score
-        best = jax.tree.map(
-            partial(jnp.where, better),
-            (state.optimizer, score, state.meta_step),
-            (state.best_optimizer, state.best_score, state.best_step),
-        )
+        # Leaves that are no arrays, such as activation functions, are the same in both.
+        present, others = eqx.partition((state.optimizer, score, state.meta_step), eqx.is_array)
+        best = eqx.filter((state.best_optimizer, state.best_score, state.best_step), eqx.is_array)
+        best = eqx.combine(jax.tree.map(partial(jnp.where, better), present, best), others)
         return eqx.tree_at(
             lambda state: (state.best_optimizer, state.best_score, state.best_step), state, best
         )
+
+
+def _all_finite(tree: PyTree) -> Bool[Array, ""]:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+
+
+def _stays_finite(before: PyTree, after: PyTree) -> Bool[Array, ""]:
+    """Whether no number that was finite ceases to be.
+
+    Some begin as infinite, such as the best value so far of a schedule that looks at values.
+    """
+
+    def stays(before: Array, after: Array) -> Bool[Array, ""]:
+        return jnp.all(jnp.isfinite(after) | ~jnp.isfinite(before))
+
+    def is_inexact(leaf: Any) -> bool:
+        return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+
+    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
+    return jnp.all(jnp.stack([stays(*pair) for pair in pairs if is_inexact(pair[0])]))
 
 
 Shared = tuple[

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,17 +12,19 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PRNGKeyArray
 
-from l2o.metatraining.devices import device_mesh, replicate
-from l2o.metatraining.first_order import FirstOrder
+from l2o.metatraining.devices import replicate
 from l2o.metatraining.imitation import Imitation
-from l2o.metatraining.meta_gradient import MetaGradientEstimator, MetaLoss
-from l2o.metatraining.meta_step import MetaState, MetaStep
+from l2o.metatraining.meta_gradient import MetaGradientEstimator
+from l2o.metatraining.meta_step import MetaState
+from l2o.metatraining.metrics import Row
+from l2o.metatraining.plan import advance, init, judge, keep_best, make_plan
 from l2o.metatraining.progress import Progress, ProgressReports
 from l2o.metatraining.regularizers import Regularizer
 from l2o.metatraining.run_record import RunRecord
-from l2o.metatraining.validation import Validation
-from l2o.objectives import MeanLoss, Objective
+from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer
+from l2o.support.canonical import canonical
+from l2o.support.programs import forget_programs_if_many
 from l2o.tasks import TaskFamily
 
 
@@ -37,7 +38,7 @@ class MetaTrainingResult:
     best_score: float
     best_step: int
     num_skipped: int
-    history: list[dict[str, Any]]
+    history: list[Row]
     """One row a meta-step: `meta_step`, `meta_loss`, `gradient_norm`, `num_skipped`; with
     regularizers, the part of the meta-loss that is `regularization`; with imitation, whether it was
     one of `imitation`; and, where it was validated, `validation_score` and the tasks' held-out
@@ -111,60 +112,45 @@ def metatrain(
 
     **Returns:** the best optimizer on validation, the last one, and the history.
 
-    **Raises:** `ValueError` for sizes below one, a truncation that does not divide the horizon,
-    an optimizer without meta-parameters, a folder that holds another run, or a checkpoint that
-    does not fit the settings.
+    **Raises:** `ValueError` for settings out of range or of a wrong kind, among them a truncation
+    that does not divide the horizon and an optimizer without meta-parameters; for more memory
+    than there is; for a folder that holds another run or a damaged one, or a checkpoint that does
+    not fit the settings. `OSError` if the folder cannot be written to; the last checkpoint stays.
     """
-    _check_sizes(
+    forget_programs_if_many()
+    plan = make_plan(
+        optimizer,
+        family,
+        key=key,
         meta_steps=meta_steps,
         num_tasks=num_tasks,
         horizon=horizon,
         truncation=truncation,
+        objective=objective,
+        objective_weight=objective_weight,
+        regularizers=regularizers,
+        estimator=estimator,
+        meta_optimizer=meta_optimizer,
+        imitation=imitation,
+        validation_family=validation_family,
+        validation_horizon=validation_horizon,
         validation_every=validation_every,
         validation_tasks=validation_tasks,
         checkpoint_every=checkpoint_every,
     )
-    _check_meta_parameters(optimizer)
-    if horizon % truncation:
-        raise ValueError(f"truncation must divide horizon, got {truncation} and {horizon}.")
-    objective = MeanLoss() if objective is None else objective
-    train_key, validation_key = jax.random.split(key)
-    estimator = FirstOrder() if estimator is None else estimator
-    split_coordinates = estimator.can_split_coordinates(optimizer)
-    mesh = device_mesh(num_tasks, split_coordinates=split_coordinates)
-    meta_loss = MetaLoss(objective, tuple(regularizers), objective_weight)
-    meta_step = MetaStep(
-        family=family,
-        meta_loss=meta_loss,
-        estimator=estimator,
-        meta_optimizer=optax.adam(1e-3) if meta_optimizer is None else meta_optimizer,
-        num_tasks=num_tasks,
-        num_windows=horizon // truncation,
-        truncation=truncation,
-        mesh=mesh,
-        imitation=imitation,
-    )
-    validation = Validation(
-        family=family if validation_family is None else validation_family,
-        meta_loss=meta_loss,
-        meta_step=jnp.asarray(meta_steps - 1),
-        key=validation_key,
-        num_tasks=validation_tasks,
-        horizon=horizon if validation_horizon is None else validation_horizon,
-        mesh=device_mesh(validation_tasks),
-    )
-    meta_step, validation = replicate(meta_step, mesh), replicate(validation, validation.mesh)
-    state = eqx.filter_jit(MetaStep.init)(meta_step, *replicate((optimizer, train_key), mesh))
-    advance = eqx.filter_jit(MetaStep.__call__, donate="all-except-first")
-    keep_best = eqx.filter_jit(MetaStep.keep_best, donate="all-except-first")
-    judge = eqx.filter_jit(Validation.__call__)
+    plan.check(optimizer)
+    mesh, validation_mesh = plan.meta_step.mesh, plan.validation.mesh
+    meta_step = replicate(plan.meta_step, mesh)
+    validation = replicate(plan.validation, validation_mesh)
+    state = init(meta_step, *replicate((canonical(optimizer), plan.key), mesh))
     with closing(RunRecord(folder)) as record:
         state, done = record.begin(state, resume=resume)
         score: float | None = None
 
-        def validated(state: MetaState, row: dict[str, Any]) -> tuple[MetaState, float]:
-            judged = judge(validation, replicate(state.optimizer, validation.mesh))
+        def validated(state: MetaState, row: Row) -> tuple[MetaState, float]:
+            judged = judge(validation, replicate(state.optimizer, validation_mesh))
             score = float(judged.score)
+            record.scores.append(score)
             state = keep_best(meta_step, state, replicate(jnp.asarray(score), mesh))
             row["validation_score"] = score
             # The row's own numbers stay, whatever the task calls its metrics.
@@ -172,13 +158,13 @@ def metatrain(
             return state, score
 
         if validate_first and done == 0:
-            row: dict[str, Any] = {"meta_step": 0}
+            row: Row = {"meta_step": 0}
             state, score = validated(state, row)
             if not record.history:
                 record.add(row)
         progress = ProgressReports(meta_steps, on_progress)
         for number in range(done + 1, meta_steps + 1):
-            if stop_when is not None and stop_when(_scores(record.history)):
+            if stop_when is not None and stop_when(_comparable(record.scores)):
                 break
             is_last = number == meta_steps
             state, metrics = advance(meta_step, state)
@@ -195,11 +181,12 @@ def metatrain(
             if is_last or number % validation_every == 0:
                 state, score = validated(state, row)
             record.add(row)
-            stops = stop_when is not None and stop_when(_scores(record.history))
+            stops = stop_when is not None and stop_when(_comparable(record.scores))
             if is_last or stops or number % checkpoint_every == 0:
                 record.checkpoint(number, state)
             progress.report(row, score)
-    state = jax.device_put(state, jax.devices()[0])
+    arrays, rest = eqx.partition(state, eqx.is_array)
+    state = eqx.combine(jax.device_put(arrays, jax.devices()[0]), rest)
     return MetaTrainingResult(
         optimizer=state.best_optimizer,
         last_optimizer=state.optimizer,
@@ -210,21 +197,6 @@ def metatrain(
     )
 
 
-def _scores(history: list[dict[str, Any]]) -> list[float]:
-    """The scores of all validations; those that were not finite count as infinite."""
-    scores = [row["validation_score"] for row in history if "validation_score" in row]
-    return [math.inf if score is None else score for score in scores]
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}.")
-
-
-def _check_meta_parameters(optimizer: LearnedOptimizer) -> None:
-    if not jax.tree.leaves(eqx.filter(optimizer, eqx.is_inexact_array)):
-        raise ValueError(
-            "Only an optimizer with meta-parameters can be meta-trained, and "
-            f"{type(optimizer).__name__} has none."
-        )
+def _comparable(scores: Sequence[float]) -> list[float]:
+    """The scores; those that are not finite count as infinite."""
+    return [score if math.isfinite(score) else math.inf for score in scores]

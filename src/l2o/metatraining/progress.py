@@ -17,7 +17,8 @@ class Progress:
     """Since this process began, without compilation."""
     seconds_left: float
     num_skipped: int
-    """Meta-gradients that were not finite and so were not applied."""
+    """Meta-gradients that were not applied, since they, or what the meta-optimizer made of them,
+    were not finite."""
     validation_score: float | None
     """The latest; `None` before the first validation."""
 
