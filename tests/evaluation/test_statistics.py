@@ -1,3 +1,5 @@
+import itertools
+import json
 import math
 
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings, strategies as st
 
-from l2o.evaluation import Summary, paired_difference
+from l2o.evaluation import MeanDifference, Summary, paired_difference
 
 numbers = st.lists(st.floats(-100, 100), min_size=2, max_size=30)
 
@@ -113,3 +115,130 @@ def test_a_single_pair_has_no_interval():
 def test_pairs_must_match(shapes):
     with pytest.raises((ValueError, TypeError)):
         paired_difference(np.zeros(shapes[0]), np.zeros(shapes[1]))
+
+
+def test_the_bootstrap_interval_is_that_of_all_resamples():
+    values = np.array([0.0, 1.0, 2.5, 3.0, 4.5, 9.0])
+    ratios = []
+    for resample in itertools.product(values, repeat=values.size):
+        error = np.std(resample, ddof=1) / math.sqrt(values.size)
+        if error > 0:
+            ratios.append((np.mean(resample) - values.mean()) / error)
+    low, high = np.quantile(ratios, (0.025, 0.975))
+    sem = scipy.stats.sem(values)
+    expected = values.mean() - high * sem, values.mean() - low * sem
+    found = MeanDifference.of(values).bootstrap_interval
+    assert found == pytest.approx(expected, rel=0.1)
+    # It is no t-interval: the mean may well be far above, hardly far below.
+    assert found[1] - values.mean() > 1.5 * (values.mean() - found[0])
+
+
+def test_skewed_differences_are_covered_better_by_the_bootstrap():
+    generator = np.random.default_rng(0)
+    covered = {"interval": 0, "bootstrap_interval": 0}
+    for _ in range(400):
+        found = MeanDifference.of(generator.lognormal(0, 1, 16))
+        for name in covered:
+            low, high = getattr(found, name)
+            covered[name] += low < math.exp(0.5) < high
+    assert covered["interval"] / 400 < 0.87
+    assert covered["bootstrap_interval"] / 400 > 0.89
+
+
+def test_many_differences_take_little_memory_and_give_the_same_as_few_at_once(monkeypatch):
+    from l2o.evaluation import statistics
+
+    values = np.random.default_rng(0).standard_normal(50)
+    whole = MeanDifference.of(values)
+    monkeypatch.setattr(statistics, "_MOST_RESAMPLED", 50 * 7)
+    assert MeanDifference.of(values).bootstrap_interval == whole.bootstrap_interval
+
+
+def test_skewness_is_that_of_scipy_and_said_above_one():
+    values = np.array([1.0, 1.1, 0.9, 1.0, 5.0])
+    found = MeanDifference.of(values)
+    assert found.skewness == pytest.approx(scipy.stats.skew(values, bias=False))
+    assert found.is_skewed
+    assert MeanDifference.of(-values).is_skewed
+    assert not MeanDifference.of(np.array([1.0, 2.0, 3.0, 4.5])).is_skewed
+    assert MeanDifference.of(np.ones(5)).skewness == 0
+    assert MeanDifference.of(np.ones(5)).bootstrap_interval == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2])
+def test_few_differences_are_summed_up_without_a_word(size):
+    found = MeanDifference.of(np.arange(float(size)))
+    assert found.num_tasks == size
+    assert not found.is_skewed
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+def verdicts(first, second):
+    """What is said of either side, by numbers that are to be small, and to be large."""
+    first, second = np.array(first, float), np.array(second, float)
+    pairs = ((first, second), (second, first))
+    small = [paired_difference(a, b).verdict for a, b in pairs]
+    large = [paired_difference(a, b, larger_is_better=True).verdict for a, b in pairs]
+    assert large == small[::-1] or not np.all(np.isfinite([first, second]))
+    return small
+
+
+NOISE = np.random.default_rng(0).standard_normal(40)
+
+
+def test_a_clear_difference_is_told():
+    assert verdicts(NOISE, NOISE + 1 + 0.1 * NOISE**2) == ["better", "worse"]
+    assert verdicts(NOISE, NOISE[::-1]) == ["undecided", "undecided"]
+
+
+def test_a_sign_test_can_contradict():
+    # A little worse on most tasks, much better on a fifth: the means differ, surely.
+    first = np.where(np.arange(60) < 12, -10.0, 0.5) + 0.01 * np.arange(60)
+    difference = paired_difference(first, np.zeros(60))
+    assert difference.interval[1] < 0
+    assert difference.finished.bootstrap_interval[1] < 0
+    assert difference.p_value < 0.05
+    assert verdicts(first, np.zeros(60)) == ["undecided", "undecided"]
+    # Without a significant majority there is nothing to contradict.
+    first = np.where(np.arange(60) < 26, -10.0, 0.5) + 0.01 * np.arange(60)
+    assert paired_difference(first, np.zeros(60)).wins < 30
+    assert verdicts(first, np.zeros(60)) == ["better", "worse"]
+
+
+def test_a_bootstrap_can_contradict():
+    # Of positive skew, where t-intervals end too low.
+    values = np.array([-2.6, -2.5, -2.1, -1.9, -1.8, -1.5, -0.8, 0.1, 1.8])
+    difference = paired_difference(values, np.zeros(9))
+    assert difference.interval[1] < 0 < difference.finished.bootstrap_interval[1]
+    assert difference.verdict == "undecided"
+
+
+def test_a_t_interval_can_contradict():
+    # Shifted, so that zero lies below what the bootstrap takes for possible.
+    values = np.array([-2.6, -2.5, -2.1, -1.9, -1.8, -1.5, -0.8, 0.1, 1.8]) + 2.2
+    difference = paired_difference(values, np.zeros(9))
+    assert difference.interval[0] < 0 < difference.finished.bootstrap_interval[0]
+    assert difference.verdict == "undecided"
+
+
+def test_ties_are_no_losses():
+    first = np.where(np.arange(30) < 10, -1 - 0.01 * np.arange(30), 0.0)
+    assert paired_difference(first, np.zeros(30)).ties == 20
+    assert verdicts(first, np.zeros(30)) == ["better", "worse"]
+
+
+def test_runs_that_are_not_finite_are_no_advantage():
+    clear = NOISE + 1 + 0.1 * NOISE**2
+    broken, half_broken = clear.copy(), NOISE.copy()
+    broken[:2], half_broken[0] = np.inf, np.nan
+    # Over what both finish, with the other side diverging more often.
+    difference = paired_difference(NOISE, broken)
+    assert not math.isfinite(difference.mean)
+    assert difference.num_not_finite == (0, 2)
+    assert difference.finished.num_tasks == 38
+    assert difference.finished.mean == pytest.approx(np.mean((NOISE - clear)[2:]))
+    assert verdicts(NOISE, broken) == ["better", "worse"]
+    assert verdicts(half_broken, broken) == ["better", "worse"]
+    # What diverges more often is not better for what is left.
+    assert verdicts(half_broken, clear) == ["undecided", "undecided"]
+    assert verdicts([np.inf] * 4, [np.nan] * 4) == ["undecided", "undecided"]

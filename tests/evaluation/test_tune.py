@@ -1,3 +1,5 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,7 +7,7 @@ import optax
 import pytest
 from jaxtyping import Array, Float
 
-from l2o.evaluation import Draw, draw_tasks, evaluation_key, tune, tuning_key
+from l2o.evaluation import Draw, draw_tasks, evaluate, evaluation_key, tune, tuning_key
 from l2o.evaluation.tune import _fitting_at_once, _round_sizes
 from l2o.objectives import FinalLoss, NormalizedMeanLoss
 from l2o.optimizers import HandDesigned, LogUniform, Uniform, momentum, sgd
@@ -176,10 +178,11 @@ def test_progress_goes_up_to_the_total():
         configurations_at_once=4,
         on_progress=lambda done, total: seen.append((done, total)),
     )
-    # Rounds of 5, 3, 3, 3, 2, 2 and 2 configurations, and three finals of 7.
-    expected = [4, 5, 8, 11, 14, 16, 18, 20, 24, 27, 31, 34, 38, 41]
+    # Rounds of 5, 3, 3, 3, 2, 2 and 2 configurations, three finals of 7, and six of 2 that have
+    # four times as many tasks, one by one.
+    expected = [4, 5, 8, 11, 14, 16, 18, 20, 24, 27, 31, 34, 38, 41, *range(45, 93, 4)]
     assert [done for done, _ in seen] == expected
-    assert {total for _, total in seen} == {41}
+    assert {total for _, total in seen} == {89}
 
 
 class Cliff(Task):
@@ -207,6 +210,53 @@ def test_finals_weed_out_what_would_diverge_on_other_tasks():
     best_in_search = tuned.configurations["learning_rate"][np.argmin(tuned.scores)]
     assert tuned.hyperparameters["learning_rate"] < best_in_search
     assert np.isfinite(tuned.score)
+
+
+class RareCliffFamily(SingleTask):
+    """The cliff is at one in one task of thirty, else at two."""
+
+    task: Task | None = None
+
+    def sample(self, key):
+        return Cliff(jnp.where(jax.random.bernoulli(key, 1 / 30), 1.0, 2.0))
+
+
+def test_what_diverges_rarely_does_not_win():
+    for seed in range(3):
+        tuned = tune(sgd, RareCliffFamily(), key=key(seed), num_steps=1, num_tasks=4)
+        assert 0.5 < tuned.hyperparameters["learning_rate"] <= 1
+        assert tuned.diverged_runs == 0
+        # 4 of the search, 3 times 4 and 3 times 32 of the finals.
+        assert tuned.num_runs == tuned.outcomes.size == 112
+        assert tuned.score == pytest.approx(tuned.outcomes.mean())
+        assert tuned.sem == pytest.approx(tuned.outcomes.std(ddof=1) / np.sqrt(112), abs=1e-6)
+
+
+class NoisyFamily(SingleTask):
+    """Steep and flat bowls: on few tasks, the best learning rate is a matter of luck."""
+
+    task: Task | None = None
+
+    def sample(self, key):
+        return Quadratic(jnp.exp(2 * jax.random.normal(key, (1, 1))), jnp.ones(1))
+
+
+def test_the_chosen_one_is_hardly_worse_on_other_tasks():
+    losses = []
+    for seed in range(4):
+        given = {
+            "key": key(seed),
+            "num_tasks": 4,
+            "num_steps": 3,
+            "objective": NormalizedMeanLoss(),
+        }
+        tuned = tune(sgd, NoisyFamily(), **given, num_configurations=64)
+        fresh = evaluate(
+            {"sgd": tuned.optimizer}, NoisyFamily(), **{**given, "num_tasks": 2000}
+        ).summary("sgd", "objective")
+        losses.append((fresh.mean - tuned.score) / np.hypot(tuned.sem, fresh.sem))
+        assert math.isfinite(fresh.mean)
+    assert np.mean(losses) < 1
 
 
 def test_momentum_on_quadratics_comes_near_polyaks_optimum():

@@ -1,5 +1,6 @@
 """Tuning baselines, comparing optimizers on fresh tasks, and how sure the comparison is."""
 
+from l2o.evaluation.divergence import diverged as diverged
 from l2o.evaluation.draw import (
     Draw as Draw,
     draw_tasks as draw_tasks,
@@ -8,8 +9,10 @@ from l2o.evaluation.draw import (
 )
 from l2o.evaluation.evaluate import Evaluation as Evaluation, Runs as Runs, evaluate as evaluate
 from l2o.evaluation.statistics import (
+    MeanDifference as MeanDifference,
     PairedDifference as PairedDifference,
     Summary as Summary,
+    finite_or_none as finite_or_none,
     paired_difference as paired_difference,
 )
 from l2o.evaluation.tune import Tuned as Tuned, tune as tune

@@ -1,7 +1,6 @@
 """Optimizers side by side on tasks that none of them was chosen on."""
 
 import json
-import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -10,15 +9,20 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from l2o.evaluation.divergence import diverged
 from l2o.evaluation.draw import Draw, draw_tasks, evaluation_key
-from l2o.evaluation.statistics import PairedDifference, Summary, paired_difference
+from l2o.evaluation.statistics import (
+    PairedDifference,
+    Summary,
+    finite_or_none,
+    paired_difference,
+)
 from l2o.objectives import MeanLoss, Objective
 from l2o.optimizers import LearnedOptimizer
+from l2o.support.canonical import canonical
+from l2o.support.checks import check_choice
+from l2o.support.programs import forget_programs_if_many
 from l2o.tasks import TaskFamily
-from l2o.tasks.checks import check_choice
-
-# A loss that rises to this multiple of where it began counts as diverged.
-_DIVERGED_RATIO = 10.0
 
 
 class Runs(eqx.Module):
@@ -65,11 +69,7 @@ class Runs(eqx.Module):
         For first losses below zero: whether the loss rises by more than nine times their size.
         """
         losses = self.losses.reshape(*self.losses.shape[:2], -1)
-        first, last = losses[:, 0], losses[:, -1]
-        finite = np.all(np.isfinite(losses), axis=(1, 2))
-        with np.errstate(invalid="ignore", over="ignore"):
-            rises = np.any(last - first > (_DIVERGED_RATIO - 1) * np.abs(first), axis=1)
-        return np.logical_or(~finite, rises)
+        return np.asarray(np.any(diverged(np.moveaxis(losses, 1, -1)), axis=1))
 
 
 class Evaluation(eqx.Module):
@@ -129,7 +129,8 @@ class Evaluation(eqx.Module):
         **Returns:** `results`, one entry an optimizer: `name`, `hyperparameters`, every metric as
         `{"mean", "sem"}`, and `diverged`, the number of its runs that did; and `paired`, one
         entry for every learned optimizer, baseline and metric, with the fields of
-        `PairedDifference`. Numbers that are not finite are `None`, since JSON has none.
+        `PairedDifference` and its verdict. Numbers that are not finite are `None`, since JSON has
+        none.
 
         **Raises:** `ValueError` for a name that the evaluation does not have.
         """
@@ -142,9 +143,14 @@ class Evaluation(eqx.Module):
             results.append(
                 {
                     "name": name,
-                    "hyperparameters": {k: _finite(v) for k, v in given.get(name, {}).items()},
+                    "hyperparameters": {
+                        k: finite_or_none(v) for k, v in given.get(name, {}).items()
+                    },
                     **{
-                        metric: {"mean": _finite(summary.mean), "sem": _finite(summary.sem)}
+                        metric: {
+                            "mean": finite_or_none(summary.mean),
+                            "sem": finite_or_none(summary.sem),
+                        }
                         for metric, summary in summaries.items()
                     },
                     "diverged": int(np.sum(runs.diverged)),
@@ -167,13 +173,15 @@ class Evaluation(eqx.Module):
             "learned": learned,
             "baseline": baseline,
             "metric": metric,
-            "mean": _finite(difference.mean),
-            "sem": _finite(difference.sem),
-            "interval": [_finite(end) for end in difference.interval],
+            "mean": finite_or_none(difference.mean),
+            "sem": finite_or_none(difference.sem),
+            "interval": [finite_or_none(end) for end in difference.interval],
             "wins": difference.wins,
             "ties": difference.ties,
             "num_tasks": difference.num_tasks,
             "p_value": difference.p_value,
+            "finished": difference.finished.as_dict(),
+            "verdict": difference.verdict,
         }
 
     def to_json(
@@ -218,9 +226,12 @@ def evaluate(
     """
     if not optimizers:
         raise ValueError("There must be at least one optimizer to evaluate, got none.")
-    draw = draw_tasks(family, evaluation_key(key), num_tasks)
+    forget_programs_if_many()
+    draw = draw_tasks(canonical(family), evaluation_key(key), num_tasks)
+    objective = canonical(objective)
     runs = {
-        name: _run(optimizer, draw, objective, num_steps) for name, optimizer in optimizers.items()
+        name: _run(canonical(optimizer), draw, objective, num_steps)
+        for name, optimizer in optimizers.items()
     }
     return Evaluation(runs, num_tasks, num_steps)
 
@@ -257,7 +268,3 @@ def _over_objectives(
     """The mean over the losses of a task that has several."""
     with np.errstate(invalid="ignore", over="ignore"):
         return values.reshape(len(values), -1).mean(axis=1) if values.ndim > 1 else values
-
-
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None

@@ -1,13 +1,22 @@
 """How sure a mean, and a difference between two optimizers on the same tasks, can be."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import scipy.stats
 from jaxtyping import Array, Float
 
-_CONFIDENCE = 0.95
+CONFIDENCE = 0.95
+"""Of intervals; the sign test has what is left of one as its level."""
+
+SKEWED = 1.0
+"""Skewness above which differences count as skewed."""
+
+_NUM_RESAMPLES = 4000
+# Of numbers in the resamples that are looked at together.
+_MOST_RESAMPLED = 2**22
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,10 @@ class Summary:
     median: float
     """Over all tasks, where not a number counts as worse than any number: as infinite."""
 
+    def as_dict(self) -> dict[str, float | None]:
+        """All of it for JSON, where what is not finite is `None`."""
+        return {name: finite_or_none(value) for name, value in asdict(self).items()}
+
     @classmethod
     def of(cls, values: Float[Array, " tasks"] | Float[np.ndarray, " tasks"]) -> "Summary":
         """Sums up `values`, one a task, computing in double precision.
@@ -35,6 +48,54 @@ class Summary:
             raise ValueError("There must be at least one task to sum up, got none.")
         median = float(np.median(np.where(np.isnan(numbers), np.inf, numbers)))
         return cls(*_mean_and_sem(numbers), median)
+
+
+@dataclass(frozen=True)
+class MeanDifference:
+    """The mean of finite differences, and how sure it is."""
+
+    mean: float
+    sem: float
+    """The standard error of the mean; not a number for fewer than two differences."""
+    interval: tuple[float, float]
+    """The 95 % confidence interval from Student's t distribution. Of skewed differences it covers
+    the mean less often than that."""
+    bootstrap_interval: tuple[float, float]
+    """The same from the studentized bootstrap (Efron and Tibshirani 1993, chapter 12.5), which
+    follows skewness; without ends for three differences or fewer."""
+    skewness: float
+    """The adjusted Fisher-Pearson coefficient; not a number for fewer than three differences."""
+    num_tasks: int
+
+    @property
+    def is_skewed(self) -> bool:
+        """Whether the skewness is above one in size, so that the t-interval is to be doubted."""
+        return abs(self.skewness) > SKEWED
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it for JSON, where what is not finite is `None`."""
+        return {
+            "mean": finite_or_none(self.mean),
+            "sem": finite_or_none(self.sem),
+            "interval": [finite_or_none(end) for end in self.interval],
+            "bootstrap_interval": [finite_or_none(end) for end in self.bootstrap_interval],
+            "skewness": finite_or_none(self.skewness),
+            "num_tasks": self.num_tasks,
+        }
+
+    @classmethod
+    def of(cls, differences: Float[np.ndarray, " tasks"]) -> "MeanDifference":
+        """Sums up finite `differences`, of which there may be none."""
+        size = differences.size
+        mean, sem = _mean_and_sem(differences) if size else (math.nan, math.nan)
+        return cls(
+            mean,
+            sem,
+            _t_interval(mean, sem, size),
+            _bootstrap_interval(differences, mean, sem),
+            _skewness(differences),
+            size,
+        )
 
 
 @dataclass(frozen=True)
@@ -60,6 +121,31 @@ class PairedDifference:
     p_value: float
     """The two-sided sign test that wins and losses are equally likely; ties are set aside. It
     looks at the order alone, so a run that diverges weighs no more than any other."""
+    finished: MeanDifference
+    """Over the tasks on which both numbers are finite."""
+    num_not_finite: tuple[int, int]
+    """On how many tasks the first one's number is not finite, and the second one's."""
+    larger_is_better: bool
+
+    @property
+    def verdict(self) -> Literal["better", "worse", "undecided"]:
+        """What can be said of the first optimizer.
+
+        It is better if, over the tasks that both finish, the t-interval and the bootstrap interval
+        both lie on that side of zero, if a sign test over all tasks does not say the opposite, and
+        if it is not the one that diverges more often.
+        """
+        losses = self.num_tasks - self.wins - self.ties
+        sign = -1 if self.larger_is_better else 1
+        ends = [sign * end for end in (*self.finished.interval, *self.finished.bootstrap_interval)]
+        told = self.p_value < 1 - CONFIDENCE
+        first, second = self.num_not_finite
+        # Comparisons with what is not a number are false, which leaves the pair undecided.
+        if max(ends) < 0 and not (told and losses > self.wins) and first <= second:
+            return "better"
+        if min(ends) > 0 and not (told and self.wins > losses) and second <= first:
+            return "worse"
+        return "undecided"
 
     @property
     def win_share(self) -> float:
@@ -90,20 +176,26 @@ def paired_difference(
     with np.errstate(invalid="ignore"):
         difference = a - b
     mean, sem = _mean_and_sem(difference)
-    # Not finite where the standard error is not, nor defined without degrees of freedom.
-    half_width = float(scipy.stats.t.ppf((1 + _CONFIDENCE) / 2, a.size - 1)) * sem
     cost_a, cost_b = _cost(a, larger_is_better), _cost(b, larger_is_better)
     wins, ties = int(np.sum(cost_a < cost_b)), int(np.sum(cost_a == cost_b))
     decided = a.size - ties
     return PairedDifference(
         mean=mean,
         sem=sem,
-        interval=(mean - half_width, mean + half_width),
+        interval=_t_interval(mean, sem, a.size),
         wins=wins,
         ties=ties,
         num_tasks=a.size,
         p_value=float(scipy.stats.binomtest(wins, decided).pvalue) if decided else 1.0,
+        finished=MeanDifference.of(difference[np.isfinite(difference)]),
+        num_not_finite=(int(np.sum(~np.isfinite(a))), int(np.sum(~np.isfinite(b)))),
+        larger_is_better=larger_is_better,
     )
+
+
+def finite_or_none(number: float) -> float | None:
+    """A number for JSON, which has none that is not finite."""
+    return number if math.isfinite(number) else None
 
 
 def _mean_and_sem(values: Float[np.ndarray, " tasks"]) -> tuple[float, float]:
@@ -120,3 +212,45 @@ def _cost(
 ) -> Float[np.ndarray, " tasks"]:
     """Smaller is better, and whatever is not finite is worst."""
     return np.where(np.isfinite(values), -values if larger_is_better else values, np.inf)
+
+
+def _t_interval(mean: float, sem: float, size: int) -> tuple[float, float]:
+    """Not finite where the standard error is not, nor defined without degrees of freedom."""
+    half_width = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, size - 1)) * sem
+    return mean - half_width, mean + half_width
+
+
+def _bootstrap_interval(
+    values: Float[np.ndarray, " tasks"], mean: float, sem: float
+) -> tuple[float, float]:
+    """From how far the means of resamples lie from the mean, in their own standard errors."""
+    size = values.size
+    if not sem > 0:
+        return mean - sem, mean + sem
+    # Always the same resamples: the same numbers give the same interval.
+    generator = np.random.default_rng(0)
+    rows = max(1, _MOST_RESAMPLED // size)
+    ratios = []
+    for start in range(0, _NUM_RESAMPLES, rows):
+        count = min(rows, _NUM_RESAMPLES - start)
+        resamples = values[generator.integers(0, size, (count, size))]
+        errors = np.std(resamples, axis=1, ddof=1) / math.sqrt(size)
+        # A resample of one value many times says nothing of the error: infinitely far, unless it
+        # is the mean itself.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios.append(
+                np.nan_to_num(
+                    (np.mean(resamples, axis=1) - mean) / errors, posinf=np.inf, neginf=-np.inf
+                )
+            )
+    low, high = np.quantile(
+        np.concatenate(ratios), ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2), method="nearest"
+    )
+    return mean - float(high) * sem, mean - float(low) * sem
+
+
+def _skewness(values: Float[np.ndarray, " tasks"]) -> float:
+    """Zero where all values are the same."""
+    if values.size < 3:
+        return math.nan
+    return 0.0 if np.ptp(values) == 0 else float(scipy.stats.skew(values, bias=False))

@@ -2,19 +2,25 @@
 
 import math
 from collections.abc import Callable, Mapping
+from functools import reduce
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray, ScalarLike
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, ScalarLike
 
+from l2o.evaluation.divergence import diverged
 from l2o.evaluation.draw import Draw, draw_tasks, tuning_key
+from l2o.evaluation.finals import FEWER, Outcomes, final_rounds, hold_finals
+from l2o.evaluation.statistics import Summary
 from l2o.objectives import MeanLoss, Objective
 from l2o.optimizers import HandDesigned, OptaxOptimizer
+from l2o.support.canonical import canonical
+from l2o.support.checks import check_at_least, check_choice
+from l2o.support.programs import forget_programs_if_many
 from l2o.tasks import TaskFamily
-from l2o.tasks.checks import check_at_least, check_choice
 
 Configurations = dict[str, Float[np.ndarray, " _"]]
 """Several configurations: the values of each hyperparameter, in the same order."""
@@ -22,11 +28,6 @@ Configurations = dict[str, Float[np.ndarray, " _"]]
 # After the first round, each looks around the best configuration so far: this far, in standard
 # deviations of a normal distribution, as a share of each range.
 _SPREADS = (0.15, 0.1, 0.07, 0.045, 0.03, 0.02)
-# The best configurations of a search are often just short of diverging, and on other tasks they
-# do. So the best of every round, one in so many, have to stand this many more draws of tasks.
-# Those of all rounds, since the last round's lie close together and would all diverge at once.
-_CONFIGURATIONS_PER_FINALIST = 8
-_FINAL_DRAWS = 3
 # Running more configurations than this side by side is hardly faster on a CPU; an accelerator has
 # room for all of a round.
 _MOST_AT_ONCE = {"cpu": 32}
@@ -43,21 +44,42 @@ class Tuned(eqx.Module):
     hand_designed: HandDesigned
     hyperparameters: dict[str, float]
     """The best configuration."""
-    score: float
-    """The objective, or the final metric, of the best configuration, averaged over all the tasks
-    it was tried on, those of the finals too; infinite if all configurations diverged."""
+    outcomes: Float[np.ndarray, " runs"]
+    """The objective, or the final metric, of the best configuration on each task that it was tried
+    on, those of the search first, then those of the finals."""
+    diverged_runs: int
+    """How many of these runs diverged, as `Runs.diverged` has it."""
     configurations: dict[str, Float[np.ndarray, " configurations"]]
     """All configurations in the order they were tried, the defaults first."""
     scores: Float[np.ndarray, " configurations"]
     """The objective of each, averaged over the search's tasks; infinite where not finite."""
     num_tasks: int
-    """The number of tasks of the search; finalists were tried on four times as many."""
+    """The number of tasks of the search; the best configuration was tried on `num_runs`."""
     num_steps: int
 
     @property
     def name(self) -> str:
         """The name of the optimizer."""
         return self.hand_designed.name
+
+    @property
+    def score(self) -> float:
+        """The mean of `outcomes`; infinite where any is not finite.
+
+        The configuration was chosen by it, so that on other tasks it is likely to be worse.
+        """
+        mean = Summary.of(self.outcomes).mean
+        return mean if math.isfinite(mean) else math.inf
+
+    @property
+    def sem(self) -> float:
+        """The standard error of the score over tasks."""
+        return Summary.of(self.outcomes).sem
+
+    @property
+    def num_runs(self) -> int:
+        """On how many tasks the best configuration was tried."""
+        return self.outcomes.size
 
     @property
     def edges(self) -> tuple[str, ...]:
@@ -96,10 +118,12 @@ def tune(
 
     The first quarter of the configurations is drawn at random from the whole search space, save
     that the defaults come first; the others in six rounds around the best so far, closer in each.
-    The best eighth of every round meet in finals on three times as many fresh tasks, and
-    whichever is best on all the tasks it has seen is chosen. Configurations are always compared
-    on the same tasks, initialisations and minibatches. `evaluate` draws others, even from the
-    same key.
+    The best eighth of every round meet in finals on three times as many fresh tasks; of more than
+    six, the best eighth on all these tasks meet again on eight times as many, and so on; where the
+    best one then diverges, those it left behind get their turn. Chosen is whichever has the fewest
+    runs with an objective that is not finite and, of those, the least mean over all the tasks it
+    has seen, which with the defaults are 224. Configurations are always compared on the same
+    tasks, initialisations and minibatches. `evaluate` draws others, even from the same key.
 
     **Arguments:**
 
@@ -116,8 +140,8 @@ def tune(
     - `num_tasks`: how many tasks to search on, at least 1.
     - `configurations_at_once`: how many to run side by side; by default as many as are fast and
       take about 1 GiB. It bears on time and memory alone, up to rounding.
-    - `on_progress`: called with the number of trials made and their total; a trial is one
-      configuration on `num_tasks` tasks.
+    - `on_progress`: called with the number of trials made and their total, as far as it is known;
+      a trial is one configuration on `num_tasks` tasks.
 
     **Returns:** the best configuration, and all that were tried. One whose score is not finite
     counts as worst.
@@ -125,6 +149,9 @@ def tune(
     **Raises:** `ValueError` for a number below 1, and for a metric that the tasks do not have.
     """
     check_at_least("num_configurations", num_configurations, 1)
+    forget_programs_if_many()
+    hand_designed, family = canonical(hand_designed), canonical(family)
+    objective = canonical(objective)
     search_key, final_key, explore_key, refine_key = jax.random.split(tuning_key(key), 4)
     draw = draw_tasks(family, search_key, num_tasks)
     at_once = _fitting_at_once(draw) if configurations_at_once is None else configurations_at_once
@@ -135,36 +162,40 @@ def tune(
         check_choice("The final metric", final_metric, known)
 
     explored, *refined = sizes = _round_sizes(num_configurations)
-    num_finalists = [math.ceil(size / _CONFIGURATIONS_PER_FINALIST) for size in sizes]
-    total, done = num_configurations + _FINAL_DRAWS * sum(num_finalists), 0
+    # Of every round, since the last round's lie close together and would all diverge at once.
+    num_finalists = [math.ceil(size / FEWER) for size in sizes]
+    # No more at once than in the first round, so that nothing is computed in vain.
+    at_once = min(at_once, explored)
+    finals = final_rounds(sum(num_finalists), num_tasks, at_once)
+    total = num_configurations + sum(each.num_trials(num_tasks) for each in finals)
+    done = 0
 
-    def score(configurations: Configurations, draw: Draw) -> Float[np.ndarray, " configurations"]:
+    def run(configurations: Configurations, draw: Draw, piece: int) -> Outcomes:
         nonlocal done
         size = len(next(iter(configurations.values())))
-        # No more at once than in the first round, and the last piece filled up with repetitions,
-        # so that all pieces have one shape and the program is compiled once.
-        piece = min(at_once, explored)
-        scores = []
+        pieces: list[Outcomes] = []
         for start in range(0, size, piece):
+            # The last piece is filled up with repetitions, so that all have one shape and the
+            # program is compiled once.
             some = _take(configurations, np.minimum(np.arange(start, start + piece), size - 1))
-            computed = np.asarray(
-                _scores(hand_designed, draw, objective, final_metric, num_steps, some)
-            )
-            scores.append(computed[: size - start])
-            done += len(scores[-1])
+            computed = _outcomes(hand_designed, draw, objective, final_metric, num_steps, some)
+            pieces.append(Outcomes(*(np.asarray(each)[: size - start] for each in computed)))
+            done += pieces[-1].objective.size // num_tasks
             if on_progress is not None:
-                on_progress(done, total)
-        joined = np.concatenate(scores, dtype=np.float64)
-        return np.where(np.isfinite(joined), joined, np.inf)
+                on_progress(done, max(done, total))
+        return reduce(Outcomes.and_of, pieces)
 
     configurations = _explore(hand_designed, explore_key, explored)
-    scores = score(configurations, draw)
+    outcomes = run(configurations, draw, at_once)
+    scores = outcomes.scores
     for index, (size, spread) in enumerate(zip(refined, _SPREADS, strict=True)):
         if size == 0:
             continue
         best = _one(configurations, int(np.argmin(scores)))
         nearby = _refine(hand_designed, jax.random.fold_in(refine_key, index), size, best, spread)
-        scores = np.concatenate([scores, score(nearby, draw)])
+        found = run(nearby, draw, at_once)
+        outcomes = outcomes.and_of(found)
+        scores = outcomes.scores
         configurations = {
             name: np.concatenate([values, nearby[name]]) for name, values in configurations.items()
         }
@@ -177,16 +208,20 @@ def tune(
             )
         ]
     )
-    scores_by_draw = [scores[finalists]]
-    for draw_key in jax.random.split(final_key, _FINAL_DRAWS):
-        fresh = draw_tasks(family, draw_key, num_tasks)
-        scores_by_draw.append(score(_take(configurations, finalists), fresh))
-    final_scores = np.mean(scores_by_draw, axis=0)
-    winner = int(np.argmin(final_scores))
+
+    def run_finalists(chosen: Int[np.ndarray, " some"], number: int) -> Outcomes:
+        each = finals[number]
+        some = _take(configurations, finalists[chosen])
+        keys = jax.random.split(jax.random.fold_in(final_key, number), each.num_draws)
+        draws = (draw_tasks(family, draw_key, each.tasks_per_draw) for draw_key in keys)
+        return reduce(Outcomes.and_on, (run(some, fresh, each.at_once) for fresh in draws))
+
+    winner, met = hold_finals(outcomes.take(finalists), finals, run_finalists)
     return Tuned(
         hand_designed=hand_designed,
         hyperparameters=_one(configurations, int(finalists[winner])),
-        score=float(final_scores[winner]),
+        outcomes=met.objective[0],
+        diverged_runs=int(np.sum(met.diverged)),
         configurations=configurations,
         scores=scores,
         num_tasks=num_tasks,
@@ -195,25 +230,29 @@ def tune(
 
 
 @eqx.filter_jit
-def _scores(
+def _outcomes(
     hand_designed: HandDesigned,
     draw: Draw,
     objective: Objective,
     final_metric: str | None,
     num_steps: int,
     configurations: Mapping[str, Float[ArrayLike, " configurations"]],
-) -> Float[Array, " configurations"]:
-    """The mean objective over tasks of each configuration, or their mean metric at the end."""
+) -> tuple[Float[Array, "configurations tasks"], Bool[Array, "configurations tasks"]]:
+    """Each configuration's objective on each task, or its metric at the end; and divergence."""
 
-    def score(values: Mapping[str, ScalarLike]) -> Float[Array, ""]:
+    def outcomes(values: Mapping[str, ScalarLike]) -> tuple[Array, Array]:
         losses, params = draw.run(hand_designed.with_hyperparameters(**values), num_steps)
         if final_metric is not None:
-            return jnp.mean(draw.tasks.evaluate(params)[final_metric])
-        return jnp.mean(objective(losses, losses[0]))
+            values_of_runs = draw.tasks.evaluate(params)[final_metric]
+        else:
+            values_of_runs = objective(losses, losses[0])
+        by_task = values_of_runs.reshape(losses.shape[1], -1).mean(axis=1)
+        lasting = jnp.moveaxis(losses.reshape(*losses.shape[:2], -1), 0, -1)
+        return by_task, jnp.any(diverged(lasting), axis=1)
 
     # Mapped over configurations alone, minibatches are drawn once for all of them, and products
     # with them are large ones.
-    return jax.vmap(score)(configurations)
+    return jax.vmap(outcomes)(configurations)
 
 
 def _explore(hand_designed: HandDesigned, key: PRNGKeyArray, size: int) -> Configurations:
