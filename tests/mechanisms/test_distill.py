@@ -15,9 +15,14 @@ from l2o.mechanisms.distillation import (
     Momentum,
     Saturation,
     WarmUp,
+    as_hand_designed,
     describe,
     formula,
 )
+from l2o.mechanisms.distillation.model import Model
+from l2o.mechanisms.distillation.numbers import Form, Numbers
+from l2o.mechanisms.distillation.selection import Candidate, as_good_as_the_best
+from l2o.report.plain import plain
 
 NUM_STEPS, NUM_COORDINATES = 60, 24
 
@@ -224,7 +229,7 @@ def test_a_record_of_its_own_to_judge_by():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: GradientRecord(r.gradients, r.updates, 0 * r.tasks), "at least two tasks"),
+        (lambda r: GradientRecord(r.gradients, r.updates, r.tasks % 2), "at least 3 tasks.* got 2"),
         (lambda r: GradientRecord(r.gradients, np.nan * r.updates, r.tasks), "nothing to distill"),
         (lambda r: GradientRecord(r.gradients, 0 * r.updates, r.tasks), "nothing to distill"),
     ],
@@ -239,3 +244,110 @@ def test_bad_number_of_modes():
     planted = optax.sgd(0.5)
     with pytest.raises(ValueError, match="num_modes must be at least 1"):
         distill(l2o.from_optax(planted), record(planted), num_modes=0)
+
+
+def of_two_modes():
+    """Two momenta that nearly cancel, which one fits a little worse."""
+    number = jnp.asarray
+    return DistilledOptimizer(Momentum(number([0.9, 0.88]), number([0.5, -0.45]), corrected=False))
+
+
+def test_momenta_that_work_against_each_other_are_not_taken():
+    result = distilled(l2o.as_optax(of_two_modes()))
+    assert result.optimizer.momentum.betas.shape == (1,)
+    assert np.all(result.optimizer.momentum.alphas > 0)
+    assert result.variance_explained > 0.8
+
+
+def outcomes_of(score):
+    """A trial that judges by the optimizer's numbers alone."""
+
+    def trial(optimizer):
+        return np.full(8, score(optimizer)) + np.linspace(-1, 1, 8)
+
+    return trial
+
+
+def test_a_trial_decides_what_is_taken():
+    planted = optax.chain(clip_softly(0.7), optax.sgd(0.2, momentum=0.8))
+    whole = distilled(planted)
+    assert mechanisms(whole) == {"saturation", "momentum"}
+
+    # On trial clipping is worth nothing: all is the same.
+    indifferent = distill(
+        l2o.from_optax(planted), record(planted), num_modes=1, trial=outcomes_of(lambda _: 1.0)
+    )
+    assert indifferent.alternatives[0].is_taken
+    assert [each.is_taken for each in indifferent.alternatives].count(True) == 1
+    sizes = [each.num_numbers for each in indifferent.alternatives]
+    assert sizes == sorted(set(sizes))
+
+    # What does not clip diverges on one problem; what does is worse, and taken all the same.
+    def steady(optimizer):
+        outcomes = np.linspace(0.0, 1.0, 8) + 5.0
+        if float(optimizer.saturation.threshold) > 10:
+            outcomes = outcomes - 5.0
+            outcomes[0] = np.inf
+        return outcomes
+
+    clipped = distill(l2o.from_optax(planted), record(planted), num_modes=1, trial=steady)
+    assert "saturation" in mechanisms(clipped)
+    for each in clipped.alternatives:
+        assert (each.num_diverged == 0) == np.isfinite(each.outcome)
+    json.dumps(plain(clipped.as_dict()), allow_nan=False)
+
+
+def candidate(size, explained=0.5, outcomes=None):
+    numbers = Numbers(*[0.0] * 4, (0.0,), (0.0,), *[0.0] * 6, unit=1.0)
+    leaves, structure = jax.tree.flatten(numbers)
+    free = jax.tree.unflatten(structure, [index < size for index in range(len(leaves))])
+    model = Model(numbers, numbers, free, Form(False, False))
+    assert model.num_numbers == size
+    return Candidate(model, explained, None if outcomes is None else np.array(outcomes, float))
+
+
+def test_as_good_as_the_best_by_hand():
+    def good(*candidates):
+        return [each.num_numbers for each in as_good_as_the_best(candidates)]
+
+    # A tenth more unexplained than 0.1 is 0.11, and a ten-thousandth on top.
+    assert good(candidate(9, 0.9), candidate(3, 0.88995), candidate(2, 0.8898)) == [9, 3]
+    # Outcomes of the best have a standard deviation of two, so means may be larger by 0.4.
+    spread = np.array([-2.0, 2.0])
+    assert good(
+        candidate(9, outcomes=5 + spread),
+        candidate(3, outcomes=5.39 + 0 * spread),
+        candidate(2, outcomes=5.41 + 3 * spread),
+        candidate(1, outcomes=[4.0, np.inf]),
+    ) == [9, 3]
+    # Where all diverge, the variance decides.
+    broken = [np.nan, 1.0]
+    assert good(candidate(9, 0.5, broken), candidate(3, 0.9, broken)) == [3]
+
+
+def test_a_closed_form_can_be_tuned_like_any_other():
+    optimizer = everything()
+    tunable = as_hand_designed(optimizer)
+    assert list(tunable.space) == [
+        *("beta_1", "alpha_1", "alpha_2", "threshold", "decay", "scale", "power"),
+        *("warm_up_start", "warm_up_time", "decay_final", "decay_time", "decay_shape", "offset"),
+    ]
+    assert tunable.defaults["offset"] == pytest.approx(0.003)
+    met = jnp.asarray([3.0, -1.0])
+    params = jnp.zeros(2)
+
+    def first_updates(optimizer):
+        state = optimizer.init(params)
+        first, state = optimizer.update(met, state, params)
+        return np.stack([first, optimizer.update(-0.4 * met[::-1], state, params)[0]])
+
+    expected = first_updates(optimizer)
+    np.testing.assert_allclose(first_updates(tunable.with_hyperparameters()), expected, rtol=1e-6)
+    twice = tunable.with_hyperparameters(alpha_1=0.2, alpha_2=0.04, offset=0.006)
+    np.testing.assert_allclose(first_updates(twice), 2 * expected, rtol=1e-6)
+    for name, searched in tunable.space.items():
+        assert 0 <= float(searched.position(tunable.defaults[name])) <= 1
+        other = float(searched.at(jnp.asarray(0.37)))
+        changed = first_updates(tunable.with_hyperparameters(**{name: other}))
+        # The decay's shape does not bear on its first two steps as other numbers do.
+        assert np.max(np.abs(changed - expected)) > (1e-6 if name.startswith("decay_") else 1e-4)

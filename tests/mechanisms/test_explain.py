@@ -7,7 +7,16 @@ import pytest
 
 import l2o
 from l2o import tasks
-from l2o.mechanisms import Inapplicable, LinearResponse, explain, record_gradients
+from l2o.mechanisms import (
+    Inapplicable,
+    LinearResponse,
+    Presence,
+    adaptation_curve,
+    coordinate_dynamics,
+    explain,
+    find_mechanisms,
+    record_gradients,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -43,5 +52,30 @@ def test_what_is_out_of_range():
     optimizer = l2o.from_optax(optax.sgd(0.1))
     with pytest.raises(ValueError, match="num_steps"):
         explain(optimizer, num_steps=0)
-    with pytest.raises(ValueError, match="reference_gradient must be above zero"):
+    with pytest.raises(ValueError, match="reference_gradient must be a finite number above 0"):
         explain(optimizer, reference_gradient=0.0)
+
+
+@pytest.mark.parametrize("learning_rate", [float("nan"), float("inf")])
+def test_updates_that_are_not_finite_are_said_to_be(learning_rate):
+    with pytest.raises(ValueError, match="updates are not finite numbers from the first step on"):
+        explain(l2o.from_optax(optax.adam(learning_rate)))
+
+
+def test_what_stands_still_is_not_judged():
+    """At the step that was asked for, the schedule has ended."""
+    schedule = optax.cosine_decay_schedule(0.1, 20)
+    dynamics = coordinate_dynamics(l2o.from_optax(optax.sgd(schedule, momentum=0.9)))
+    mechanisms = find_mechanisms(dynamics, num_steps=30, time=1000)
+    presence = mechanisms.presence
+    assert presence.pop("schedule") is Presence.PRESENT
+    assert set(presence.values()) == {Presence.UNCLEAR}
+    assert "at step 1,000 it stands still" in mechanisms.momentum.reason
+
+
+def test_learning_rates_that_are_rounding_do_not_adapt():
+    """An RMS average far below any learning rate, which changes by factors all the same."""
+    dynamics = coordinate_dynamics(l2o.from_optax(optax.rmsprop(1e-30)))
+    curve = adaptation_curve(dynamics, np.array([-1.0, 1.0, 10.0]))
+    assert curve.effective_learning_rate[1] > 5 * curve.effective_learning_rate[2]
+    assert not curve.present

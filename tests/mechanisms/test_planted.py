@@ -181,6 +181,7 @@ def test_adam_is_looked_at_under_a_gradient_with_its_counter_held():
     assert explanation.gradient == 1.0
     assert explanation.depends_on_time
     assert len(explanation.conditions) == 2
+    assert "(a bias correction), which is no schedule" in explanation.findings["schedule"]
     betas = {round(mode.beta.real, 6): mode.alpha.real for mode in explanation.momentum.modes}
     # d/dm and d/dv of m / (sqrt(v) + eps), with m = v = 1.
     assert betas[0.9] == pytest.approx(1e-3, rel=1e-5)
@@ -252,6 +253,8 @@ def test_lion_is_a_sign_with_momentum_whose_state_is_a_mean():
     np.testing.assert_allclose(explanation.fixed_points.eigenvalues, 0.99, rtol=1e-9)
     # At rest, with g = m, a small change of the gradient does not change its sign.
     assert explanation.momentum.modes == ()
+    assert "Momentum cannot be told here, because only the sign" in explanation.findings["momentum"]
+    assert "No clipping: only the sign of the gradient counts" in explanation.findings["clipping"]
 
 
 @pytest.mark.parametrize("kind", ["sign", "clip", "none"])

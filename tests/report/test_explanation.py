@@ -31,8 +31,12 @@ def test_every_finding_is_a_sentence_with_its_number(page):
     assert "No adaptation: whatever constant gradient was met, its learning rate is 0.25" in text
 
 
-def test_what_could_not_be_analysed_says_why(page):
-    assert "grows for ever under a constant gradient of 1" in page.read_text()
+def test_a_summary_comes_first_and_says_what_an_effective_learning_rate_is(page):
+    text = page.read_text()
+    summary = text.index("It has momentum, but no clipping and no schedule and no adaptation.")
+    assert (
+        summary < text.index("The <b>effective learning rate</b> is") < text.index("<h2>Momentum")
+    )
 
 
 def test_names_are_text_rather_than_markup(page):

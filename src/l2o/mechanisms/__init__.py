@@ -4,6 +4,7 @@ from l2o.mechanisms.adaptation import (
     AdaptationCurve as AdaptationCurve,
     adaptation_curve as adaptation_curve,
 )
+from l2o.mechanisms.clock import hold as hold, separate_clock as separate_clock
 from l2o.mechanisms.distillation import (
     Distilled as Distilled,
     DistilledOptimizer as DistilledOptimizer,
@@ -20,6 +21,11 @@ from l2o.mechanisms.explanation import (
     Inapplicable as Inapplicable,
     LinearResponse as LinearResponse,
     StateSpace as StateSpace,
+)
+from l2o.mechanisms.findings import (
+    Mechanisms as Mechanisms,
+    Presence as Presence,
+    find_mechanisms as find_mechanisms,
 )
 from l2o.mechanisms.fixed_points import (
     FixedPoints as FixedPoints,

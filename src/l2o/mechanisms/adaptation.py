@@ -14,7 +14,7 @@ from l2o.mechanisms.dynamics import Dynamics, checked_time
 from l2o.mechanisms.held_map import TOLERANCE, HeldMap, newton
 from l2o.mechanisms.precision import in_double_precision
 from l2o.mechanisms.schedule import changes
-from l2o.tasks.checks import check_at_least
+from l2o.support.checks import check_at_least
 
 # These carry the state into the basin of the attractor that it belongs to.
 _PLAIN_STEPS = 64

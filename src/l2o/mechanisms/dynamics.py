@@ -25,7 +25,9 @@ from jaxtyping import Array, Float, Int, PyTree
 from l2o.mechanisms.precision import double_precision, in_double_precision, to_double
 from l2o.optimizers import LearnedOptimizer, OptState, flatten, unflatten
 
-_PROBED_TIMES = (1, 10, 1000)
+# All steps of a long run, and some far beyond.
+_FOLLOWED_STEPS = 1100
+_PROBED_TIMES = (*range(1, _FOLLOWED_STEPS), *np.geomspace(_FOLLOWED_STEPS, 2e6, 100).astype(int))
 _PROBES = 4
 
 # How far beside a gradient to look where the derivative there is 0 / 0.
@@ -89,26 +91,15 @@ class Dynamics(eqx.Module):
     It is to be called in double precision (`l2o.mechanisms.double_precision`).
     """
 
-    optimizer: LearnedOptimizer
-    params: PyTree
-    grads: PyTree
-    """Of all parameters; those of other parameters than this one are held."""
-    opt_state: OptState
-    """Of all parameters; what the lens does not pick is held."""
-    increments: PyTree
-    """By how much each counter grows in a step; `None` for leaves that are no counters."""
-    lens: StateLens
-    index: int = eqx.field(static=True)
-    """Which of all parameters this one is."""
-    depends_on_time: bool = eqx.field(static=True)
+    depends_on_time: eqx.AbstractVar[bool]
     """Whether counters change what the optimizer does, as bias corrections and schedules do."""
 
     @property
+    @abc.abstractmethod
     def initial_state(self) -> Float[Array, " state"]:
         """The state h before the first step."""
-        with double_precision():
-            return _as_vector(self.lens.read(self.opt_state))
 
+    @abc.abstractmethod
     def __call__(
         self,
         state: Float[Array, " state"],
@@ -121,16 +112,6 @@ class Dynamics(eqx.Module):
 
         **Returns:** u(h, g) and F(h, g).
         """
-        grads = unflatten(flatten(self.grads).at[self.index].set(gradient), self.grads)
-        counted = jax.tree.map(
-            lambda leaf, increment: leaf if increment is None else leaf + increment * time,
-            self.opt_state,
-            self.increments,
-        )
-        _, unravel = ravel_pytree(self.lens.read(counted))
-        before = self.lens.write(counted, unravel(state))
-        updates, after = self.optimizer.update(grads, before, self.params)
-        return flatten(updates)[self.index], _as_vector(self.lens.read(after))
 
     def update(
         self,
@@ -183,6 +164,47 @@ class Dynamics(eqx.Module):
         return jax.lax.scan(step, start, (gradients, jnp.arange(gradients.shape[0])))[1]
 
 
+class OptimizerDynamics(Dynamics):
+    """F and u of an optimizer, all of its floating-point state being h."""
+
+    optimizer: LearnedOptimizer
+    params: PyTree
+    grads: PyTree
+    """Of all parameters; those of other parameters than this one are held."""
+    opt_state: OptState
+    """Of all parameters; what the lens does not pick is held."""
+    increments: PyTree
+    """By how much each counter grows in a step; `None` for leaves that are no counters."""
+    lens: StateLens
+    index: int = eqx.field(static=True)
+    """Which of all parameters this one is."""
+    depends_on_time: bool = eqx.field(static=True)
+
+    @property
+    def initial_state(self) -> Float[Array, " state"]:
+        """The state h before the first step."""
+        with double_precision():
+            return _as_vector(self.lens.read(self.opt_state))
+
+    def __call__(
+        self,
+        state: Float[Array, " state"],
+        gradient: Float[Array, ""],
+        time: Int[Array, ""] | int = 0,
+    ) -> tuple[Float[Array, ""], Float[Array, " state"]]:
+        """One step (see `Dynamics`)."""
+        grads = unflatten(flatten(self.grads).at[self.index].set(gradient), self.grads)
+        counted = jax.tree.map(
+            lambda leaf, increment: leaf if increment is None else leaf + increment * time,
+            self.opt_state,
+            self.increments,
+        )
+        _, unravel = ravel_pytree(self.lens.read(counted))
+        before = self.lens.write(counted, unravel(state))
+        updates, after = self.optimizer.update(grads, before, self.params)
+        return flatten(updates)[self.index], _as_vector(self.lens.read(after))
+
+
 def limit_in(
     function: Callable[[Float[Array, ""]], PyTree[Array]], gradient: Float[Array, ""]
 ) -> PyTree[Array]:
@@ -191,12 +213,12 @@ def limit_in(
     **Arguments:** `function`, of one gradient; `gradient`, where to evaluate it.
     """
     distance = jnp.maximum(_CLOSE * jnp.abs(gradient), _CLOSE_TO_ZERO)
-    below, above = function(gradient - distance), function(gradient + distance)
-
-    def choose(value: Array, below: Array, above: Array) -> Array:
-        return jnp.where(jnp.isfinite(value), value, (below + above) / 2)
-
-    return jax.tree.map(choose, function(gradient), below, above)
+    # One trace of the function for all three.
+    values = jax.vmap(function)(gradient + distance * jnp.array([0.0, -1.0, 1.0]))
+    return jax.tree.map(
+        lambda value: jnp.where(jnp.isfinite(value[0]), value[0], (value[1] + value[2]) / 2),
+        values,
+    )
 
 
 def checked_time(dynamics: Dynamics, time: int | None) -> int:
@@ -278,27 +300,68 @@ def _with_counters(
     index: int,
 ) -> Dynamics:
     """Finds out what counts steps, and whether it matters."""
-    update = eqx.filter_jit(lambda state: optimizer.update(grads, state, params)[1])
-    first = update(opt_state)
-    second = update(first)
-    growth = [_growth(*pair) for pair in ((opt_state, first), (first, second))]
-    if not eqx.tree_equal(*growth) or any(leaf not in (0, 1) for leaf in jax.tree.leaves(growth)):
-        raise ValueError(
-            "The optimizer's state holds integers that do not count steps, so it cannot be seen as "
-            "a dynamical system of its floating-point state."
-        )
-    dynamics = Dynamics(optimizer, params, grads, opt_state, growth[0], lens, index, True)
+    dynamics = OptimizerDynamics(
+        optimizer=optimizer,
+        params=params,
+        grads=grads,
+        opt_state=opt_state,
+        increments=_increments(optimizer, params, opt_state),
+        lens=lens,
+        index=index,
+        depends_on_time=True,
+    )
     return dataclasses.replace(dynamics, depends_on_time=_time_matters(dynamics))
 
 
-def _growth(before: OptState, after: OptState) -> PyTree:
-    """By how much each integer leaf grew; `None` in place of other leaves."""
+def _increments(optimizer: LearnedOptimizer, params: PyTree, opt_state: OptState) -> PyTree:
+    """By how much each integer leaf grows in a step, 0 or 1; `None` in place of other leaves.
 
-    def grown(old: Any, new: Any) -> Any:
-        is_counter = eqx.is_array(old) and jnp.issubdtype(old.dtype, jnp.integer)
-        return np.asarray(new - old) if is_counter else None
+    **Raises:** `ValueError` if some grow otherwise at some time or for some gradients, as one that
+    starts anew, stops, or counts what gradients it met; or if truth values or random keys change.
+    """
+    numbers, others = eqx.partition(opt_state, eqx.is_inexact_array)
+    others, static = eqx.partition(others, eqx.is_array)
 
-    return jax.tree.map(grown, before, after)
+    def step(state: tuple[PyTree, PyTree], gradient: Array) -> tuple[tuple[PyTree, PyTree], PyTree]:
+        grads = jax.tree.map(lambda leaf: jnp.full_like(leaf, gradient), params)
+        after = optimizer.update(grads, eqx.combine(*state, static), params)[1]
+        after_numbers, after_others = eqx.partition(after, eqx.is_inexact_array)
+        after_others = eqx.filter(after_others, eqx.is_array)
+        return (after_numbers, after_others), jax.tree.map(_growth, state[1], after_others)
+
+    def followed(gradients: Array) -> PyTree:
+        return jax.lax.scan(step, (numbers, others), gradients)[1]
+
+    noise = jax.random.normal(jax.random.key(0), (_FOLLOWED_STEPS,))
+    growth = jax.jit(jax.vmap(followed))(jnp.stack([0.0 * noise, noise, 1e6 * noise]))
+    grown = [np.asarray(leaf) for leaf in jax.tree.leaves(growth)]
+    counts = [jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in jax.tree.leaves(others)]
+    for leaf, is_counter in zip(grown, counts, strict=True):
+        if np.any(leaf != leaf.flat[0]) or leaf.flat[0] not in ((0, 1) if is_counter else (0,)):
+            raise ValueError(
+                "The optimizer's state holds integers that do not count steps, or truth values "
+                "that change, so it cannot be seen as a dynamical system of its floating-point "
+                "state."
+            )
+    increments = [
+        leaf.flat[0] if is_counter else None for leaf, is_counter in zip(grown, counts, strict=True)
+    ]
+    remaining = iter(increments)
+    return jax.tree.map(
+        lambda leaf: (
+            next(remaining) if eqx.is_array(leaf) and not eqx.is_inexact_array(leaf) else None
+        ),
+        opt_state,
+    )
+
+
+def _growth(before: Array, after: Array) -> Array:
+    """By how much an integer grew; for what is no number, whether it changed."""
+    if jnp.issubdtype(before.dtype, jnp.integer):
+        return after - before
+    if jnp.issubdtype(before.dtype, jax.dtypes.prng_key):
+        before, after = jax.random.key_data(before), jax.random.key_data(after)
+    return jnp.any(before != after).astype(int)
 
 
 def _time_matters(dynamics: Dynamics) -> bool:
@@ -309,12 +372,13 @@ def _time_matters(dynamics: Dynamics) -> bool:
     gradients = jax.random.normal(gradient_key, (_PROBES,))
 
     @eqx.filter_jit
-    def step(states: Array, gradients: Array, time: Array) -> tuple[Array, Array]:
-        return jax.vmap(dynamics, in_axes=(0, 0, None))(states, gradients, time)
+    def step(states: Array, gradients: Array, times: Array) -> tuple[Array, Array]:
+        at_once = jax.vmap(dynamics, in_axes=(0, 0, None))
+        return jax.lax.map(lambda time: at_once(states, gradients, time), times)
 
-    at_start = step(states, gradients, jnp.asarray(0))
+    at_start = step(states, gradients, jnp.asarray([0]))
+    at_others = step(states, gradients, jnp.asarray(_PROBED_TIMES))
     return any(
-        not np.array_equal(a, b, equal_nan=True)
-        for time in _PROBED_TIMES
-        for a, b in zip(at_start, step(states, gradients, jnp.asarray(time)), strict=True)
+        not np.array_equal(np.broadcast_to(a, b.shape), b, equal_nan=True)
+        for a, b in zip(at_start, at_others, strict=True)
     )

@@ -1,49 +1,27 @@
 """All analyses of one optimizer, put together."""
 
-import math
-from typing import NamedTuple
-
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from l2o.mechanisms.adaptation import AdaptationCurve, adaptation_curve
+from l2o.mechanisms.clock import hold
 from l2o.mechanisms.dynamics import Dynamics, coordinate_dynamics
 from l2o.mechanisms.explanation import Explanation, Inapplicable, LinearResponse, StateSpace
+from l2o.mechanisms.findings import Mechanisms, find_mechanisms
 from l2o.mechanisms.fixed_points import FixedPoints, find_fixed_points
 from l2o.mechanisms.linearization import linearize
 from l2o.mechanisms.momentum import momentum_modes
+from l2o.mechanisms.operating_points import PLAIN_STEPS
 from l2o.mechanisms.precision import in_double_precision
-from l2o.mechanisms.schedule import autonomous_schedule
 from l2o.mechanisms.state_space import GradientRecord, principal_components, visited_states
 from l2o.mechanisms.update_function import UpdateFunction, update_function
 from l2o.optimizers import LearnedOptimizer
-from l2o.tasks.checks import check_at_least
+from l2o.support.checks import check_at_least, check_number
 
-LATE = 1_000_000
-"""The time at which counters are held: bias corrections are over by then."""
-
-SINGULAR_RATIO = 1e3
-"""An optimizer is singular at zero if its slope there is so many times that at another gradient."""
-
-# How far from zero the slope there is taken, in units of the reference gradient: near enough to see
-# a jump at zero, as of the sign of the gradient, and a root that is zero there.
-_CLOSE = 1e-10
-_STEPS_WITHOUT_REST = 100
 _SHOWN_COORDINATES = 48
-_SHOWN_GRADIENTS = 401
+_SHOWN_TO_EITHER_SIDE = 200
 _SHOWN_HALF_HEIGHTS = 8
-
-
-class _OperatingPoint(NamedTuple):
-    """Where the optimizer is looked at."""
-
-    gradient: float
-    state: Float[np.ndarray, " state"] | None
-    """Where the state rests; `None` where it does not."""
-    fixed_points: FixedPoints
 
 
 @in_double_precision
@@ -52,151 +30,119 @@ def explain(
     *,
     num_steps: int = 200,
     gradients: Float[ArrayLike, " gradients"] | None = None,
-    time: int = LATE,
+    time: int | None = None,
     reference_gradient: float = 1.0,
     record: GradientRecord | None = None,
 ) -> Explanation:
-    """Runs all analyses of an optimizer.
+    """Says which mechanisms an optimizer has, and makes all analyses of it.
 
-    It is looked at where its state rests without a gradient. Optimizers that are singular there, as
-    those that divide by the root of squared gradients are, are looked at where their state rests
-    under the constant `reference_gradient` instead. Counters of steps are held at `time` for this;
-    the schedule has them running.
+    Mechanisms are decided by `find_mechanisms`. The pictures beside them are of where its state
+    rests without a gradient; of optimizers that are singular there, as those that divide by the
+    root of squared gradients are, of where it rests under the constant `reference_gradient`.
+    Whatever follows from the time alone is held for this.
 
     **Arguments:**
 
     - `optimizer`: a learned one, or a hand-designed one through `l2o.from_optax`.
-    - `num_steps`: how long to follow the schedule, at least 1.
+    - `num_steps`: how long to follow the schedule step by step, at least 1.
     - `gradients`: the constant gradients of the adaptation curve, by default those of
       `adaptation_curve`.
-    - `time`: the number of steps at which to hold counters, for optimizers that depend on them.
-    - `reference_gradient`: above zero.
+    - `time`: the number of steps at which to hold counters, for optimizers that depend on them; by
+      default late, at 1,000,000, or where they are alive.
+    - `reference_gradient`: above zero; the size of gradients that are met.
     - `record`: gradients that the optimizer met on a task (`record_gradients`), to set against its
       saturation, and for the states that it visits.
 
     **Returns:** every analysis, or a sentence that says why it does not apply.
 
     **Raises:** `ValueError` if `num_steps` or `time` is out of range, `reference_gradient` is not
-    above zero, or the optimizer's state has integers that do not count steps.
+    above zero, the optimizer's updates are not finite from the first step on, or its state has
+    integers that do not count steps.
     """
     check_at_least("num_steps", num_steps, 1)
-    check_at_least("time", time, 0)
-    if not (reference_gradient > 0 and math.isfinite(reference_gradient)):
-        raise ValueError(f"reference_gradient must be above zero, got {reference_gradient}.")
-    dynamics = coordinate_dynamics(optimizer)
-    held = time if dynamics.depends_on_time else 0
-    point = _operating_point(dynamics, held, reference_gradient)
-    singular = point.gradient != 0
-    state = np.asarray(dynamics.initial_state) if point.state is None else point.state
-    adaptation = _adaptation(dynamics, gradients, None if singular else state, held)
+    if time is not None:
+        check_at_least("time", time, 0)
+    check_number("reference_gradient", reference_gradient, above=0)
+    whole = coordinate_dynamics(optimizer)
+    mechanisms = find_mechanisms(
+        whole, num_steps=num_steps, reference_gradient=reference_gradient, time=time
+    )
+    survey = mechanisms.survey
+    held = hold(survey.dynamics, survey.time)
+    gradient = reference_gradient if survey.singular else 0.0
+    points = find_fixed_points(held, gradient)
+    resting = _resting_state(held, points, gradient)
+    start = np.asarray(held.initial_state)
+    state = start if resting is None else resting
+    adaptation = _adaptation(held, gradients, None if survey.singular else state)
     return Explanation(
-        state_size=dynamics.initial_state.size,
-        depends_on_time=dynamics.depends_on_time,
-        gradient=point.gradient,
-        time=held,
-        conditions=_conditions(dynamics, point, held),
-        fixed_points=point.fixed_points,
-        momentum=_linear_response(dynamics, point, held),
+        state_size=whole.initial_state.size,
+        mechanisms=mechanisms,
+        gradient=gradient,
+        conditions=_conditions(mechanisms, gradient),
+        fixed_points=points,
+        momentum=_linear_response(held, points, resting, gradient),
         # What holds at the initial state, as in the paper, unless that is singular.
-        update_function=_update_function(dynamics, state, held)
-        if singular
-        else _update_function(dynamics, np.asarray(dynamics.initial_state), 0),
-        schedule=autonomous_schedule(dynamics, num_steps, gradient=point.gradient),
+        update_function=_update_function(held, state if survey.singular else start),
         adaptation=adaptation,
-        state_space=_state_space(dynamics, point, adaptation, record),
+        state_space=_state_space(survey.dynamics, resting, adaptation, record),
         record=record,
     )
 
 
-def _operating_point(dynamics: Dynamics, time: int, reference: float) -> _OperatingPoint:
-    """The resting state without a gradient, or under the reference one where that is singular."""
-    points = find_fixed_points(dynamics, 0.0, time=time)
-    state = _resting_state(dynamics, points, 0.0, time)
-    referred = find_fixed_points(dynamics, reference, time=time)
-    referred_state = _resting_state(dynamics, referred, reference, time)
-    if not _is_singular(dynamics, state, referred_state, time, reference):
-        return _OperatingPoint(0.0, state, points)
-    return _OperatingPoint(reference, referred_state, referred)
-
-
 def _resting_state(
-    dynamics: Dynamics, points: FixedPoints, gradient: float, time: int
+    held: Dynamics, points: FixedPoints, gradient: float
 ) -> Float[np.ndarray, " state"] | None:
     """The fixed point that attracts most starts, or else the initial state where it is one."""
     attracting = points.states[points.attracting]
     if len(attracting):
         return attracting[0]
-    start = np.asarray(dynamics.initial_state)
-    at_rest = linearize(dynamics, start, gradient, time=time).residual == 0
+    start = np.asarray(held.initial_state)
+    at_rest = linearize(held, start, gradient).residual == 0
     return start if at_rest else None
 
 
-def _is_singular(
-    dynamics: Dynamics,
-    state: Float[np.ndarray, " state"] | None,
-    referred_state: Float[np.ndarray, " state"] | None,
-    time: int,
-    reference: float,
-) -> bool:
-    """Whether updates near zero gradient are out of all proportion to those elsewhere."""
-    start = np.asarray(dynamics.initial_state)
-    slopes = _secants(
-        dynamics,
-        jnp.asarray(start if state is None else state),
-        jnp.asarray(start if referred_state is None else referred_state),
-        jnp.asarray(time),
-        jnp.asarray(reference),
-    )
-    at_zero, elsewhere = (abs(float(slope)) for slope in slopes)
-    return not at_zero <= SINGULAR_RATIO * elsewhere
-
-
-@eqx.filter_jit
-def _secants(
-    dynamics: Dynamics, state: Array, referred_state: Array, time: Array, reference: Array
-) -> tuple[Array, Array]:
-    close = _CLOSE * reference
-    at_zero = dynamics.update(state, close, time) - dynamics.update(state, -close, time)
-    return at_zero / (2 * close), dynamics.update(referred_state, reference, time) / reference
-
-
-def _update_function(
-    dynamics: Dynamics, state: Float[np.ndarray, " state"], time: int
-) -> UpdateFunction:
+def _update_function(held: Dynamics, state: Float[np.ndarray, " state"]) -> UpdateFunction:
     """The update function where it bends, if it does."""
-    saturation = update_function(dynamics, state, time=time).saturation
+    saturation = update_function(held, state).saturation
     end = _SHOWN_HALF_HEIGHTS * saturation.half_height if saturation.saturates else 1.0
-    return update_function(dynamics, state, np.linspace(-end, end, _SHOWN_GRADIENTS), time=time)
+    steps = np.arange(-_SHOWN_TO_EITHER_SIDE, _SHOWN_TO_EITHER_SIDE + 1)
+    return update_function(held, state, end * steps / _SHOWN_TO_EITHER_SIDE)
 
 
-def _conditions(dynamics: Dynamics, point: _OperatingPoint, time: int) -> tuple[str, ...]:
+def _conditions(mechanisms: Mechanisms, gradient: float) -> tuple[str, ...]:
     """What was assumed, and why."""
-    said = []
-    if point.gradient:
+    survey, said = mechanisms.survey, []
+    if gradient:
         said.append(
-            "Near zero gradients its updates are out of proportion to the gradient, since it "
+            "Near zero gradients its updates are out of proportion to the gradient, as where it "
             "divides by the gradient's size or looks at its sign; so it is looked at where its "
-            f"state rests under a constant gradient of {point.gradient:.3g}."
+            f"state rests under a constant gradient of {gradient:.3g}."
         )
-    if dynamics.depends_on_time:
+    if survey.dynamics.depends_on_time:
+        also = [f"{time:,}" for time in survey.held[1:]]
+        and_at = f", and at {' and '.join(also)} to see whether that agrees" if also else ""
         said.append(
-            f"It counts its steps; except for the schedule, the counter is held at {time:,}."
+            "What it does changes with the number of steps, whatever gradients are met; except for "
+            f"the schedule, it is looked at with the time held at step {survey.time:,}{and_at}."
         )
     return tuple(said)
 
 
 def _linear_response(
-    dynamics: Dynamics, point: _OperatingPoint, time: int
+    held: Dynamics,
+    points: FixedPoints,
+    state: Float[np.ndarray, " state"] | None,
+    gradient: float,
 ) -> LinearResponse | Inapplicable:
-    """The momenta at the resting state."""
-    if point.state is None:
-        points = point.fixed_points
+    """The response to a small change of one gradient, at the resting state."""
+    if state is None:
         why = "grows for ever" if points.num_growing > points.num_wandering else "does not settle"
         return Inapplicable(
-            f"Its state {why} under a constant gradient of {point.gradient:.3g}, so there is no "
+            f"Its state {why} under a constant gradient of {gradient:.3g}, so there is no "
             "fixed point to linearize it at."
         )
-    linearization = linearize(dynamics, point.state, point.gradient, time=time)
+    linearization = linearize(held, state, gradient)
     try:
         return LinearResponse(linearization, momentum_modes(linearization))
     except ValueError as error:
@@ -204,21 +150,20 @@ def _linear_response(
 
 
 def _adaptation(
-    dynamics: Dynamics,
+    held: Dynamics,
     gradients: Float[ArrayLike, " gradients"] | None,
     start: Float[np.ndarray, " state"] | None,
-    time: int,
 ) -> AdaptationCurve:
     """At the fixed points under constant gradients, or after some steps where there are none."""
-    curve = adaptation_curve(dynamics, gradients, start=start, time=time)
+    curve = adaptation_curve(held, gradients, start=start)
     if np.any(np.isfinite(curve.effective_learning_rate)):
         return curve
-    return adaptation_curve(dynamics, gradients, start=start, num_steps=_STEPS_WITHOUT_REST)
+    return adaptation_curve(held, gradients, start=start, num_steps=PLAIN_STEPS)
 
 
 def _state_space(
     dynamics: Dynamics,
-    point: _OperatingPoint,
+    resting: Float[np.ndarray, " state"] | None,
     adaptation: AdaptationCurve,
     record: GradientRecord | None,
 ) -> StateSpace | Inapplicable:
@@ -232,11 +177,11 @@ def _state_space(
     except ValueError as error:
         return Inapplicable(str(error))
     components = principal_components(states)
-    resting = np.full(2, np.nan) if point.state is None else components.project(point.state)
+    fixed_point = np.full(2, np.nan) if resting is None else components.project(resting)
     return StateSpace(
         components=components,
         trajectories=_in_plane(components.project(states[:, :_SHOWN_COORDINATES])),
-        fixed_point=_in_plane(resting),
+        fixed_point=_in_plane(fixed_point),
         under_constant_gradients=_in_plane(components.project(adaptation.states)),
         gradients=adaptation.gradients,
     )

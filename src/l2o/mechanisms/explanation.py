@@ -8,16 +8,20 @@ import numpy as np
 from jaxtyping import Float
 
 from l2o.mechanisms.adaptation import AdaptationCurve
+from l2o.mechanisms.findings import Mechanisms, Presence, ScheduleFinding
 from l2o.mechanisms.fixed_points import FixedPoints
 from l2o.mechanisms.linearization import Linearization
 from l2o.mechanisms.momentum import Mode
-from l2o.mechanisms.schedule import Schedule
+from l2o.mechanisms.sentences import (
+    adaptation_sentence,
+    clipping_sentence,
+    momentum_sentence,
+    schedule_sentence,
+)
 from l2o.mechanisms.state_space import GradientRecord, PrincipalComponents
 from l2o.mechanisms.update_function import UpdateFunction
 
 _SHOWN_STEPS = 60
-# A momentum with less than this share of the effective learning rate is not spoken of.
-_WORTH_SAYING = 0.01
 
 
 @dataclass(frozen=True)
@@ -86,22 +90,35 @@ class Explanation:
 
     state_size: int
     """Numbers that the optimizer remembers of a parameter."""
-    depends_on_time: bool
-    """Whether it counts its steps and acts accordingly."""
+    mechanisms: Mechanisms
+    """Which mechanisms it has, and what they are."""
     gradient: float
-    """The constant gradient of the fixed point at which the optimizer was looked at."""
-    time: int
-    """The number of steps at which counters were held for that."""
+    """The constant gradient of the fixed point that the pictures are of."""
     conditions: tuple[str, ...]
-    """Why that gradient and time, a sentence each; none for a gradient of 0 without counters."""
+    """Why that gradient and time, a sentence each; none for a gradient of 0 where time does not
+    matter."""
     fixed_points: FixedPoints
     momentum: LinearResponse | Inapplicable
     update_function: UpdateFunction
-    schedule: Schedule
     adaptation: AdaptationCurve
     state_space: StateSpace | Inapplicable
     record: GradientRecord | None
     """The gradients met on a task, where some were recorded."""
+
+    @property
+    def depends_on_time(self) -> bool:
+        """Whether it changes with the number of steps, whatever gradients are met."""
+        return self.mechanisms.survey.dynamics.depends_on_time
+
+    @property
+    def time(self) -> int:
+        """The number of steps at which time was held."""
+        return self.mechanisms.survey.time
+
+    @property
+    def schedule(self) -> ScheduleFinding:
+        """The learning rate at each step that was followed."""
+        return self.mechanisms.schedule
 
     @property
     def share_clipped(self) -> float | None:
@@ -113,14 +130,38 @@ class Explanation:
         return float(np.mean(met > saturation.half_height))
 
     @property
+    def summary(self) -> str:
+        """All mechanisms in a sentence, or two."""
+        presence = self.mechanisms.presence
+        present, absent, unclear = (
+            [name for name, seen in presence.items() if seen is kind] for kind in Presence
+        )
+        known = []
+        if present:
+            known.append(f"has {_listed(present)}")
+        if absent:
+            known.append(f"{'but no' if present else 'has no'} {' and no '.join(absent)}")
+        said = [f"It {', '.join(known)}."] if known else []
+        if unclear:
+            said.append(f"Whether it has {_listed(unclear)} cannot be told here.")
+        return " ".join(said)
+
+    @property
     def findings(self) -> dict[str, str]:
-        """One sentence for each mechanism, with the number that matters."""
+        """One sentence or two for each mechanism, with the number that matters."""
+        mechanisms = self.mechanisms
         findings = {
-            "momentum": self._momentum_sentence(),
-            "clipping": self._clipping_sentence(),
-            "schedule": self._schedule_sentence(),
-            "adaptation": self._adaptation_sentence(),
+            "momentum": momentum_sentence(mechanisms.momentum, mechanisms.survey),
+            "clipping": clipping_sentence(mechanisms.clipping, self.update_function.saturation),
+            "schedule": schedule_sentence(mechanisms.schedule, mechanisms.survey),
+            "adaptation": adaptation_sentence(mechanisms.adaptation, self.adaptation),
         }
+        share = self.share_clipped
+        if share is not None and mechanisms.clipping.presence is Presence.PRESENT:
+            findings["clipping"] += (
+                f" {100 * share:.2g} % of the gradients met on the task lie beyond the one that "
+                "gives half of it."
+            )
         if isinstance(self.state_space, StateSpace):
             findings["state space"] = self._state_space_sentence(self.state_space)
         return findings
@@ -133,21 +174,35 @@ class Explanation:
             "reference_gradient": self.gradient,
             "time": self.time,
             "conditions": list(self.conditions),
+            "summary": self.summary,
+            "presence": {name: str(found) for name, found in self.mechanisms.presence.items()},
             "findings": self.findings,
             "momentum": self._momentum_numbers(),
             "clipping": self._clipping_numbers(),
-            "schedule": {
-                "present": self.schedule.present,
-                "effective_learning_rate": _numbers(self.schedule.effective_learning_rate),
-            },
+            "schedule": self._schedule_numbers(),
             "adaptation": {
-                "present": self.adaptation.present,
+                "present": self.mechanisms.adaptation.presence is Presence.PRESENT,
                 "gradients": _numbers(self.adaptation.gradients),
                 "effective_learning_rate": _numbers(self.adaptation.effective_learning_rate),
                 "finite_learning_rate": _numbers(self.adaptation.finite_learning_rate),
                 "jumps_at_zero": self.adaptation.jumps_at_zero,
                 "num_steps": self.adaptation.num_steps,
             },
+        }
+
+    def _schedule_numbers(self) -> dict[str, Any]:
+        found = self.mechanisms.schedule
+        return {
+            "present": found.presence is Presence.PRESENT,
+            "effective_learning_rate": _numbers(self.schedule.effective_learning_rate),
+            "law": None
+            if found.law is None
+            else {
+                "name": found.law.name,
+                "warmup_steps": found.law.warmup_steps,
+                **{name: _number(value) for name, value in found.law.parameters.items()},
+            },
+            "corrects_bias": found.corrects_bias,
         }
 
     def _momentum_numbers(self) -> dict[str, Any]:
@@ -183,105 +238,14 @@ class Explanation:
     def _clipping_numbers(self) -> dict[str, Any]:
         saturation = self.update_function.saturation
         return {
+            "present": self.mechanisms.clipping.presence is Presence.PRESENT,
             "saturates": saturation.saturates,
-            "threshold": _number(saturation.threshold),
+            "threshold": _number(self.mechanisms.clipping.threshold),
             "peak": _number(saturation.peak),
             "plateau": _number(saturation.plateau),
             "half_height": _number(saturation.half_height),
             "share_of_gradients_beyond_half_height": self.share_clipped,
         }
-
-    def _momentum_sentence(self) -> str:
-        if isinstance(self.momentum, Inapplicable):
-            return self.momentum.reason
-        rate = self.momentum.linearization.effective_learning_rate
-        total = sum(abs(mode.alpha) for mode in self.momentum.modes)
-        lasting = [
-            mode
-            for mode in self.momentum.modes
-            if mode.remembers and abs(mode.alpha) > _WORTH_SAYING * total
-        ]
-        momenta = [mode for mode in lasting if mode.alpha.real > 0]
-        if not self.momentum.modes:
-            return "No momentum: to first order, updates do not answer to gradients here."
-        kind = {0: "No momentum", 1: "One momentum"}.get(len(momenta), f"{len(momenta)} momenta")
-        listed = "; ".join(_momentum_text(mode) for mode in momenta[:3])
-        more = f"; and {len(momenta) - 3} weaker ones" if len(momenta) > 3 else ""
-        sentence = f"{kind}{': ' if listed else ''}{listed}{more}."
-        counteracting = [mode for mode in lasting if mode.alpha.real <= 0]
-        if counteracting:
-            sentence += (
-                f" What it remembers also takes back part of the update, as an adapting learning "
-                f"rate does: {_momentum_text(counteracting[0])}."
-            )
-        return f"{sentence} The effective learning rate is {rate:.4g}."
-
-    def _clipping_sentence(self) -> str:
-        saturation = self.update_function.saturation
-        if not saturation.saturates:
-            return "No clipping: larger gradients give larger updates without end."
-        peak, plateau = abs(saturation.peak), abs(saturation.plateau)
-        end = (
-            f"grow up to {peak:.3g} and fall to {plateau:.3g} again"
-            if saturation.falls_again
-            else f"level off at {plateau:.3g}"
-        )
-        sentence = (
-            f"Large gradients are clipped: updates {end}, and reach half of {peak:.3g} at a "
-            f"gradient of {saturation.half_height:.3g}."
-        )
-        share = self.share_clipped
-        if share is not None:
-            sentence += f" {100 * share:.2g} % of the gradients met on the task lie beyond."
-        return sentence
-
-    def _schedule_sentence(self) -> str:
-        rates = self.schedule.effective_learning_rate
-        under = "" if self.schedule.gradient == 0 else " under a constant gradient"
-        if not np.all(np.isfinite(rates)):
-            return f"The effective learning rate{under} does not stay finite."
-        if not self.schedule.present:
-            return f"No schedule: left to itself{under}, its learning rate stays at {rates[0]:.4g}."
-        peak = int(np.argmax(rates))
-        lowest = int(np.argmin(rates))
-        carrying = self.schedule.carrying_mode
-        by = (
-            ""
-            if carrying is None
-            else f" Most of it is along a mode that decays over {carrying.time_constant:.3g} steps."
-        )
-        turn = peak if 0 < peak < rates.size - 1 else lowest
-        middle = f"{rates[turn]:.4g} at step {turn}, " if 0 < turn < rates.size - 1 else ""
-        return (
-            f"A schedule: left to itself{under}, its learning rate goes from {rates[0]:.4g} to "
-            f"{middle}{rates[-1]:.4g} at step {rates.size - 1}.{by}"
-        )
-
-    def _adaptation_sentence(self) -> str:
-        curve = self.adaptation
-        finite = np.isfinite(curve.effective_learning_rate)
-        rates, sizes = curve.effective_learning_rate[finite], np.abs(curve.gradients[finite])
-        if not rates.size:
-            return "Under constant gradients its learning rate is not finite."
-        when = "" if curve.num_steps is None else f" for {curve.num_steps} steps"
-        small, large = int(np.argmin(sizes)), int(np.argmax(sizes))
-        if curve.jumps_at_zero:
-            rates = curve.telling_learning_rate[finite]
-            return (
-                "Its update jumps at zero, so the slope there says nothing of the gradients looked "
-                f"at. Having met a constant gradient of {sizes[small]:.3g}{when}, it takes "
-                f"{rates[small]:.3g} times a gradient of that size off; of {sizes[large]:.3g}, "
-                f"{rates[large]:.3g} times."
-            )
-        if not curve.present:
-            return (
-                f"No adaptation: whatever constant gradient was met{when}, its learning rate is "
-                f"{rates[0] + 0.0:.4g}."
-            )
-        return (
-            f"It adapts: having met a constant gradient of {sizes[small]:.3g}{when}, its learning "
-            f"rate is {rates[small]:.3g}; of {sizes[large]:.3g}, {rates[large]:.3g}."
-        )
 
     def _state_space_sentence(self, space: StateSpace) -> str:
         shares = 100 * space.components.variance_explained
@@ -292,16 +256,9 @@ class Explanation:
         )
 
 
-def _momentum_text(mode: Mode) -> str:
-    """One mode in words."""
-    beta = f"{mode.beta.real:.4g}"
-    if mode.beta.imag:
-        beta += f"{mode.beta.imag:+.2g}i"
-    together = f" ({mode.num_eigenvalues} eigenvalues together)" if mode.num_eigenvalues > 1 else ""
-    return (
-        f"beta = {beta}{together}, alpha = {mode.alpha.real:.4g}, time constant "
-        f"{mode.time_constant:.3g} steps"
-    )
+def _listed(names: list[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _number(value: float) -> float | None:

@@ -12,10 +12,13 @@ from jaxtyping import Array, Float
 from l2o.mechanisms.dynamics import Dynamics
 from l2o.mechanisms.precision import in_double_precision
 from l2o.mechanisms.spectrum import invariant_subspaces
-from l2o.tasks.checks import check_at_least
+from l2o.support.checks import check_at_least
 
 RELATIVE_CHANGE = 0.05
 """An effective learning rate that changes by more than this share of its largest value changes."""
+
+RATE_FLOOR = 1e-12
+"""Learning rates below this are no learning rates: whatever they do is rounding."""
 
 # The trajectory has come to rest when it moves by less than this share of the way it has come.
 _AT_REST = 1e-2
@@ -56,9 +59,13 @@ class Schedule(eqx.Module):
 
 
 def changes(rates: Float[np.ndarray, " rates"]) -> bool:
-    """Whether learning rates, those that are finite, differ by more than `RELATIVE_CHANGE`."""
+    """Whether learning rates, those that are finite, differ by more than `RELATIVE_CHANGE`.
+
+    Where none is above `RATE_FLOOR` they are rounding, and nothing changes.
+    """
     rates = rates[np.isfinite(rates)]
-    return bool(rates.size and np.ptp(rates) > RELATIVE_CHANGE * np.max(np.abs(rates)))
+    largest = np.max(np.abs(rates), initial=0.0)
+    return bool(largest > RATE_FLOOR and np.ptp(rates) > RELATIVE_CHANGE * largest)
 
 
 @in_double_precision

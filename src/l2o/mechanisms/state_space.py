@@ -14,8 +14,8 @@ from l2o.inner_loop import InnerState, Step, unroll
 from l2o.mechanisms.dynamics import Dynamics
 from l2o.mechanisms.precision import in_double_precision
 from l2o.optimizers import LearnedOptimizer, flatten, per_task
+from l2o.support.checks import check_at_least
 from l2o.tasks import TaskFamily
-from l2o.tasks.checks import check_at_least
 
 # Updates replayed in double precision may differ by this much from those made, relative to their
 # root mean square, before parameters are said not to be treated alone.

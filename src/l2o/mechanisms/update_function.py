@@ -13,8 +13,9 @@ from jaxtyping import Array, Float
 from l2o.mechanisms.dynamics import Dynamics
 from l2o.mechanisms.precision import in_double_precision
 
-# The gradients at which saturation is looked for, wide enough for any scale that gradients have.
-_PROBED = np.logspace(-12, 12, 961)
+PROBED = np.logspace(-12, 12, 961)
+"""The sizes at which saturation is looked for: wide enough for any scale that gradients have."""
+
 # Saturated: a hundred times the gradient gives at most this much more of an update.
 _SATURATED_GROWTH = 1.05
 _DECADES_SHOWN = 6
@@ -95,10 +96,10 @@ def update_function(
     looked for up to gradients of 1e12, whatever `gradients` are.
     """
     state = dynamics.initial_state if state is None else jnp.asarray(state, jnp.float64)
-    probed = np.concatenate([-_PROBED[::-1], [0.0], _PROBED])
+    probed = np.concatenate([-PROBED[::-1], [0.0], PROBED])
     updates, slope = _evaluate(dynamics, state, jnp.asarray(probed), jnp.asarray(time))
     rate = -float(slope)
-    saturation = _saturation(probed, np.asarray(updates), rate)
+    saturation = saturation_of(probed, np.asarray(updates), rate)
     if gradients is None:
         scale = saturation.half_height if saturation.saturates else 1.0
         count = 2 * _DECADES_SHOWN * _POINTS_PER_DECADE + 1
@@ -106,7 +107,7 @@ def update_function(
         gradients = np.concatenate([-arm[::-1], [0.0], arm])
     gradients = np.asarray(gradients, np.float64)
     shown, _ = _evaluate(dynamics, state, jnp.asarray(gradients), jnp.asarray(time))
-    offset = float(updates[_PROBED.size])
+    offset = float(updates[PROBED.size])
     return UpdateFunction(gradients, np.asarray(shown), offset, rate, saturation)
 
 
@@ -118,12 +119,15 @@ def _evaluate(
     return updates, -dynamics.effective_learning_rate(state, jnp.zeros(()), time)
 
 
-def _saturation(
+def saturation_of(
     gradients: Float[np.ndarray, " gradients"],
     updates: Float[np.ndarray, " gradients"],
     rate: float,
 ) -> Saturation:
-    """Looks for an end of growth at the ends of a wide grid that is symmetric around zero."""
+    """Looks for an end of growth at the ends of a wide grid that is symmetric around zero.
+
+    **Arguments:** `gradients`; `updates`, for each of them; `rate`, minus the slope at zero.
+    """
     middle = gradients.size // 2
     # Half the difference between a gradient and its negative is free of the offset.
     arm = gradients[middle + 1 :]

@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from l2o.deploy.atomic import write_atomically
-from l2o.mechanisms import Explanation, Inapplicable, LinearResponse
+from l2o.mechanisms import Explanation, Inapplicable, LinearResponse, Presence
 from l2o.report.distillation import Distillation
 from l2o.report.drawing import as_png, as_svg, blank_figure, style
 from l2o.report.pages import render_page, versions
+from l2o.support.atomic import write_atomically
 
 _MOST_MODES = 12
 
@@ -85,7 +85,7 @@ def _draw_adaptation(explanation: Explanation, axes: Axes) -> None:
     rates = curve.telling_learning_rate
     if np.all(rates[np.isfinite(rates)] > 0):
         axes.set_yscale("log")
-        if not curve.present:
+        if explanation.mechanisms.adaptation.presence is not Presence.PRESENT:
             middle = float(np.nanmedian(rates))
             axes.set_ylim(middle / 10, middle * 10)
     axes.legend(frameon=False, fontsize=8)
@@ -114,9 +114,13 @@ _SECTIONS = (
         "Above: the response of updates to a gradient that is larger by 1 for one step. Below: the "
         "eigenvalues of the Jacobian of the state in the complex plane, with the unit circle; an "
         "eigenvalue near 1 is a long memory. One optimizer a column, nothing random.",
-        "The fixed point of the state is found in double precision from many starts; around it, "
-        "the Jacobians of state and update give the response to first order, and their eigenmodes "
-        "each a momentum with its beta and alpha.",
+        "Fixed points of the state are found in double precision, at several gradients and, "
+        "where time matters, at several times at which the optimizer is alive. Around them, the "
+        "Jacobians of state and update give the response to first order, and their eigenmodes "
+        "each a momentum with its beta and alpha; of an optimizer that averages gradients and "
+        "their sizes, the "
+        "response to a gradient of the other sign, which sizes do not notice. The figure is of "
+        "the fixed point without a gradient, or under the constant one named above.",
     ),
     _Section(
         "clipping",
@@ -126,17 +130,21 @@ _SECTIONS = (
         "effective learning rate alone would give.",
         "The update function is evaluated at the initial state, or at the state named above for "
         "optimizers that are singular there. It saturates if a gradient a hundred times as large "
-        "gives at most 5 % more of an update, up to gradients of 1e12.",
+        "gives at most 5 % more of an update, up to gradients of 1e12. That is clipping, unless "
+        "the state takes in the size of the gradient without end, and updates level off only "
+        "because they are divided by it.",
     ),
     _Section(
         "schedule",
         "Learning-rate schedule",
         (_draw_schedule,),
         "The effective learning rate against the step, when the optimizer is left to itself.",
-        "From the initial state no gradient is met (or, for optimizers that are singular at zero, "
-        "the same gradient again and again), with counters running. The effective learning rate is "
-        "minus the slope of the update function at zero gradient (or of the update over the "
-        "gradient).",
+        "What follows from the time alone (counters, and numbers of the state that evolve whatever "
+        "the gradient) is set apart; at each step, what remembers gradients is settled with the "
+        "time held, so that only the time changes the effective learning rate. Of a network "
+        "that has no such parts, the state is followed without a gradient. A law is named "
+        "where it fits clearly better than constant, linear, cosine, exponential and power laws, "
+        "each with a warm-up or without.",
     ),
     _Section(
         "adaptation",
@@ -144,7 +152,8 @@ _SECTIONS = (
         (_draw_adaptation,),
         "The effective learning rate after a long time under a constant gradient, against the size "
         "of that gradient, one line a sign.",
-        "For each constant gradient the state is followed to its fixed point; the effective "
+        "With the time held, the state is followed to its fixed point for each constant "
+        "gradient; the effective "
         "learning rate is minus the slope of the update function at zero gradient there. Where the "
         "update jumps at zero, that slope tells nothing, and it is half the difference of the "
         "updates for the gradient and its opposite, over the gradient.",
@@ -219,6 +228,7 @@ def write_explanation(subjects: Mapping[str, Subject], path: Path, *, command: s
         title=f"How {first} works",
         description=f"Side by side with {', '.join(others)}." if others else "",
         subjects=subjects,
+        mechanisms=list(subjects[first].explanation.mechanisms.presence),
         sections=sections,
         modes={name: _mode_rows(explanation) for name, explanation in explanations.items()},
         command=command,

@@ -3,6 +3,7 @@
 from l2o.mechanisms.distillation.adaptation import Adaptation as Adaptation
 from l2o.mechanisms.distillation.distill import (
     Ablation as Ablation,
+    Alternative as Alternative,
     Distilled as Distilled,
     distill as distill,
 )
@@ -14,3 +15,5 @@ from l2o.mechanisms.distillation.optimizer import (
 )
 from l2o.mechanisms.distillation.saturation import Saturation as Saturation
 from l2o.mechanisms.distillation.schedule import Decay as Decay, WarmUp as WarmUp
+from l2o.mechanisms.distillation.selection import Trial as Trial
+from l2o.mechanisms.distillation.tunable import as_hand_designed as as_hand_designed

@@ -1,40 +1,32 @@
 """A closed-form optimizer that does nearly what another one does, and what its parts are worth."""
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from l2o.mechanisms.distillation.fit import Data, fit, updates_of, variance_explained
 from l2o.mechanisms.distillation.formula import describe, formula
 from l2o.mechanisms.distillation.model import Model
-from l2o.mechanisms.distillation.numbers import (
-    ADAPTATION,
-    DECAY,
-    MECHANISMS,
-    OFFSET,
-    SATURATION,
-    WARM_UP,
-    Form,
-    Part,
-    memory,
-    mode,
-)
+from l2o.mechanisms.distillation.numbers import MECHANISMS, Form, Part
 from l2o.mechanisms.distillation.optimizer import DistilledOptimizer
+from l2o.mechanisms.distillation.selection import (
+    NEGLIGIBLE,
+    Candidate,
+    Trial,
+    select,
+    simplifications,
+)
 from l2o.mechanisms.distillation.starts import starting_models
 from l2o.mechanisms.state_space import GradientRecord
 from l2o.optimizers import LearnedOptimizer
-from l2o.tasks.checks import check_at_least
-
-NEGLIGIBLE = 1e-4
-"""What explains less of the variance of updates than this is left out."""
+from l2o.support.checks import check_at_least
 
 _MOST_UPDATES = 20_000
 # Evaluations of a model in a fit.
-_FEW, _SOME, _MANY = 20, 60, 200
+_FEW, _MANY = 20, 200
 # Of errors relative to the mean square of the updates.
 _SAME = 1e-7
 _MOST_POINTS = 3000
@@ -56,6 +48,20 @@ class Ablation:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """The best closed form with so many numbers."""
+
+    num_numbers: int
+    variance_explained: float
+    """The share of the variance of updates on the problems that are selected by."""
+    outcome: float | None
+    """The mean of what came of it on trial, if there was one; not finite where it diverged."""
+    num_diverged: int | None
+    """On how many problems of the trial it diverged, if there was one."""
+    is_taken: bool
+
+
+@dataclass(frozen=True)
 class Distilled:
     """A closed-form optimizer, and how well it stands for the one it was distilled from."""
 
@@ -67,6 +73,8 @@ class Distilled:
     """The same on the problems that it was fitted on."""
     ablations: tuple[Ablation, ...]
     """One for every mechanism there could be."""
+    alternatives: tuple[Alternative, ...]
+    """The best ones with fewer and with more numbers, the smallest first."""
     updates: Float[np.ndarray, "steps coordinates"]
     """Those on held-out problems."""
     predicted: Float[np.ndarray, "steps coordinates"]
@@ -122,6 +130,7 @@ class Distilled:
                 }
                 for each in self.ablations
             ],
+            "alternatives": [asdict(each) for each in self.alternatives],
         }
 
 
@@ -131,59 +140,75 @@ def distill(
     *,
     held_out: GradientRecord | None = None,
     num_modes: int = 3,
+    trial: Trial | None = None,
 ) -> Distilled:
     """Finds a closed-form optimizer that makes nearly the updates of another one.
 
     It is composed of soft clipping, adaptation, momentum, warm-up, decay and a constant offset. All
     are fitted at once to recorded updates: by least squares, from several starts, some of which
-    the analyses of the optimizer give. What explains less than 1e-4 of the variance is left out
-    again, so that few numbers remain.
+    the analyses of the optimizer give. Then parts are left out one after the other, and of all
+    that was met on the way the form with the fewest numbers is taken that is about as good as the
+    best, on problems that it was not fitted to, and has no momenta that work against each other.
 
     **Arguments:**
 
     - `optimizer`: the one to distill.
-    - `record`: gradients that it met and updates that it made, from `record_gradients`.
-    - `held_out`: the same on other tasks, to judge by. By default a third of the record's tasks,
-      which are then used for nothing else.
+    - `record`: gradients that it met and updates that it made, from `record_gradients`; of three
+      tasks or more.
+    - `held_out`: the same on other tasks, to judge by. By default a quarter of the record's tasks,
+      which are then used for nothing else. Another quarter is what is selected by.
     - `num_modes`: of momentum, at most; at least 1.
+    - `trial`: if given, what the forms are selected by instead: runs one on problems and gives what
+      is to be small for each, not finite where it diverges. One that diverges is not taken.
 
     **Returns:** the optimizer, the share of the variance of held-out updates that it explains, and
     how much of that each mechanism is worth: removed alone, and everything else fitted again.
 
-    **Raises:** `ValueError` for fewer than one mode, a record of a single task without `held_out`,
-    and a record without updates.
+    **Raises:** `ValueError` for fewer than one mode, a record of fewer than three tasks (two with
+    `held_out`), and a record without updates.
     """
     check_at_least("num_modes", num_modes, 1)
-    fitted, judged = map(_usable, _split(record) if held_out is None else (record, held_out))
-    model = _best(starting_models(optimizer, fitted.gradients, num_modes), fitted)
-    model, _ = fit(_simplified(model, fitted), fitted, _MANY)
+    parts = _split(record, (2, 1, 1)) if held_out is None else (*_split(record, (2, 1)), held_out)
+    fitted, selected_by, judged = map(_usable, parts)
+    starts = starting_models(optimizer, fitted.gradients, num_modes)
+    candidates: list[Candidate] = []
+    explained = -np.inf
+    for number in range(1, num_modes + 1):
+        whole = _best([each.with_modes(number) for each in starts], fitted)
+        before, explained = explained, variance_explained(whole, fitted)
+        if explained - before < NEGLIGIBLE:
+            break
+        # What is left of momenta that work against each other does so, too.
+        if not whole.has_opposing_momenta:
+            candidates += simplifications(whole, fitted, selected_by)
+    taken, sizes = select(candidates, fitted, selected_by, trial)
+    model = taken.model
     explained = variance_explained(model, judged)
     return Distilled(
         model.optimizer(),
         explained,
         variance_explained(model, fitted),
         tuple(_ablation(model, part, explained, fitted, judged) for part in MECHANISMS),
+        tuple(_alternative(each, taken) for each in sizes),
         judged.updates,
         updates_of(model, judged),
     )
 
 
-def _split(record: GradientRecord) -> tuple[GradientRecord, GradientRecord]:
-    """Two thirds of the tasks to fit, and one third to judge by."""
+def _split(record: GradientRecord, shares: tuple[int, ...]) -> list[GradientRecord]:
+    """The tasks divided, so that every part has one at least, and as many as its share."""
     tasks = np.unique(record.tasks)
-    if tasks.size < 2:
+    if tasks.size < len(shares):
         raise ValueError(
-            "A record of at least two tasks is needed to distill an optimizer and to judge the "
-            "result, or a second record in held_out."
+            f"A record of at least {len(shares)} tasks is needed to distill an optimizer, to "
+            f"select and to judge by, got {tasks.size}."
         )
-    held_out = np.isin(record.tasks, tasks[: max(1, tasks.size // 3)])
-
-    def part(chosen: Bool[np.ndarray, " coordinates"]) -> GradientRecord:
-        return GradientRecord(
-            record.gradients[:, chosen], record.updates[:, chosen], record.tasks[chosen]
-        )
-
-    return part(~held_out), part(held_out)
+    spare = tasks.size - len(shares)
+    ends = np.arange(1, 1 + len(shares)) + np.cumsum(shares) * spare // sum(shares)
+    return [
+        GradientRecord(record.gradients[:, chosen], record.updates[:, chosen], record.tasks[chosen])
+        for chosen in (np.isin(record.tasks, some) for some in np.split(tasks, ends[:-1]))
+    ]
 
 
 def _usable(record: GradientRecord) -> Data:
@@ -213,25 +238,16 @@ def _best(models: Sequence[Model], fitted: Data) -> Model:
     return next(model for model, error in fits if error <= least + _SAME)
 
 
-def _simplified(model: Model, fitted: Data) -> Model:
-    """The model without all that explains next to nothing, tried one after the other."""
-    modes = [mode(index) for index in reversed(model.modes)]
-    memories = [memory(index) for index in model.modes]
-    parts = (OFFSET, WARM_UP, DECAY, *modes, ADAPTATION, SATURATION, *memories)
-    explained = variance_explained(model, fitted)
-    kept = 0
-    for part in itertools.cycle(parts):
-        if kept == len(parts):
-            break
-        kept += 1
-        is_last_mode = part in modes and len(model.modes) == 1
-        if is_last_mode or not model.has(part):
-            continue
-        without, _ = fit(model.without(part), fitted, _SOME)
-        remaining = variance_explained(without, fitted)
-        if explained - remaining < NEGLIGIBLE:
-            model, explained, kept = without, remaining, 0
-    return model
+def _alternative(candidate: Candidate, taken: Candidate) -> Alternative:
+    """What is told of a candidate."""
+    outcomes = candidate.outcomes
+    return Alternative(
+        candidate.num_numbers,
+        candidate.variance_explained,
+        None if outcomes is None else float(np.mean(outcomes)),
+        None if outcomes is None else int(np.sum(~np.isfinite(outcomes))),
+        candidate is taken,
+    )
 
 
 def _ablation(model: Model, part: Part, explained: float, fitted: Data, judged: Data) -> Ablation:

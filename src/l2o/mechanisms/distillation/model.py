@@ -1,5 +1,7 @@
 """A closed-form optimizer whose mechanisms can be left out one by one."""
 
+from functools import reduce
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,7 @@ from l2o.mechanisms.distillation.numbers import (
     Form,
     Numbers,
     Part,
+    mode,
 )
 from l2o.mechanisms.distillation.optimizer import DistilledOptimizer
 from l2o.mechanisms.precision import in_double_precision
@@ -52,10 +55,34 @@ class Model(eqx.Module):
             self.form,
         )
 
+    def with_modes(self, number: int) -> "Model":
+        """The model with its first modes alone."""
+        return reduce(Model.without, map(mode, self.modes[number:]), self)
+
     @property
     def modes(self) -> list[int]:
         """Which modes of momentum there are."""
         return [index for index, is_free in enumerate(self.free.alphas) if is_free]
+
+    @property
+    def num_numbers(self) -> int:
+        """How many numbers are fitted."""
+        return sum(map(bool, jax.tree.leaves(self.free)))
+
+    @property
+    def has_opposing_momenta(self) -> bool:
+        """Whether some of its modes go down the gradient, and some up."""
+        alphas = [float(self.numbers.alphas[index]) for index in self.modes]
+        return min(alphas) < 0 < max(alphas)
+
+    @in_double_precision
+    def optimizer_with_idle_parts(self) -> DistilledOptimizer:
+        """The same optimizer with all mechanisms, those too that do nothing.
+
+        All models with as many modes are one program so.
+        """
+        form = Form(*map(jnp.asarray, self.form))
+        return _in_single_precision(self.numbers.build(form))
 
     @in_double_precision
     def optimizer(self) -> DistilledOptimizer:
@@ -71,9 +98,7 @@ class Model(eqx.Module):
             whole.decay if self.has(DECAY) else None,
             whole.offset if self.has(OFFSET) else None,
         )
-        numbers, rest = eqx.partition(optimizer, eqx.is_array)
-        single = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), numbers)
-        return eqx.combine(single, rest)
+        return _in_single_precision(optimizer)
 
     def _momentum(self, whole: Momentum) -> Momentum:
         """The modes that there are, the slowest first; one at most is without memory."""
@@ -85,3 +110,9 @@ class Model(eqx.Module):
         alphas = [*alphas[lasting], *[np.sum(alphas[instant])] * bool(instant)]
         corrected = bool(whole.corrected and lasting)
         return Momentum(jnp.asarray(betas), jnp.asarray(alphas), corrected)
+
+
+def _in_single_precision(optimizer: DistilledOptimizer) -> DistilledOptimizer:
+    numbers, rest = eqx.partition(optimizer, eqx.is_inexact_array)
+    single = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), numbers)
+    return eqx.combine(single, rest)

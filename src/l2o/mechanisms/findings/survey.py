@@ -1,0 +1,247 @@
+"""What is measured of an optimizer, once, before anything is said of its mechanisms."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from l2o.mechanisms.clock import separate_clock
+from l2o.mechanisms.dynamics import Dynamics
+from l2o.mechanisms.memory import Memory, look_at_memory
+from l2o.mechanisms.operating_points import OperatingPoints, points_at, settled_points
+from l2o.mechanisms.probes import step_many
+from l2o.mechanisms.schedule import RATE_FLOOR
+
+LATE = 1_000_000
+"""The time at which counters are held as a rule: bias corrections are over by then."""
+
+SINGULAR_RATIO = 1e3
+"""An optimizer is singular at zero if its slope there is so many times that at other gradients."""
+
+HORIZON = 20_000
+"""Schedules are followed up to this step, the later ones sparsely."""
+
+# Constant gradients, in units of the reference one, which itself may lie on the edge of a clip.
+_ARM = np.append(1.37 * 10.0 ** np.arange(-6, 3), 1.0)
+_WATCHED = np.array([1.37e-4, 1.37e-2, 1.0])
+_CLOSE, _LESS_CLOSE = 1e-10, 1e-6
+_SPARSE_TIMES = 24
+# An optimizer is alive when its learning rate is at least this share of its largest.
+_ALIVE = 0.05
+_WELL_ALIVE = 0.2
+_QUANTILES = (0.75, 0.4, 0.1)
+# Where averages are perturbed to, off the kinks that they may settle on.
+_SHARES_OF_MEMORY = (0.61, 0.37)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """An optimizer's steps at several gradients and times."""
+
+    dynamics: Dynamics
+    """Of what gradients drive; the rest follows from the time."""
+    reference: float
+    num_steps: int
+    times: Int[np.ndarray, " times"]
+    """At which learning rates were looked at; a single 0 where time does not matter."""
+    rates: Float[np.ndarray, "gradients times"]
+    """Learning rates with the memory settled at each time, one row a size of the gradient."""
+    held: tuple[int, ...]
+    """Times at which the optimizer is alive, that of the main analyses first."""
+    dead: str
+    """Why nothing can be told: it moves nothing at the times looked at. Empty if it does."""
+    points: OperatingPoints
+    """Settled states at all held times, for a range of gradients of both signs, and zero."""
+    memory: Memory
+    singular: bool
+    """Whether its slope at zero gradient is out of all proportion."""
+
+    @property
+    def time(self) -> int:
+        """At which the main analyses hold it."""
+        return self.held[0]
+
+    @property
+    def watched(self) -> Float[np.ndarray, " gradients"]:
+        """The gradients of the rows of `rates`."""
+        return self.reference * _WATCHED
+
+    @property
+    def peak_rate(self) -> float:
+        """The largest learning rate over all times."""
+        finite = self.rates[np.isfinite(self.rates)]
+        return float(np.max(np.abs(finite))) if finite.size else 0.0
+
+    def at(self, time: int) -> Int[np.ndarray, " points"]:
+        """The indices of points with a gradient at a time, nearest to the reference one first."""
+        chosen = np.flatnonzero((self.points.times == time) & (self.points.gradients != 0))
+        return chosen[np.argsort(self.distances(self.points)[chosen], kind="stable")]
+
+    def distances(self, points: OperatingPoints) -> Float[np.ndarray, " points"]:
+        """How far from the reference gradient points are, on a logarithmic scale."""
+        with np.errstate(divide="ignore"):
+            return np.abs(np.log(np.abs(points.gradients) / self.reference))
+
+    def resting_point(self, time: int) -> int:
+        """The index of the point without a gradient at a time."""
+        return int(np.flatnonzero((self.points.times == time) & (self.points.gradients == 0))[0])
+
+    @cached_property
+    def off_kinks(self) -> OperatingPoints:
+        """The points with a gradient, with the averages of gradients part of their settled values.
+
+        A ratio of averages may settle exactly where it is clipped, whatever the gradient.
+        """
+        index = np.flatnonzero(self.points.gradients != 0)
+        shares = np.where(self.memory.odd, np.array(_SHARES_OF_MEMORY)[:, None], 1.0)
+        states = (self.points.states[index] * shares[:, None]).reshape(-1, self.memory.size)
+        count = len(_SHARES_OF_MEMORY)
+        return points_at(
+            self.dynamics,
+            states,
+            np.tile(self.points.gradients[index], count),
+            np.tile(self.points.times[index], count),
+        )
+
+
+def measure(
+    whole: Dynamics, *, num_steps: int, reference_gradient: float, time: int | None
+) -> Survey:
+    """Measures an optimizer.
+
+    **Arguments:** `whole`, from `coordinate_dynamics`; `num_steps`, how many steps of the schedule
+    to look at one by one; `reference_gradient`; `time`, at which to hold counters, by default where
+    the optimizer is alive.
+
+    **Raises:** `ValueError` if its updates are not finite from the start.
+    """
+    _check_finite(whole, reference_gradient)
+    dynamics = separate_clock(whole, max(num_steps, HORIZON, time or 0) + 1)
+    times = _times(num_steps) if dynamics.depends_on_time else np.zeros(1, int)
+    if time is not None and dynamics.depends_on_time:
+        times = np.union1d(times, [time])
+    rates = _rates(dynamics, times, reference_gradient)
+    held, is_alive = _held_times(times, rates, time, num_steps)
+    gradients = np.concatenate([[0.0], _ARM, -_ARM]) * reference_gradient
+    points = settled_points(
+        dynamics, np.tile(gradients, len(held)), np.repeat(held, len(gradients))
+    )
+    memory = look_at_memory(dynamics, points, held[0])
+    return Survey(
+        dynamics=dynamics,
+        reference=reference_gradient,
+        num_steps=num_steps,
+        times=times,
+        rates=rates,
+        held=held,
+        dead="" if is_alive else _why_dead(dynamics, times, rates, held[0]),
+        points=points,
+        memory=memory,
+        singular=_is_singular(dynamics, points, memory, held[0], reference_gradient),
+    )
+
+
+def _check_finite(dynamics: Dynamics, reference: float) -> None:
+    """Makes sure that there is something to look at."""
+    sizes = reference * np.concatenate([_WATCHED, -_WATCHED])
+    start = np.tile(np.asarray(dynamics.initial_state), (len(sizes), 1))
+    updates, following = step_many(dynamics, start, sizes, 0)
+    if not np.any(np.isfinite(updates)) or not np.any(np.all(np.isfinite(following), axis=1)):
+        raise ValueError(
+            "The optimizer's updates are not finite numbers from the first step on, so it has no "
+            "mechanisms to look for; check its hyperparameters or weights."
+        )
+
+
+def _times(num_steps: int) -> Int[np.ndarray, " times"]:
+    """Every step that is followed, later ones sparsely, and one very late."""
+    sparse = np.geomspace(num_steps, max(HORIZON, 2 * num_steps), _SPARSE_TIMES).astype(int)
+    return np.unique(np.concatenate([np.arange(num_steps), sparse, [LATE]]))
+
+
+def _rates(
+    dynamics: Dynamics, times: Int[np.ndarray, " times"], reference: float
+) -> Float[np.ndarray, "gradients times"]:
+    """What is taken off per gradient, with the memory settled at each time."""
+    gradients = reference * _WATCHED
+    points = settled_points(dynamics, np.repeat(gradients, len(times)), np.tile(times, 3))
+    odd = points.odd_rates.reshape(3, -1)
+    whole = points.whole_rates.reshape(3, -1)
+    return np.array([rates_or_whole(*pair) for pair in zip(odd, whole, strict=True)])
+
+
+def rates_or_whole(
+    odd: Float[np.ndarray, " times"], whole: Float[np.ndarray, " times"]
+) -> Float[np.ndarray, " times"]:
+    """The answer to a gradient of the other sign, or the whole update where there is none."""
+    sizes = [np.nanmax(np.abs(rates), initial=0.0) for rates in (odd, whole)]
+    return odd if sizes[0] > 1e-9 * sizes[1] else whole
+
+
+def _held_times(
+    times: Int[np.ndarray, " times"],
+    rates: Float[np.ndarray, "gradients times"],
+    asked: int | None,
+    num_steps: int,
+) -> tuple[tuple[int, ...], bool]:
+    """Times at which the optimizer is alive, or one where there are none; and whether it is."""
+    sizes = np.nan_to_num(np.abs(rates), nan=0.0, posinf=0.0)
+    largest = np.max(sizes, axis=1, keepdims=True)
+    share = np.max(
+        np.where(largest > RATE_FLOOR, sizes / np.maximum(largest, RATE_FLOOR), 0.0), axis=0
+    )
+    if len(times) == 1:
+        return (0,), bool(share[0] > 0)
+    if asked is not None:
+        return (asked,), bool(share[times == asked][0] >= _ALIVE)
+    alive = times[share >= _WELL_ALIVE]
+    if not alive.size:
+        return (LATE,), False
+    within = alive[alive < num_steps]
+    chosen = within if within.size else alive
+    some = [int(chosen[int(q * (len(chosen) - 1))]) for q in _QUANTILES]
+    late = [LATE] if share[times == LATE][0] >= _ALIVE else []
+    return tuple(dict.fromkeys((late + some)[:3])), True
+
+
+def _why_dead(
+    dynamics: Dynamics,
+    times: Int[np.ndarray, " times"],
+    rates: Float[np.ndarray, "gradients times"],
+    time: int,
+) -> str:
+    """A clause that says how small updates are."""
+    largest = float(np.nanmax(np.abs(rates), initial=0.0))
+    if not dynamics.depends_on_time or largest <= RATE_FLOOR:
+        return f"its updates are not above {RATE_FLOOR:g} of any gradient, which is rounding"
+    now = float(np.nanmax(np.abs(rates[:, times == time]), initial=0.0))
+    return (
+        f"at step {time:,} it stands still: its updates are {now:.3g} of a gradient, of "
+        f"{largest:.3g} at their largest"
+    )
+
+
+def _is_singular(
+    dynamics: Dynamics, points: OperatingPoints, memory: Memory, time: int, reference: float
+) -> bool:
+    """Whether updates near zero gradient are out of all proportion to those at the reference one.
+
+    They are beyond a low clip, too; but an optimizer is singular only if it divides by the size of
+    gradients, or if its update jumps at zero.
+    """
+    here = points.times == time
+    rest = points.states[here & (points.gradients == 0)][0]
+    sizes = reference * np.array([_CLOSE, _LESS_CLOSE])
+    states = np.tile(rest, (4, 1))
+    updates, _ = step_many(dynamics, states, np.concatenate([sizes, -sizes]), time)
+    slopes = np.abs(updates[:2] - updates[2:]) / (2 * sizes)
+    elsewhere = here & (np.abs(points.gradients) >= reference)
+    rates = np.abs(np.concatenate([points.whole_rates[elsewhere], points.odd_rates[elsewhere]]))
+    largest = np.max(rates[np.isfinite(rates)], initial=0.0)
+    if not np.all(np.isfinite(slopes)):
+        return True
+    jumps = slopes[0] > SINGULAR_RATIO * slopes[1]
+    if memory.has_parity and not (jumps or np.any(memory.even)):
+        return False
+    return bool(largest > 0 and slopes[0] > SINGULAR_RATIO * largest)
