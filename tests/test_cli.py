@@ -1,19 +1,22 @@
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import pytest
 
 import l2o
 from l2o.cli import main
-from l2o.recipes import EvaluationSettings, Recipe, TrainingSettings
-from l2o.recipes.optimizer_settings import GRU
-from l2o.recipes.task_settings import ImageMLP, Quadratic
+from l2o.recipes import EvaluationSettings, Recipe, RunFolder, TrainingSettings
+from l2o.recipes.optimizer_settings import GRU, ML2O
+from l2o.recipes.task_settings import ConflictingQuadratics, ImageMLP, Quadratic
 
 RECIPE = Recipe(
     name="small",
@@ -134,6 +137,45 @@ def test_resuming(recipe_file, tmp_path, refused):
     assert "training.learning_rate = 0.001, now asked for is 0.5" in message
     # How a run is evaluated is none of meta-training's business.
     assert main([*arguments, "--resume", "--evaluation.num-tasks", "9"]) == 0
+    assert RunFolder(out).read_recipe().evaluation.num_tasks == 9
+
+
+def test_resuming_takes_the_settings_of_the_run(recipe_file, tmp_path, refused, capsys):
+    out = tmp_path / "run"
+    arguments = ["train", recipe_file, "--out", str(out)]
+    assert main([*arguments, "--meta-steps", "2", "--evaluation.num-tasks", "9"]) == 0
+    config = (out / "config.json").read_bytes()
+    capsys.readouterr()
+    assert main([*arguments, "--resume"]) == 0
+    assert (out / "config.json").read_bytes() == config
+    said = capsys.readouterr().err
+    assert "the run's own settings: training.meta_steps = 2 where the recipe has 4." in said
+    # What is asked for all the same has to agree.
+    assert main([*arguments, "--resume", "--meta-steps", "2"]) == 0
+    message = refused(*arguments, "--resume", "--meta-steps", "4")
+    assert "it has training.meta_steps = 2, now asked for is 4" in message
+    # Another recipe is another run.
+    assert "cannot be resumed with other" in refused("train", "demo", "--out", out, "--resume")
+
+
+def test_a_run_that_never_began_gives_way(recipe_file, tmp_path, refused):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "config.json").write_text(replace(RECIPE, seed=7).to_json())
+    folder = RunFolder(out)
+    for resume in (True, False):
+        folder.claim(replace(RECIPE, seed=8), resume=resume)
+        assert folder.read_recipe().seed == 8
+    # But no config of something else, nor a run of which there is anything.
+    (out / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="is not empty"):
+        folder.claim(RECIPE, resume=False)
+    (out / "config.json").write_text(replace(RECIPE, seed=7).to_json())
+    (out / "checkpoints").mkdir()
+    with pytest.raises(ValueError, match="is not empty"):
+        folder.claim(RECIPE, resume=False)
+    with pytest.raises(ValueError, match="it has seed = 7, now asked for is 0"):
+        folder.claim(RECIPE, resume=True)
 
 
 def test_evaluating(run, tmp_path, capsys):
@@ -221,13 +263,14 @@ def test_what_cannot_be_explained(run, refused):
     assert "num_steps" in refused("explain", "sgd", "--steps", "0")
     assert "reference_gradient" in refused("explain", "sgd", "--reference-gradient", "-1")
     assert "--distill is for runs" in refused("explain", "sgd", "--distill")
+    assert "finite" in refused("explain", "adam", "--set", "learning_rate=nan")
 
 
 def test_tuned_baselines_are_kept(run, capsys):
     def evaluate(*more):
         """What was tuned, what was said and the numbers."""
-        baselines = ["--baselines", "sgd", "momentum"]
-        assert main(["eval", str(run), "--seed", "4", *baselines, *more]) == 0
+        arguments = ["--baselines", "sgd", "momentum", *more]
+        assert main(["eval", str(run), *arguments]) == 0
         captured = capsys.readouterr()
         tuned = [name for name in ("sgd", "momentum") if f"tuning {name}" in captured.err]
         numbers = json.loads((run / "evaluation.json").read_text())
@@ -252,8 +295,8 @@ def test_tuned_baselines_are_kept(run, capsys):
     assert tuned == ["sgd"]
     assert "the hyperparameters of momentum." in out
     assert third == first
-    for flag in ("--steps", "--seed"):
-        assert evaluate(flag, "5")[0] == ["sgd", "momentum"]
+    for changed in (("--steps", "5"), ("--seed", "6")):
+        assert evaluate(*changed)[0] == ["sgd", "momentum"]
 
 
 def test_images_have_test_metrics(tmp_path):
@@ -362,6 +405,64 @@ def test_bad_input_to_train(refused, tmp_path, recipe_file, monkeypatch):
     assert "There is no run in" in message
 
 
+IMPOSSIBLE = {
+    "--hidden-size 0": "hidden_size must be",
+    "--hidden-size -1": "hidden_size must be",
+    "--hidden-size 1000000000": "hidden_size must be|of memory at the least",
+    "--hidden-size 3000000000": "must be .*at most 2147483647",
+    "--dimension 1000000000": "of memory at the least",
+    "--num-tasks 1000000000": "of memory at the least",
+    "--truncation 1000000000 --horizon 1000000000": "of memory at the least",
+    "--validation-tasks 2000000000": "of memory at the least",
+    "--num-tasks 99999999999999999999": "num_tasks must be",
+    "--seed 99999999999999999999": "seed must be a whole number of at least 0 and of at most",
+    "--seed -1": "seed must be a whole number",
+    "--held-out-loss 1": "Quadratic has no held-out training data",
+}
+
+
+@pytest.mark.parametrize("flags", IMPOSSIBLE)
+def test_what_cannot_be_built_is_found_before_a_folder_is_made(
+    flags, tmp_path, recipe_file, refused, monkeypatch
+):
+    monkeypatch.setattr("l2o.metatraining.plan.available_memory", lambda: 8 * 10**9)
+    out = tmp_path / "run"
+    message = refused("train", recipe_file, "--out", out, *flags.split())
+    assert re.search(IMPOSSIBLE[flags], " ".join(message.split()))
+    assert not out.exists()
+
+
+def test_optimizers_and_tasks_that_do_not_go_together(tmp_path, refused):
+    path = tmp_path / "recipe.json"
+    for task, optimizer in (
+        (ConflictingQuadratics(), GRU()),
+        (Quadratic(), ML2O()),
+        (ConflictingQuadratics(num_quadratics=3), ML2O()),
+        (ImageMLP(hidden=(0,)), GRU()),
+        (ConflictingQuadratics(num_quadratics=10**9), ML2O(num_objectives=10**9)),
+    ):
+        path.write_text(replace(RECIPE, task=task, optimizer=optimizer).to_json())
+        message = refused("train", str(path), "--out", tmp_path / "run")
+        assert message.splitlines()[-1].startswith("l2o: ")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["recipe.json"]
+
+
+def test_memory_for_comparing_and_tuning(run, recipe_file, refused, monkeypatch):
+    monkeypatch.setattr("l2o.metatraining.memory.available_memory", lambda: 8 * 10**9)
+    huge = "2000000000"
+    few = "of memory at the least, of which there are 8 GB: take fewer tasks or steps"
+    for command, text in (
+        (["eval", run, "--tasks", huge], "Comparing on 2000000000 tasks over 4 steps"),
+        (["eval", run, "--longer-steps", huge], "Comparing on 3 tasks over 2000000000 steps"),
+        (["tune", "adam", "--recipe", recipe_file, "--tasks", huge], "Tuning on 2000000000 tasks"),
+    ):
+        message = refused(*command)
+        assert text in message
+        assert few in message
+    for command in (["eval", run], ["tune", "adam", "--recipe", recipe_file]):
+        assert "seed must be" in refused(*command, "--seed", "99999999999999999999")
+
+
 def test_bad_input_to_eval_and_show(refused, run, tmp_path):
     for command in ("eval", "show"):
         assert "There is no run in" in refused(command, tmp_path / "nowhere")
@@ -385,9 +486,152 @@ def test_damaged_runs(refused, run, tmp_path):
     (tmp_path / "config.json").write_text('{"name": "x"')
     assert "no JSON file" in refused("eval", tmp_path)
     assert "no JSON file" in refused("show", tmp_path)
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    assert "is nested too deeply" in refused("show", tmp_path)
+    assert "is nested too deeply" in refused("train", tmp_path / "config.json")
+
+
+RESULT = {
+    "name": "sgd",
+    "hyperparameters": {"learning_rate": 0.1},
+    "mean_train_loss": {"mean": 1.0, "sem": None},
+    "diverged": 0,
+}
+EVALUATION = {"setting": "x", "num_tasks": 2, "results": [RESULT]}
+
+
+def test_strange_evaluations(tmp_path, refused, capsys):
     (tmp_path / "config.json").write_text(RECIPE.to_json())
-    (tmp_path / "evaluation.json").write_text("[]")
-    assert main(["show", str(tmp_path)]) == 2
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps(EVALUATION))
+    assert main(["show", str(tmp_path)]) == 0
+    assert "not finite" in capsys.readouterr().out
+    strange = [b"\xff\xfe", b"", b"[]", b"3", b"null", b"[" * 100_000, b'{"results": NaN}']
+    changes = [{"results": x} for x in ([], {}, "sgd", [3], [[]], None, [RESULT, {}])]
+    changes += [{"setting": 3}, {"num_tasks": "2"}]
+    changes += [
+        {"results": [RESULT | change]}
+        for change in (
+            {"name": 3},
+            {"diverged": "no"},
+            {"hyperparameters": []},
+            {"hyperparameters": {"b1": "x"}},
+            {"mean_train_loss": {"mean": [], "sem": 1}},
+        )
+    ]
+    changes += [{"results": [RESULT, {k: v for k, v in RESULT.items() if k != "mean_train_loss"}]}]
+    strange += [json.dumps(EVALUATION | change).encode() for change in changes]
+    for content in strange:
+        path.write_bytes(content)
+        assert "evaluation.json is" in refused("show", tmp_path)
+        assert "evaluation.json is" in refused("flatness", tmp_path)
+
+
+def test_strange_metrics(tmp_path, refused, capsys):
+    (tmp_path / "config.json").write_text(RECIPE.to_json())
+    path = tmp_path / "metrics.jsonl"
+    row = {"meta_step": 1, "meta_loss": None}
+    path.write_text(json.dumps(row) + "\n")
+    assert main(["show", str(tmp_path)]) == 0
+    assert "1 of 4 meta-steps" in capsys.readouterr().out
+    strange = ["[]", "3", '{"meta_loss": 1}', '{"meta_step": "1"}', "[" * 100_000]
+    strange += ['{"meta_step": 1, "validation_score": []}', '{"meta_step": 1, "x": "y"}']
+    for line in [*strange, b"\xff\xfe{}"]:
+        path.write_bytes((line.encode() if isinstance(line, str) else line) + b"\n")
+        assert "metrics.jsonl is damaged" in refused("show", tmp_path)
+
+
+def test_names_are_no_markup(run, tmp_path, capsys, refused):
+    name = tmp_path / "[/b] [red]x :bug:"
+    name.mkdir(parents=True)
+    recipe = replace(RECIPE, description="[/i] all [bold]of :bug: it")
+    (name / "config.json").write_text(recipe.to_json())
+    (name / "evaluation.json").write_text(
+        json.dumps(EVALUATION | {"setting": "[/x]", "results": [RESULT | {"name": "[/y] :bug:"}]})
+    )
+    assert main(["show", str(name)]) == 0
+    # Lines may be broken anywhere.
+    out = re.sub(r"\s", "", capsys.readouterr().out)
+    for text in (str(name), recipe.description, "[/x]", "[/y] :bug:"):
+        assert re.sub(r"\s", "", text) in out
+    assert "[/b] [red]x :bug:" in refused("eval", name)
+    assert "[/z] :bug:" in refused("explain", "[/z] :bug:")
+    assert "[/z] :bug:" in refused("train", "[/z] :bug:")
+    assert "[/z]" in refused("train", "demo", "--bogus", "[/z]")
+
+
+def hold(folder):
+    """Another process that writes into a folder."""
+    code = (
+        "import sys, time; from pathlib import Path; from l2o.support.lock import only_writer\n"
+        "with only_writer(Path(sys.argv[1])): print('locked', flush=True); time.sleep(99)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "locked\n"
+    return process
+
+
+def test_one_process_a_folder(run, recipe_file, tmp_path, refused):
+    commands = {
+        run: [
+            ["train", recipe_file, "--seed", "1", "--out", run, "--resume"],
+            ["eval", run],
+            ["demo", "--recipe", recipe_file, "--out", run],
+            ["explain", "sgd", "--out", run],
+            ["flatness", run, "--out", run],
+        ],
+        tmp_path / "new": [["reproduce", "multi-objective", "--out", tmp_path / "new"]],
+        run / "explain": [["explain", run]],
+        run / "flatness": [["flatness", run]],
+    }
+    for folder, refusing in commands.items():
+        process = hold(folder)
+        try:
+            before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+            for command in refusing:
+                assert f"({process.pid}) is writing into {folder}" in refused(*command)
+            assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+    # What a killed process leaves behind is in nobody's way.
+    assert (run / ".lock").exists()
+    assert main(["train", recipe_file, "--seed", "1", "--out", str(run), "--resume"]) == 0
+    assert not (run / ".lock").exists()
+
+
+def test_a_full_disk(recipe_file, tmp_path, refused, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("l2o.support.atomic.os.fsync", full)
+    out = tmp_path / "run"
+    message = refused("train", recipe_file, "--out", out)
+    assert message.endswith(f"\nl2o: {out / 'config.json'}: No space left on device.\n")
+    assert not out.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_nowhere_to_print():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "l2o.cli", "--help"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "l2o: No space left on device.\n"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.")]
+)
+def test_too_little_memory(error, refused, monkeypatch):
+    def fail():
+        raise error
+
+    monkeypatch.setattr("l2o.cli.commands.print_lists", fail)
+    assert "There is not enough memory" in refused("list")
 
 
 def test_bad_input_to_tune(refused, recipe_file):
@@ -441,7 +685,7 @@ def test_interrupting_ends_cleanly_and_can_be_resumed(recipe_file, tmp_path):
     process = in_a_process(*arguments)
     assert "starting" in process.stderr.readline()
     deadline = time.monotonic() + 60
-    while not (tmp_path / "run" / "checkpoints" / "2").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "run" / "checkpoints" / "2.zip").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)

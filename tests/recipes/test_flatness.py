@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -354,3 +355,57 @@ def test_test_data_are_for_judging_alone(study):
     assert all(each.task.num_held_out is None for each in study.optimizees)
     assert len(study.meta_seeds) >= 3
     assert study.num_seeds >= 10
+
+
+def test_a_difference_is_also_told_with_the_meta_seed_as_the_unit():
+    # Ten networks agree on what each of three meta-seeds brings, and meta-seeds do not.
+    gains = (1.0, 0.5, 0.0)
+    rows = []
+    for regularizer in ("plain", "hessian"):
+        for meta_seed, gain in enumerate(gains, start=1):
+            for seed in range(10):
+                value = seed + (gain + 0.01 * (-1) ** seed if regularizer == "hessian" else 0)
+                rows.append(
+                    {
+                        **Cell("RNNProp", regularizer, False, None, "sigmoid")._asdict(),
+                        "meta_seed": meta_seed,
+                        "seed": seed,
+                        **dict.fromkeys(COMPARED, value),
+                    }
+                )
+    (entry,) = compare_methods(rows)
+    found = entry["test_accuracy"]
+    assert found["interval"][0] > 0
+    # 4.3027 is the 97.5 % quantile of Student's t with two degrees of freedom.
+    half = 4.302652729911275 * 0.5 / np.sqrt(3)
+    assert found["interval_over_meta_seeds"] == pytest.approx([0.5 - half, 0.5 + half], rel=1e-5)
+
+
+def test_the_pages_say_what_the_results_say_of_meta_seeds():
+    root = Path(__file__).parents[2]
+    results = json.loads((root / "docs/results/flatness/results.json").read_text())
+    counts = {}
+    for method in ("relative-hessian", "held-out-hessian"):
+        cells = [
+            each["test_accuracy"]
+            for each in results["comparisons"]
+            if (each["regularizer"], each["enhanced"], each["control"]) == (method, False, None)
+        ]
+        assert len(cells) == 18
+        counts[method] = tuple(
+            sum(each[name][0] > 0 for each in cells)
+            for name in ("interval", "interval_over_meta_seeds")
+        )
+    alone, together = counts.values()
+    sentences = verdicts(results)
+    for title, count in (("Relative Hessian norm", alone), ("Held-out loss and", together)):
+        (sentence,) = (each for each in sentences if each.startswith(title) and "both" not in each)
+        assert f"accuracy is higher in {count[0]} and lower in 0 of 18 cells" in sentence
+        assert f"as the unit accuracy is higher in {count[1]} and lower in 0 of 18." in sentence
+    page = " ".join((root / "docs/results/flatness/README.md").read_text().split())
+    assert f"in {alone[0]} of 18 cells** alone" in page
+    assert f"in {together[0]} of 18 together" in page
+    assert f"the unit, {alone[1]} and {together[1]} of the 18 are off zero" in page
+    front = " ".join((root / "README.md").read_text().split())
+    assert f"sure in {alone[0]} and, together, {together[0]} of 18 cases" in front
+    assert f"in {alone[1]} and {together[1]}. The best" in front

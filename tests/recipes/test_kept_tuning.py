@@ -17,7 +17,8 @@ RECIPE = replace(RECIPES[0], task=Quadratic())
 TUNED = Tuned(
     hand_designed=momentum,
     hyperparameters={"learning_rate": 0.1, "momentum": float(np.float32(0.9))},
-    score=math.inf,
+    outcomes=np.array([0.5, math.inf, 2 / 3]),
+    diverged_runs=1,
     configurations={name: np.float32([0.1, 0.2, 0.3]) for name in momentum.space},
     scores=np.array([1 / 3, math.inf, 2.0]),
     num_tasks=RECIPE.evaluation.tuning_tasks,
@@ -39,9 +40,11 @@ def path(tmp_path):
 def test_what_was_kept_comes_back(path):
     found = kept_tuned(path, momentum, conditions())
     assert found.hand_designed is momentum
-    for name in ("hyperparameters", "score", "num_tasks", "num_steps", "edges", "num_diverged"):
+    same = ("score", "num_runs", "diverged_runs", "num_tasks", "num_steps", "edges", "num_diverged")
+    for name in ("hyperparameters", *same):
         assert getattr(found, name) == getattr(TUNED, name)
     np.testing.assert_array_equal(found.scores, TUNED.scores)
+    np.testing.assert_array_equal(found.outcomes, TUNED.outcomes)
     for name, values in TUNED.configurations.items():
         np.testing.assert_array_equal(found.configurations[name], values)
 
@@ -76,6 +79,10 @@ def test_other_data_search_spaces_and_versions(path, monkeypatch):
     assert kept_tuned(path, momentum, conditions(family=bowl(2.0))) is None
 
 
+def test_another_precision(path, x64):
+    assert kept_tuned(path, momentum, conditions()) is None
+
+
 def test_what_does_not_bear_on_tuning(path):
     training = replace(RECIPE.training, meta_steps=3)
     evaluation = replace(RECIPE.evaluation, num_tasks=3, longer_steps=None, baselines=("sgd",))
@@ -92,12 +99,16 @@ def test_damaged_files(path):
         whole | {"scores": 7},
         whole | {"scores": ["x"]},
         whole | {"configurations": {"learning_rate": {}}},
+        whole | {"diverged_runs": -5},
+        whole | {"outcomes": []},
+        whole | {"outcomes": [None] * 8},
         [],
     ):
         path.write_text(json.dumps(damage))
         assert kept_tuned(path, momentum, conditions()) is None
-    path.write_text("{")
-    assert kept_tuned(path, momentum, conditions()) is None
+    for text in ("{", "[" * 100_000, json.dumps(whole).replace("1", "Infinity", 1)):
+        path.write_text(text)
+        assert kept_tuned(path, momentum, conditions()) is None
     path.write_bytes(b"\xff\xfe")
     assert kept_tuned(path, momentum, conditions()) is None
     path.unlink()

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from l2o.recipes.multi_objective import run_study
 from l2o.recipes.multi_objective.comparison import compare_methods, compare_on_problems
 from l2o.recipes.multi_objective.methods import aggregators, problems
 from l2o.recipes.multi_objective.network_runs import judging_key_of, key_of, train_guarded
+from l2o.recipes.multi_objective.page import table
 from l2o.recipes.multi_objective.problem_runs import judge
 from l2o.recipes.multi_objective.profiles import CPU, FULL, QUICK
 from l2o.recipes.multi_objective.study import MultiObjectiveRunner
@@ -273,3 +275,34 @@ def test_profiles_name_what_there_is():
                 if isinstance(each, ML2O)
             )
         assert np.isfinite(study.problems.log10_steps).all()
+
+
+def test_tables_and_the_page_tell_scores_in_tuning_and_edges():
+    documented = Path(__file__).parents[2] / "docs/results/multi-objective"
+    results = json.loads((documented / "results.json").read_text())
+    tuning = {
+        (each["family"], each["method"]): each["tuning"]
+        for each in results["methods"]
+        if each.get("tuning")
+    }
+    edges = 0
+    for family in ("digit pairs", "digit attributes", "MNIST pairs"):
+        for each in table(results, family)["rows"]:
+            tuned = tuning.get((family, each["method"]))
+            if tuned is None:
+                assert each["in_tuning"] == ""
+                continue
+            assert each["in_tuning"].startswith(f"{tuned['score']:.4f}")
+            edges += len(tuned["edges"])
+            assert ("on the edge: b2" in each["in_tuning"]) == (tuned["edges"] == ["b2"])
+    assert edges == 1
+    on_edge = [each["problem"] for each in results["problems"] if each["on_edge"]]
+    of_guard = [
+        each["problem"]
+        for each in results["problems"]
+        if each["on_edge"] and each["method"] == "GML2O"
+    ]
+    assert of_guard == ["JOS1", "ill-scaled quadratics", "ZLT1"]
+    page = " ".join((documented / "README.md").read_text().split())
+    assert "GML2O on three of the eleven problems" in page
+    assert len(on_edge) > len(of_guard)

@@ -1,3 +1,4 @@
+import inspect
 import json
 from dataclasses import fields, replace
 from pathlib import Path
@@ -133,14 +134,70 @@ def test_a_recipe_from_a_file(tmp_path):
     [
         ({"meta_steps": 0}, "meta_steps must be at least 1"),
         ({"truncation": 30}, "truncation must divide horizon, got 30 and 100"),
-        ({"learning_rate": -1.0}, "learning_rate must be at least 0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be at least 0"),
-        ({"clip_norm": -1.0}, "clip_norm must be at least 0"),
+        ({"learning_rate": -1.0}, "learning_rate must be a finite number of at least 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a finite number of at least 0"),
+        ({"clip_norm": -1.0}, "clip_norm must be a finite number above 0"),
+        ({"clip_norm": 0.0}, "clip_norm must be a finite number above 0"),
+        ({"clip_value": 0.0}, "clip_value must be a finite number above 0"),
+        ({"b1": 1.0}, "b1 must be a finite number of at least 0 and below 1"),
+        ({"b2": 2.0}, "b2 must be a finite number of at least 0 and below 1"),
+        ({"b2": 1 - 1e-9}, "b2 must be a finite number of at least 0 and below 1"),
+        ({"epsilon": 0.0}, "epsilon must be a finite number above 0"),
+        ({"epsilon": float("inf")}, "epsilon must be a finite number above 0"),
+        ({"decay_rate": 0.0}, "decay_rate must be a finite number above 0 and of at most 1"),
+        ({"decay_rate": 2.0}, "decay_rate must be a finite number above 0 and of at most 1"),
+        ({"decay_steps": 0}, "decay_steps must be at least 1"),
+        ({"warmup_steps": -1}, "warmup_steps must be at least 0"),
+        ({"imitation_ratio": 1.5}, "imitation_ratio must be .* of at most 1"),
+        ({"meta_l2_penalty": -1e-9}, "meta_l2_penalty must be a finite number of at least 0"),
+        ({"meta_steps": 1.5}, "meta_steps must be a whole number"),
     ],
 )
 def test_training_settings_out_of_range(changes, message):
     with pytest.raises(ValueError, match=message):
         TrainingSettings(**changes).check()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"b1": 0.0, "b2": 0.0},
+        {"decay_rate": 1.0, "imitation_ratio": 1.0, "warmup_steps": 0, "meta_l2_penalty": 0.0},
+        {"imitation_ratio": 0.0, "learning_rate": 0.0, "clip_norm": None, "clip_value": None},
+    ],
+)
+def test_training_settings_on_the_edge(changes):
+    TrainingSettings(**changes).check()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objective_weight": 0.0}, "Nothing is left of the meta-loss"),
+        ({"objective_weight": -1.0, "held_out_loss": 1.0}, "objective_weight must be a finite"),
+        ({"hessian_norm": float("nan")}, "hessian_norm must be a finite number of at least 0"),
+        ({"entropy_gamma": -1.0}, "entropy_gamma must be a finite number of at least 0"),
+        ({"entropy_step_size": 0.0}, "entropy_step_size must be a finite number above 0"),
+        ({"sharpness_sigma": 0.0}, "sharpness_sigma must be a finite number above 0"),
+        ({"sam_rho": 0.0}, "sam_rho must be a finite number above 0"),
+        ({"entropy_steps": 0}, "entropy_steps must be at least 1"),
+        ({"hessian_iterations": 0}, "hessian_iterations must be at least 1"),
+    ],
+)
+def test_regularization_settings_out_of_range(changes, message):
+    with pytest.raises(ValueError, match=message):
+        RegularizationSettings(**changes).check(truncation=20)
+
+
+def test_every_weight_alone_is_a_meta_loss():
+    weights = [
+        field.name
+        for field in fields(RegularizationSettings)
+        if "Weight of" in (inspect.getsource(RegularizationSettings).split(field.name, 1)[1])[:60]
+    ]
+    assert len(weights) == 7
+    for name in weights:
+        RegularizationSettings(**({"objective_weight": 0.0} | {name: 1.0})).check(truncation=20)
 
 
 def test_the_learning_rate_warms_up_and_falls():

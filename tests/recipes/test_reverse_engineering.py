@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -9,8 +10,9 @@ from l2o.cli import main
 from l2o.recipes import EvaluationSettings, TrainingSettings
 from l2o.recipes.optimizer_settings import GRU
 from l2o.recipes.reproduction import WorkFolder
-from l2o.recipes.reverse_engineering import Study, run_studies
+from l2o.recipes.reverse_engineering import Study, run_studies, sentences
 from l2o.recipes.reverse_engineering.fitted_momentum import fit_momentum
+from l2o.recipes.reverse_engineering.markdown import markdown
 from l2o.recipes.reverse_engineering.presence import MECHANISMS, presence
 from l2o.recipes.reverse_engineering.profiles import CPU, FULL, QUICK
 from l2o.recipes.reverse_engineering.study import StudyRunner
@@ -44,6 +46,8 @@ def shrunken(study: Study) -> Study:
     return replace(study, recipe=recipe, meta_seeds=(1, 2))
 
 
+DOCUMENTED = Path(__file__).parents[2] / "docs/results/reverse-engineering"
+RESULTS = json.loads((DOCUMENTED / "results.json").read_text())
 STUDIES = [shrunken(QUICK[0])]
 
 
@@ -117,13 +121,153 @@ def test_results_are_complete_and_valid(finished):
     assert all(each["of"] == 2 for each in study["presence"])
     assert study["published"]["tuned_learning_rate"] == 3.765
     scores = [each["name"] for each in study["distillation"]["scores"]]
-    assert scores[:2] == ["the optimizer itself", "closed form"]
+    assert scores[:3] == ["the optimizer itself", "closed form", "closed form, tuned"]
+    assert scores[-1] == "momentum"
+    verdicts = study["distillation"]["verdicts"]
+    assert set(verdicts) == {"closed form", "closed form, tuned"}
+    assert set(verdicts["closed form"]) == {"the optimizer itself", "momentum"}
+    (tuned,) = study["baselines"]
+    assert (tuned["num_tasks"], tuned["num_runs"]) == (2, 8)
+    assert all(len(each["bootstrap_interval"]) == 2 for each in study["performance"]["paired"])
     assert study["best_momentum"] == pytest.approx({"beta": 0.8811, "alpha": 3.7585}, rel=1e-4)
     figures = sorted(path.name for path in (out / "figures").iterdir())
     assert [name[:8] for name in figures] == [f"figure-{number}" for number in range(1, 6)]
     text = page.read_text()
     assert text.count("<svg") == 5
     assert "of 2 learned optimizers beat all tuned baselines" in text
+    page_as_markdown = (out / "README.md").read_text()
+    assert page_as_markdown == markdown(results)
+    assert max(map(len, page_as_markdown.splitlines())) < 200
+    momentum = next(
+        each for each in study["performance"]["optimizers"] if each["name"] == "momentum"
+    )
+    fresh = momentum["objective"]
+    row = (
+        f"| momentum | {fresh['mean']:.4g} ± {fresh['sem']:.2g} | {fresh['median']:.4g} | "
+        f"{tuned['score']:.4g} ± {tuned['sem']:.2g}, 8 problems | 0 of 3 |"
+    )
+    assert row in page_as_markdown
+    for name in figures:
+        assert f"](figures/{name})" in page_as_markdown
+    assert "\n".join(study["distillation"]["formula"]) in page_as_markdown
+
+
+def column(**changes):
+    """What sentences look at."""
+
+    def optimizer(name, seed, mean, sem=0.004, diverged=0):
+        objective = {"mean": mean, "sem": sem, "median": mean}
+        return {"name": name, "seed": seed, "objective": objective, "diverged": diverged}
+
+    def schedule(seed, rise, peak_step):
+        return {"seed": seed, "schedule": {"rise": rise, "fall": 0.5, "peak_step": peak_step}}
+
+    return {
+        "title": "small tasks",
+        "objective": "normalized-mean-loss",
+        "settings": {"meta_seeds": [1, 2]},
+        "performance": {
+            "num_tasks": 128,
+            "optimizers": [
+                optimizer("learned, seed 1", 1, 0.036),
+                optimizer("learned, seed 2", 2, 0.04),
+                optimizer("momentum", None, 0.05),
+                optimizer("adam", None, None, None, 3),
+            ],
+            "paired": [
+                {"seed": seed, "baseline": name, "num_finite": finite, "skewness": skew}
+                | {"better": True, "mean": -1.0, "interval": [-2.0, -0.5]}
+                for seed in (1, 2)
+                for name, finite, skew in (("momentum", 126, -1.25), ("adam", 128, None))
+            ],
+        },
+        "baselines": [
+            {"name": "momentum", "score": 0.048, "sem": 0.003, "num_runs": 880}
+            | {"diverged_runs": 0, "edges": []},
+            {"name": "adam", "score": None, "sem": None, "num_runs": 880}
+            | {"diverged_runs": 5, "edges": ["b2", "eps"]},
+        ],
+        "mechanisms": [schedule(1, 1.19, 12), schedule(2, 1.08, 6)],
+        "presence": [
+            {"name": "schedule", "seeds": [1, 2], "of": 2},
+            {"name": "warm-up", "seeds": [1, 2], "of": 2},
+        ],
+        "published": {"schedule": [[0, 5.7], [10, 10.0], [23, 11.94], [50, 9.95]]},
+        "distillation": {
+            "seed": 1,
+            "variance_explained": 0.94,
+            "scores": [
+                optimizer("closed form", None, 0.0633),
+                optimizer("closed form, tuned", None, 0.041),
+                optimizer("closed form without warm-up", None, 0.0568),
+            ],
+            "verdicts": {
+                "closed form": {"momentum": "worse", "adam": "better"},
+                "closed form, tuned": {"momentum": "better", "adam": "better"},
+            },
+        },
+        **changes,
+    }
+
+
+def test_the_size_and_the_worth_of_a_warm_up_are_said_beside_its_count():
+    expected = (
+        "A warm-up, a rise of the learning rate by more than 5 % of its largest value, is found "
+        "in 2 of 2 optimizers: by a factor of 1.08 to 1.19, highest at step 6 to 12. In the paper "
+        "the factor is 2.1, at step 23. Without it the closed form's score improves from 0.0633 to "
+        "0.0568."
+    )
+    assert sentences.warm_up_sentence(column()) == expected
+    assert sentences.schedule_sentence(column()).endswith(expected)
+    worse = column()
+    worse["distillation"]["scores"][2]["objective"]["mean"] = 0.07
+    assert "score worsens from 0.0633 to 0.07." in sentences.warm_up_sentence(worse)
+    worse["distillation"]["scores"][2]["objective"]["mean"] = None
+    assert "diverges on some problems." in sentences.warm_up_sentence(worse)
+    del worse["distillation"]["scores"][2]
+    assert sentences.warm_up_sentence(worse).endswith("The closed form that was taken has none.")
+    found_in_one = column(published=None)
+    found_in_one["presence"][1]["seeds"] = [2]
+    assert (
+        "1 of 2 optimizers: by a factor of 1.08, highest at step 6."
+        in sentences.warm_up_sentence(found_in_one)
+    )
+    found_in_one["presence"][1]["seeds"] = []
+    assert sentences.warm_up_sentence(found_in_one).endswith("is found in 0 of 2 optimizers.")
+
+
+def test_scores_in_tuning_stand_beside_those_in_the_comparison():
+    assert sentences.tuning_sentences(column()) == [
+        "From tuning to the comparison tuned momentum loses 0.002 ± 0.005; the margin of the worst "
+        "learned optimizer over it is 0.01.",
+        "Tuned adam diverges on 5 of 880 problems in tuning and on 3 of 128 in the comparison.",
+        "Best values of adam on the edge of a range: b2, eps.",
+    ]
+
+
+def test_problems_left_out_and_skew_are_said():
+    found = sentences.performance_sentences(column())
+    assert (
+        "Against momentum, differences are over 126 of 128 problems: on the others a run "
+        in (found[1])
+    )
+    assert "Differences are skewed, by -1.2 to -1.2," in found[2]
+    assert not any("adam, differences" in each for each in found)
+
+
+def test_closed_forms_are_told_against_tuned_optimizers():
+    assert sentences.distillation_sentence(column()).endswith(
+        "The closed form has 0.0633 and is better than adam, worse than momentum. "
+        "The closed form, tuned has 0.041 and is better than momentum and adam."
+    )
+
+
+@pytest.mark.skipif(
+    "num_runs" not in RESULTS["studies"][0]["baselines"][0],
+    reason="the results in the documentation are those of an earlier version",
+)
+def test_the_documentation_is_what_the_command_wrote():
+    assert (DOCUMENTED / "README.md").read_text() == markdown(RESULTS)
 
 
 def test_other_settings_are_refused(finished):

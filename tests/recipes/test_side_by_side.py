@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from l2o.recipes.side_by_side import Job, ignore_progress, run_side_by_side
+from l2o.support.bad_input import explains_itself, sentence_of
+from l2o.support.checks import check_at_least
 
 # Jobs are sent to other processes, which know what is in modules and not what is in tests.
 
@@ -34,6 +37,26 @@ def test_errors_come_back_and_end_the_work(tmp_path):
     with pytest.raises(ValueError, match="no number"):
         run_side_by_side(stages, 2, ignore_progress)
     assert not never.exists()
+
+
+def test_bad_input_is_told_as_such_and_defects_are_not(tmp_path):
+    """Where an error came from is not sent between processes."""
+    message = "sizes must be at least 1, got 0"
+    jobs = [[Job("is told", partial(check_at_least, "sizes", 0, 1))]]
+    with pytest.raises(ValueError, match=message) as caught:
+        run_side_by_side(jobs, 1, ignore_progress)
+    assert explains_itself(caught.value)
+    jobs = [[Job("is broken", partial(json.loads, "{"))]]
+    with pytest.raises(json.JSONDecodeError) as caught:
+        run_side_by_side(jobs, 1, ignore_progress)
+    assert not explains_itself(caught.value)
+
+
+def test_a_process_that_is_killed(tmp_path):
+    with pytest.raises(ChildProcessError, match="ended before its work was done") as caught:
+        run_side_by_side([[Job("dies", partial(os._exit, 3))]], 1, ignore_progress)
+    assert explains_itself(caught.value)
+    assert sentence_of(caught.value).startswith("One of the processes ended")
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes there")

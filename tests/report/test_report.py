@@ -31,7 +31,8 @@ def tuned(hand_designed, **hyperparameters):
     return Tuned(
         hand_designed=hand_designed,
         hyperparameters=hand_designed.defaults | hyperparameters,
-        score=0.3,
+        outcomes=np.array([0.2, 0.3, 0.4]),
+        diverged_runs=0,
         configurations={name: np.ones(4) for name in hand_designed.space},
         scores=np.array([0.3, 0.4, 0.5, np.inf]),
         num_tasks=2,
@@ -153,10 +154,10 @@ def test_verdicts_follow_the_intervals():
     assert judge(Setting("same", same), "a", "objective").undecided == ("b",)
 
 
-def test_a_diverged_baseline_is_not_counted_as_beaten():
+def test_a_baseline_that_diverges_is_beaten_on_what_it_finishes():
     verdict = judge(comparison(diverged=1).main, "GRU(4)", "objective")
-    assert verdict.undecided == ("adam",)
-    assert not verdict.wins
+    assert verdict.beaten == ("sgd", "adam")
+    assert "over what both finish: from adam over 7 of 8 tasks." in verdict.sentence
 
 
 def test_the_table_is_sorted_and_keeps_what_diverged():
@@ -204,3 +205,29 @@ def test_long_curves_are_averaged():
     figure = loss_curves([Setting("long", long)], "a")
     assert "mean of 5 steps" in texts(figure)
     assert len(figure.axes[0].lines[0].get_xdata()) == 200
+
+
+def test_skew_and_runs_left_out_are_said():
+    result = comparison(diverged=2)
+    losses = runs(0.2, 2)
+    skewed = losses.objective + np.where(np.arange(NUM_TASKS) == 0, 50.0, 1.0)
+    result.main.evaluation.runs["sgd"] = Runs(losses.losses, skewed, {})
+    verdict = judge(result.main, "GRU(4)", "objective")
+    assert verdict.beaten == ("adam",)
+    assert verdict.undecided == ("sgd",)
+    assert verdict.sentence == (
+        "In the objective, GRU(4) is better than adam and cannot be told from sgd. "
+        "Differences are over what both finish: from adam over 6 of 8 tasks. Skewed, so that "
+        "t-intervals are to be doubted, are differences from sgd (-2.8) and adam (-1.1)."
+    )
+
+
+def test_the_score_in_tuning_stands_beside_that_in_the_comparison(page):
+    text = " ".join(page.read_text().split())
+    evaluation = comparison().main.evaluation
+    fresh = evaluation.summary("adam", "objective")
+    assert f"<td>0.3 ± 0.058</td> <td>{fresh.mean:.4g} ± {fresh.sem:.2g}</td>" in text
+    assert "<td>3, 0 diverged</td>" in text
+    numbers = comparison().as_dict()["tuning"][1]
+    assert numbers["in_comparison"]["mean"] == pytest.approx(fresh.mean)
+    assert (numbers["score"], numbers["num_runs"]) == (pytest.approx(0.3), 3)

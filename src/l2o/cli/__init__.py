@@ -1,12 +1,13 @@
 """The command line `l2o`: reads arguments, calls the library, says what came of it."""
 
 import difflib
+import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 from rich.console import Console
 
+import l2o
 from l2o.cli.commands import (
     Command,
     Demo,
@@ -19,6 +20,7 @@ from l2o.cli.commands import (
     Train,
     Tune,
 )
+from l2o.support.bad_input import explains_itself, sentence_of
 
 _COMMANDS: dict[str, type[Command]] = {
     "train": Train,
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     **Returns:** the exit code: 0 on success; 2 on bad input, which one sentence on standard error
     explains; 130 when interrupted.
     """
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
     hint = ""
     try:
         command = _parse(list(sys.argv[1:] if argv is None else argv))
@@ -53,12 +55,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         errors.print(f"Interrupted.{hint}")
         return 130
-    except (ValueError, OSError) as error:
-        if not _is_bad_input(error):
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        if _is_out_of_memory(error):
+            errors.print(
+                "l2o: There is not enough memory: try fewer tasks at once, or smaller networks."
+            )
+        elif explains_itself(error):
+            errors.print(f"l2o: {sentence_of(error)}")
+        else:
             raise
-        errors.print(f"l2o: {error}")
         return 2
-    return 0
+    return _flush(errors)
 
 
 def _parse(arguments: list[str]) -> Command:
@@ -66,6 +73,9 @@ def _parse(arguments: list[str]) -> Command:
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         Console(highlight=False, markup=False).print(_overview())
+        raise SystemExit(0)
+    if name == "--version":
+        print(f"l2o {l2o.__version__}")
         raise SystemExit(0)
     if name not in _COMMANDS:
         near = difflib.get_close_matches(name, _COMMANDS, n=1)
@@ -83,8 +93,9 @@ def _overview() -> str:
     return "\n".join(
         [
             "usage: l2o COMMAND [OPTIONS]",
+            "       l2o --version",
             "",
-            "Learning to optimize: meta-train optimizers, and prove that they win.",
+            "Learning to optimize: meta-train optimizers, prove that they win, see how they work.",
             "",
             "commands:",
             *lines,
@@ -100,13 +111,22 @@ def _overview() -> str:
     )
 
 
-def _is_bad_input(error: ValueError | OSError) -> bool:
-    """Whether the library raised the error on purpose.
+def _flush(errors: Console) -> int:
+    """Makes sure that all that was printed got somewhere.
 
-    A file that cannot be read or written always counts. A `ValueError` from deep inside another
-    library is a defect, which wants a traceback.
+    **Returns:** the exit code: 0, or 2 if there is no room for it or nobody who reads it.
     """
-    if isinstance(error, OSError):
-        return True
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return frame.f_globals.get("__name__", "").split(".")[0] == "l2o"
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Or Python would try again when it ends, and show a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            errors.print(f"l2o: {sentence_of(error)}")
+        return 2
+    return 0
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python or JAX, which has no class for that, found no memory."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)

@@ -3,12 +3,14 @@
 import abc
 import json
 import shlex
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import tyro
 
+from l2o.cli.flags import read_flags
 from l2o.cli.progress import LiveProgress
 from l2o.cli.tables import (
     print_comparison,
@@ -16,6 +18,7 @@ from l2o.cli.tables import (
     print_flatness,
     print_lists,
     print_run,
+    print_search_spaces,
     print_tuned,
 )
 from l2o.recipes import (
@@ -23,6 +26,8 @@ from l2o.recipes import (
     EvaluationSettings,
     Recipe,
     RunFolder,
+    check_hand_designed,
+    check_subjects,
     compare,
     explain_all,
     find_hand_designed,
@@ -33,8 +38,10 @@ from l2o.recipes import (
     read_settings,
     set_up_jax,
     train,
+    training_differences,
     tune_baseline,
 )
+from l2o.support.lock import only_writer
 
 if TYPE_CHECKING:
     from l2o.recipes import RunFlatness
@@ -43,7 +50,6 @@ if TYPE_CHECKING:
 _MOST_PROCESSES = 8
 
 _Value = TypeVar("_Value")
-_FLAGS = (tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff)
 _Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 
 
@@ -54,9 +60,10 @@ class Command(abc.ABC):
     def parse(cls, name: str, arguments: list[str]) -> Self:
         """Reads what follows the command's name on the command line.
 
-        **Raises:** `SystemExit` after showing help or what is wrong with the arguments.
+        **Raises:** `ValueError` for a flag given more than once; `SystemExit` after showing help
+        or what else is wrong with the arguments.
         """
-        return tyro.cli(cls, args=arguments, prog=f"l2o {name}", config=_FLAGS)
+        return read_flags(cls, arguments, prog=f"l2o {name}")
 
     @property
     def interruption_hint(self) -> str:
@@ -83,7 +90,8 @@ class Train(Command):
     out: Path
     """Folder of the run."""
     resume: bool = False
-    """Go on where a run of the same recipe in the folder stopped, if there is one."""
+    """Go on where a run of the same recipe in the folder stopped, if there is one, with its own
+    settings; flags given beside this must agree with them."""
 
     @classmethod
     def parse(cls, name: str, arguments: list[str]) -> Self:
@@ -93,22 +101,35 @@ class Train(Command):
         """
         if arguments and arguments[0] in ("-h", "--help"):
             default = cls(RECIPES[0], Path("runs/RECIPE"))
-            return tyro.cli(
-                cls, args=arguments, default=default, prog=f"l2o {name} RECIPE", config=_FLAGS
-            )
+            return read_flags(cls, arguments, default=default, prog=f"l2o {name} RECIPE")
         if not arguments or arguments[0].startswith("-"):
             raise ValueError(
                 "The name of a recipe comes first, as in `l2o train digits-rnnprop`; there are "
                 f"{', '.join(recipe.name for recipe in RECIPES)}."
             )
         recipe = find_recipe(arguments[0])
-        return tyro.cli(
-            cls,
-            args=arguments[1:],
-            default=cls(recipe, Path("runs") / recipe.name),
-            prog=f"l2o {name} {arguments[0]}",
-            config=_FLAGS,
-        )
+        prog = f"l2o {name} {arguments[0]}"
+
+        def parsed(recipe: Recipe) -> Self:
+            default = cls(recipe, Path("runs") / recipe.name)
+            return read_flags(cls, arguments[1:], default=default, prog=prog)
+
+        command = parsed(recipe)
+        folder = RunFolder(command.out)
+        if not (command.resume and folder.config.exists()):
+            return command
+        # Its settings need not be those of the recipe: some may have been given as flags.
+        before = folder.read_recipe()
+        if before.name != recipe.name:
+            return command
+        differences = training_differences(before, recipe)
+        if differences:
+            listed = ", ".join(
+                f"{name} = {of_run} where the recipe has {of_recipe}"
+                for name, (of_run, of_recipe) in differences.items()
+            )
+            print(f"Going on with the run's own settings: {listed}.", file=sys.stderr)
+        return parsed(before)
 
     @property
     def interruption_hint(self) -> str:
@@ -204,6 +225,7 @@ class Tune(Command):
         """Tunes and prints the best hyperparameters."""
         from l2o.report import tuned_as_dict
 
+        check_hand_designed(self.optimizer)
         recipe = find_recipe(self.recipe)
         evaluation = replace(
             recipe.evaluation,
@@ -225,9 +247,15 @@ class Tune(Command):
 class List(Command):
     """List recipes, tasks and optimizers."""
 
+    spaces: bool = False
+    """List what `l2o tune` searches for each hand-designed optimizer instead."""
+
     def run(self) -> None:
         """Prints the tables."""
-        print_lists()
+        if self.spaces:
+            print_search_spaces()
+        else:
+            print_lists()
 
 
 @dataclass(frozen=True)
@@ -284,7 +312,7 @@ class Explain(Command):
     steps: int = 200
     """Steps to follow the learning-rate schedule for."""
     time: int | None = None
-    """Steps at which to hold the counters of optimizers that count; late, by default."""
+    """Steps at which to hold what changes with time; by default late, or where it is alive."""
     reference_gradient: float | None = None
     """Gradient to look at optimizers at that are singular at zero; by default 1, or the median of
     those met on the run's task."""
@@ -296,7 +324,8 @@ class Explain(Command):
     def run(self) -> None:
         """Explains, writes the page and prints what was found."""
         settings = read_settings(self.set)
-        with LiveProgress(f"explaining {self.subject}") as progress:
+        check_subjects(self.subject, self.against, distill=self.distill)
+        with only_writer(self._out()), LiveProgress(f"explaining {self.subject}") as progress:
             set_up_jax()
             subjects = explain_all(
                 self.subject,
@@ -312,14 +341,18 @@ class Explain(Command):
         print_findings(subjects)
         print(f"Report: {page}")
 
+    def _out(self) -> Path:
+        """The folder for the page."""
+        path = Path(self.subject)
+        is_run = RunFolder(path).config.exists()
+        out = path / "explain" if is_run else Path("runs") / f"explain-{self.subject}"
+        return _given(self.out, out)
+
     def _write(self, subjects: "dict[str, Subject]") -> Path:
         """Writes page and numbers."""
         from l2o.report import write_explanation
 
-        path = Path(self.subject)
-        is_run = RunFolder(path).config.exists()
-        out = path / "explain" if is_run else Path("runs") / f"explain-{self.subject}"
-        page = _given(self.out, out) / "explanation.html"
+        page = self._out() / "explanation.html"
         write_explanation(subjects, page, command=self._command())
         numbers = [subject.as_dict() for subject in subjects.values()]
         others = dict(zip(list(subjects)[1:], numbers[1:], strict=True))
@@ -360,7 +393,9 @@ class Flatness(Command):
 
     def run(self) -> None:
         """Trains, measures, draws and prints the table."""
-        with LiveProgress(f"measuring flatness in {self.run_folder}") as progress:
+        RunFolder(self.run_folder).read_recipe()
+        out = _given(self.out, self.run_folder / "flatness")
+        with only_writer(out), LiveProgress(f"measuring flatness in {self.run_folder}") as progress:
             set_up_jax()
             found = flatness_of_run(
                 RunFolder(self.run_folder),
@@ -368,19 +403,18 @@ class Flatness(Command):
                 num_steps=self.steps,
                 on_progress=progress.on_comparison,
             )
-            out = _given(self.out, self.run_folder / "flatness")
             self._draw(found, out)
-        for target in (out / "flatness.json", self.json):
-            if target is not None:
-                _write_numbers(found.as_dict(), target)
+            for target in (out / "flatness.json", self.json):
+                if target is not None:
+                    _write_numbers(found.as_dict(), target)
         print_flatness(found)
         print(f"Figures: {out}")
 
     def _draw(self, found: "RunFlatness", out: Path) -> None:
         """Writes the pictures of the loss."""
-        from l2o.deploy.atomic import write_atomically
         from l2o.report.drawing import as_png
         from l2o.report.flatness import loss_lines, loss_planes
+        from l2o.support.atomic import write_atomically
 
         write_atomically(out / "loss-lines.png", as_png(loss_lines(found.lines)))
         write_atomically(out / "loss-planes.png", as_png(loss_planes(found.planes)))
@@ -426,7 +460,8 @@ def _given(value: _Value | None, otherwise: _Value) -> _Value:
 
 def _compare_and_report(recipe: Recipe, folder: RunFolder, json_path: Path | None) -> None:
     """Compares the run's optimizer with baselines and writes down all about it."""
-    with LiveProgress("comparing with baselines") as progress:
+    folder.read_recipe()
+    with only_writer(folder.path), LiveProgress("comparing with baselines") as progress:
         set_up_jax()
         comparison = compare(recipe, folder, on_progress=progress.on_comparison)
         _write_numbers(comparison.as_dict(), folder.evaluation)
@@ -439,15 +474,17 @@ def _compare_and_report(recipe: Recipe, folder: RunFolder, json_path: Path | Non
 
 def _write_numbers(numbers: dict[str, Any], path: Path) -> None:
     """Writes strictly valid JSON."""
-    from l2o.deploy.atomic import write_atomically
+    from l2o.support.atomic import write_atomically
 
     write_atomically(path, json.dumps(numbers, indent=2, allow_nan=False).encode())
 
 
 def _write_report(comparison: "Comparison", recipe: Recipe, folder: RunFolder) -> None:
     """Writes the page and its figures."""
-    from l2o.metatraining import read_metrics
     from l2o.report import write_report
+
+    training = recipe.training
+    horizon = training.horizon if training.curriculum is None else training.curriculum[0]
 
     write_report(
         comparison,
@@ -455,6 +492,6 @@ def _write_report(comparison: "Comparison", recipe: Recipe, folder: RunFolder) -
         title=f"{comparison.learned} against tuned baselines",
         description=recipe.description,
         config=recipe.to_json(),
-        history=read_metrics(folder.path),
-        windows=recipe.training.horizon // recipe.training.truncation,
+        history=folder.read_history(),
+        windows=horizon // training.truncation,
     )

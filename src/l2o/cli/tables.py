@@ -1,14 +1,25 @@
 """What commands print when they are done."""
 
-import json
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
-from rich.text import Text
 
-from l2o.recipes import RECIPES, REPRODUCTIONS, AnyOptimizer, AnyTask, Recipe, RunFolder
+from l2o.recipes import (
+    HAND_DESIGNED,
+    RECIPES,
+    REPRODUCTIONS,
+    AnyOptimizer,
+    AnyTask,
+    Recipe,
+    RunFolder,
+    find_hand_designed,
+    metrics_of,
+)
 
 if TYPE_CHECKING:
     from l2o.evaluation import Tuned
@@ -16,109 +27,121 @@ if TYPE_CHECKING:
     from l2o.recipes import RunFlatness
     from l2o.report import Comparison, Distillation, Subject
 
+_UNLIMITED = 10_000
+
 
 def print_comparison(comparison: "Comparison") -> None:
     """The results of all optimizers in a table, and who wins."""
     from l2o.report import judge, metric_label, results_table, table_columns
 
     metrics = table_columns(comparison)
-    table = Table(title=f"{comparison.main.title}, {comparison.main.evaluation.num_tasks} tasks")
-    table.add_column("optimizer")
-    for metric in metrics:
-        table.add_column(metric_label(metric), justify="right")
-    table.add_column("diverged", justify="right")
+    title = f"{comparison.main.title}, {comparison.main.evaluation.num_tasks} tasks"
+    table = _table(title, "optimizer", numbers=(*map(metric_label, metrics), "diverged"))
     for row in results_table(comparison):
         style = "bold" if row["name"] == comparison.learned else None
         table.add_row(
             row["name"], *(row[metric] for metric in metrics), str(row["diverged"]), style=style
         )
-    console = Console(highlight=False)
-    console.print(table)
+    console = _console()
+    _print(table, console)
     for setting in (comparison.main, *comparison.others):
         verdict = judge(setting, comparison.learned, "objective")
-        console.print(f"{setting.title}: {verdict.sentence}", markup=False)
+        console.print(f"{setting.title}: {verdict.sentence}")
     if comparison.reused:
         console.print(
             f"Reused from an earlier comparison under the same conditions: the hyperparameters of "
             f"{', '.join(comparison.reused)}.",
-            markup=False,
         )
+    _print_tuning(console, comparison)
     for tuned in comparison.tuned:
         if tuned.edges:
             console.print(
                 f"Warning: the best {', '.join(tuned.edges)} of {tuned.name} lies on the edge of "
                 "its range, which may be too narrow.",
-                markup=False,
             )
+
+
+def _print_tuning(console: Console, comparison: "Comparison") -> None:
+    """The scores of tuned baselines in tuning and in the comparison."""
+    table = Table(title="baselines: the objective they were tuned for")
+    table.add_column("optimizer")
+    for column in ("in tuning", "in the comparison", "tuning runs", "diverged"):
+        table.add_column(column, justify="right")
+    for tuned in comparison.tuned:
+        fresh = comparison.in_comparison(tuned)
+        table.add_row(
+            tuned.name,
+            f"{tuned.score:.4g} ± {tuned.sem:.2g}",
+            f"{fresh.mean:.4g} ± {fresh.sem:.2g}",
+            str(tuned.num_runs),
+            str(tuned.diverged_runs),
+        )
+    console.print(table)
 
 
 def print_tuned(tuned: "Tuned", recipe: Recipe) -> None:
     """The best hyperparameters of a baseline."""
-    table = Table(title=f"{tuned.name} on {recipe.task.title}, {tuned.num_steps} steps")
-    table.add_column("hyperparameter")
-    table.add_column("best", justify="right")
-    table.add_column("searched")
+    title = f"{tuned.name} on {recipe.task.title}, {tuned.num_steps} steps"
+    table = _table(title, "hyperparameter", numbers=("best", "searched"))
     for name, value in tuned.hyperparameters.items():
         edge = " (best is on the edge)" if name in tuned.edges else ""
         searched = _range(tuned.hand_designed.space[name])
         table.add_row(name, f"{value:.4g}", searched + edge)
-    console = Console(highlight=False)
-    console.print(table)
+    console = _console()
+    _print(table, console)
     console.print(
-        f"{recipe.training.objective}: {tuned.score:.4g}, best of {len(tuned.scores)} "
+        f"{recipe.training.objective}: {tuned.score:.4g} ± {tuned.sem:.2g} over {tuned.num_runs} "
+        f"tasks, {tuned.diverged_runs} of which diverged; best of {len(tuned.scores)} "
         f"configurations, {tuned.num_diverged} of which diverged.",
-        markup=False,
     )
 
 
 def print_findings(subjects: "dict[str, Subject]") -> None:
     """What was found about each optimizer, a line for each mechanism."""
-    console = Console(highlight=False)
+    console = _console()
     for name, subject in subjects.items():
         table = _table(name, "mechanism", "what was found")
         for mechanism, sentence in subject.explanation.findings.items():
-            table.add_row(mechanism, Text(sentence))
-        console.print(table)
+            table.add_row(mechanism, sentence)
+        _print(table, console)
         for condition in subject.explanation.conditions:
-            console.print(condition, markup=False)
+            console.print(condition)
         if subject.distillation is not None:
             print_closed_form(subject.distillation)
 
 
 def print_closed_form(distillation: "Distillation") -> None:
     """A closed form, and how good it is."""
-    console = Console(highlight=False)
+    console = _console()
     distilled = distillation.distilled
-    console.print("As a formula:", distilled.formula, sep="\n", markup=False)
+    console.print("As a formula:", distilled.formula, sep="\n")
     console.print(
         f"It explains {100 * distilled.variance_explained:.1f} % of the variance of updates on "
         "held-out problems."
     )
-    table = _table(f"{distillation.objective}, {distillation.num_tasks} tasks", "optimizer", "mean")
+    title = f"{distillation.objective}, {distillation.num_tasks} tasks"
+    table = _table(title, "optimizer", numbers=("mean",))
     for score in distillation.scores:
         mean, sem = score.objective.mean, score.objective.sem
         text = f"{mean:.4g} ± {sem:.2g}" if math.isfinite(sem) else "not finite"
         table.add_row(score.name, text)
-    console.print(table)
+    _print(table, console)
 
 
 def print_flatness(found: "RunFlatness") -> None:
     """What was measured where training ends."""
     metrics = list(next(iter(found.summaries.values())))
     title = f"{found.title}, {found.num_tasks} networks"
-    table = _table(title, "optimizer", *(metric.replace("_", " ") for metric in metrics))
+    table = _table(title, "optimizer", numbers=[metric.replace("_", " ") for metric in metrics])
     for name, summaries in found.summaries.items():
         numbers = [f"{each.mean:.3g} ± {each.sem:.2g}" for each in summaries.values()]
         table.add_row(name, *numbers)
-    Console(highlight=False).print(table)
+    _print(table, _console())
 
 
 def print_lists() -> None:
-    """Recipes, tasks, optimizers and papers."""
-    from l2o.multiobjective import ALL_AGGREGATED
-    from l2o.optimizers import ALL_HAND_DESIGNED
-
-    console = Console(highlight=False)
+    """Recipes, tasks, optimizers and papers; JAX is left alone, so that it is quick."""
+    console = _console()
     recipes = _table("Recipes (l2o train RECIPE)", "name", "description")
     for recipe in RECIPES:
         recipes.add_row(recipe.name, recipe.description)
@@ -128,58 +151,64 @@ def print_lists() -> None:
     learned = _table('Learned optimizers ("kind" of "optimizer")', "kind", "description")
     for optimizer in get_args(AnyOptimizer):
         learned.add_row(optimizer.__name__, _first_line(optimizer))
-    hand_designed = _table("Hand-designed optimizers (l2o tune OPTIMIZER)", "name", "searched")
-    for each in (*ALL_HAND_DESIGNED, *ALL_AGGREGATED):
-        space = "\n".join(f"{name}: {_range(values)}" for name, values in each.space.items())
-        hand_designed.add_row(each.name, space)
+    title = "Hand-designed optimizers (l2o tune OPTIMIZER)"
+    hand_designed = _table(title, "name", "description")
+    for name, description in HAND_DESIGNED.items():
+        hand_designed.add_row(name, description)
     papers = _table("Papers (l2o reproduce NAME)", "name", "description", "profiles")
     for paper in REPRODUCTIONS:
         sizes = "\n".join(f"{name}: {each.description}" for name, each in paper.profiles.items())
         papers.add_row(paper.name, paper.description, sizes)
     for table in (recipes, tasks, learned, hand_designed, papers):
-        console.print(table)
+        _print(table, console)
+
+
+def print_search_spaces() -> None:
+    """What tuning searches for each hand-designed optimizer."""
+    console = _console()
+    table = _table("Searched by l2o tune", "name", "hyperparameter", numbers=("range",))
+    for name in HAND_DESIGNED:
+        for hyperparameter, searched in find_hand_designed(name).space.items():
+            table.add_row(name, hyperparameter, _range(searched))
+    _print(table, console)
 
 
 def print_run(folder: RunFolder) -> None:
     """A run's settings, how far it is, and its results if it was evaluated."""
-    from l2o.metatraining import read_metrics
-
     recipe = folder.read_recipe()
-    console = Console(highlight=False)
+    history, evaluation = folder.read_history(), folder.read_evaluation()
+    console = _console()
     settings = _table(f"{folder.path}: {recipe.description}", "setting", "value")
     for name, value in recipe.flat().items():
         settings.add_row(name, str(value))
-    console.print(settings)
-    history = read_metrics(folder.path)
+    _print(settings, console)
     done = history[-1]["meta_step"] if history else 0
     scores = [row["validation_score"] for row in history if row.get("validation_score") is not None]
-    best = f", best validation score {min(scores):.4g}" if scores else ""
+    curriculum = recipe.training.curriculum
+    # Stages of a curriculum are validated on other horizons.
+    best = f", best validation score {min(scores):.4g}" if scores and curriculum is None else ""
     state = "finished" if folder.optimizer.exists() else "not finished"
-    console.print(
-        f"Meta-training: {done} of {recipe.training.meta_steps} meta-steps, {state}{best}.",
-        markup=False,
+    total = (
+        f"of {recipe.training.meta_steps} meta-steps"
+        if curriculum is None
+        else f"meta-steps on horizons from {curriculum[0]}"
     )
-    if not folder.evaluation.exists():
-        console.print(f"Not evaluated yet: l2o eval {folder.path}", markup=False)
+    console.print(f"Meta-training: {done} {total}, {state}{best}.")
+    if evaluation is None:
+        console.print(f"Not evaluated yet: l2o eval {folder.path}")
         return
-    try:
-        evaluation = json.loads(folder.evaluation.read_bytes())
-        console.print(_results(evaluation))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder.evaluation} is damaged: {error}.") from error
-    console.print(f"Report: {folder.report}", markup=False)
+    _print(_results(evaluation), console)
+    console.print(f"Report: {folder.report}")
 
 
 def _results(evaluation: dict[str, Any]) -> Table:
     """The results in an `evaluation.json`."""
     results = evaluation["results"]
-    metrics = [name for name, value in results[0].items() if isinstance(value, dict)]
-    metrics.remove("hyperparameters")
+    metrics = metrics_of(results[0])
     table = _table(
         f"{evaluation['setting']}, {evaluation['num_tasks']} tasks",
         "optimizer",
-        *(metric.replace("_", " ") for metric in metrics),
-        "diverged",
+        numbers=(*(metric.replace("_", " ") for metric in metrics), "diverged"),
     )
     for result in results:
         numbers = [f"{_number(result[m]['mean'])} ± {_number(result[m]['sem'])}" for m in metrics]
@@ -192,12 +221,40 @@ def _number(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.4g}"
 
 
-def _table(title: str, *columns: str) -> Table:
-    """An empty table."""
+def _console() -> Console:
+    """Where everything is printed, as it is: names of folders and the like are no markup."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def _table(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
+    """An empty table.
+
+    **Arguments:** `title`; `columns`, of text, which may be broken into lines; `numbers`, columns
+    to their right that may not.
+    """
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
+    for column in numbers:
+        table.add_column(column, justify="right", no_wrap=True)
     return table
+
+
+def _print(table: Table, console: Console) -> None:
+    """Prints a table, or a list where the screen is too narrow for its numbers."""
+    for column in table.columns:
+        if column.no_wrap:
+            column.min_width = max(map(cell_len, (str(column.header), *map(str, column.cells))))
+    unlimited = console.options.update(max_width=_UNLIMITED)
+    if Measurement.get(console, unlimited, table).minimum <= console.width:
+        console.print(table)
+        return
+    console.print(table.title, style="italic")
+    names = [str(column.header) for column in table.columns]
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        console.print(f"{names[0]}: {cells[0]}")
+        for name, cell in zip(names[1:], cells[1:], strict=True):
+            console.print(f"  {name}: {cell}")
 
 
 def _range(searched: "SearchRange") -> str:

@@ -9,14 +9,20 @@ from l2o.recipes.compare import (
     compare as compare,
     tune_baseline as tune_baseline,
 )
-from l2o.recipes.evaluation_settings import (
-    EvaluationSettings as EvaluationSettings,
-    find_hand_designed as find_hand_designed,
+from l2o.recipes.evaluation_settings import EvaluationSettings as EvaluationSettings
+from l2o.recipes.explanations import (
+    check_subjects as check_subjects,
+    explain_all as explain_all,
+    read_settings as read_settings,
 )
-from l2o.recipes.explanations import explain_all as explain_all, read_settings as read_settings
 from l2o.recipes.flatness_of_run import (
     RunFlatness as RunFlatness,
     flatness_of_run as flatness_of_run,
+)
+from l2o.recipes.hand_designed import (
+    HAND_DESIGNED as HAND_DESIGNED,
+    check_hand_designed as check_hand_designed,
+    find_hand_designed as find_hand_designed,
 )
 from l2o.recipes.named import RECIPES as RECIPES, find_recipe as find_recipe
 from l2o.recipes.optimizer_settings import AnyOptimizer as AnyOptimizer
@@ -29,7 +35,11 @@ from l2o.recipes.reproductions import (
     REPRODUCTIONS as REPRODUCTIONS,
     find_reproduction as find_reproduction,
 )
-from l2o.recipes.run_folder import RunFolder as RunFolder
+from l2o.recipes.run_folder import (
+    RunFolder as RunFolder,
+    metrics_of as metrics_of,
+    training_differences as training_differences,
+)
 from l2o.recipes.runtime import num_cores as num_cores, set_up_jax as set_up_jax
 from l2o.recipes.task_settings import AnyTask as AnyTask
 from l2o.recipes.train import train as train

@@ -50,8 +50,11 @@ def tune_baseline(
 
     **Raises:** `ValueError` for settings out of range and for missing data.
     """
+    from l2o.recipes.feasibility import check_runs
+
     recipe.evaluation.check()
     family = recipe.task.family(judge_on="validation")
+    check_runs(recipe, [family])
     return _tune(hand_designed, recipe, family, on_progress, final_metric)
 
 
@@ -103,6 +106,7 @@ def compare(
     valid optimizer.
     """
     from l2o.deploy import load
+    from l2o.recipes.feasibility import check_runs
     from l2o.report import Comparison
 
     settings = recipe.evaluation
@@ -115,6 +119,8 @@ def compare(
         )
     learned = load(folder.optimizer)
     family = recipe.task.family(judge_on="validation")
+    others = [each.family(judge_on="test") for each in settings.other_tasks]
+    check_runs(recipe, [family, *others], learned)
     conditions = tuning_conditions(recipe, family)
     tuned, reused = [], []
     for each in baselines:
@@ -175,6 +181,4 @@ def _run(
 
 def evaluation_key(recipe: Recipe) -> "PRNGKeyArray":
     """Randomness for tuning and comparing that meta-training with the same seed does not use."""
-    import jax
-
-    return jax.random.split(jax.random.key(recipe.seed), 3)[2]
+    return recipe.keys()[2]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from l2o.recipes.hand_designed import check_hand_designed, find_hand_designed
 from l2o.recipes.task_settings import AnyTask
 
 if TYPE_CHECKING:
@@ -37,33 +38,21 @@ class EvaluationSettings:
 
         **Raises:** `ValueError` for an unknown name.
         """
-        return tuple(find_hand_designed(name) for name in dict.fromkeys(self.baselines))
+        return tuple(find_hand_designed(name) for name in self.baselines)
 
     def check(self) -> None:
         """Makes sure that the settings are in range, before any time is spent.
 
         **Raises:** `ValueError` that names the setting.
         """
-        from l2o.tasks.checks import check_at_least
+        from l2o.support.checks import check_size, check_unique
 
         for name in ("num_configurations", "tuning_tasks", "num_tasks", "num_steps"):
-            check_at_least(name, getattr(self, name), 1)
+            check_size(name, getattr(self, name))
         for name in ("configurations_at_once", "longer_steps"):
             value = getattr(self, name)
             if value is not None:
-                check_at_least(name, value, 1)
-        self.build_baselines()
-
-
-def find_hand_designed(name: str) -> "HandDesigned":
-    """The hand-designed optimizer of this name.
-
-    **Raises:** `ValueError` for an unknown name.
-    """
-    from l2o.multiobjective import ALL_AGGREGATED
-    from l2o.optimizers import ALL_HAND_DESIGNED
-    from l2o.tasks.checks import check_choice
-
-    known = {each.name: each for each in (*ALL_HAND_DESIGNED, *ALL_AGGREGATED)}
-    check_choice("A hand-designed optimizer", name, known)
-    return known[name]
+                check_size(name, value)
+        check_unique("baselines", self.baselines)
+        for name in self.baselines:
+            check_hand_designed(name)

@@ -1,13 +1,13 @@
 """Optimizers to be explained: hand-designed ones by name, meta-trained ones by their run."""
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from l2o.recipes.compare import ComparisonProgress, OnProgress
-from l2o.recipes.evaluation_settings import find_hand_designed
+from l2o.recipes.hand_designed import check_hand_designed, find_hand_designed
 from l2o.recipes.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -56,19 +56,26 @@ def explain_all(
 
     **Returns:** the explanations by name, the main one first.
 
-    **Raises:** `ValueError` for unknown names and hyperparameters, for damaged runs, and for
-    `distill` without a run.
+    **Raises:** `ValueError` for unknown names and hyperparameters, for numbers out of range, for
+    damaged runs, and for `distill` without a run.
     """
+    from l2o.support.checks import check_number, check_size
+
+    check_subjects(name_or_run, against, distill=distill)
+    # Before gradients are recorded, which takes a while.
+    check_size("num_steps", num_steps)
+    if time is not None:
+        check_size("time", time, least=0)
+    if reference_gradient is not None:
+        check_number("reference_gradient", reference_gradient, above=0)
     import jax
     import numpy as np
 
-    from l2o.mechanisms.explain import LATE, explain
+    from l2o.mechanisms.explain import explain
     from l2o.recipes.distillation import distill_and_judge
     from l2o.report import Subject
 
     folder = RunFolder(Path(name_or_run))
-    if distill and not folder.config.exists():
-        raise ValueError(f"--distill is for runs; {name_or_run} is no folder of one.")
     tuned = tuned_in(folder)
     found = [_find(name_or_run, settings)]
     found += [_find(each, {}, tuned.get(each)) for each in against if each != name_or_run]
@@ -83,7 +90,7 @@ def explain_all(
         explanation = explain(
             each.optimizer,
             num_steps=num_steps,
-            time=LATE if time is None else time,
+            time=time,
             reference_gradient=reference,
             record=each.record,
         )
@@ -98,18 +105,41 @@ def explain_all(
     return subjects
 
 
+def check_subjects(name_or_run: str, against: Sequence[str], *, distill: bool) -> None:
+    """Makes sure that there is all that is to be explained; JAX is left alone.
+
+    **Arguments:** as for `explain_all`.
+
+    **Raises:** `ValueError` for an unknown name, one given twice in `against`, and `distill`
+    without a run.
+    """
+    from l2o.support.checks import check_unique
+
+    check_unique("against", against)
+    for name in (name_or_run, *against):
+        if not _is_run(name):
+            try:
+                check_hand_designed(name)
+            except ValueError as error:
+                raise ValueError(f"{name} is no folder of a run, either. {error}") from None
+    if distill and not _is_run(name_or_run):
+        raise ValueError(f"--distill is for runs; {name_or_run} is no folder of one.")
+
+
+def _is_run(name: str) -> bool:
+    """Whether this is the folder of a run."""
+    return RunFolder(Path(name)).config.exists()
+
+
 def _find(
     name: str, settings: Mapping[str, float], tuned: Mapping[str, float] | None = None
 ) -> _Found:
     """The optimizer of this name or in this folder."""
-    if RunFolder(Path(name)).config.exists():
+    if _is_run(name):
         if settings:
             raise ValueError(f"--set is for hand-designed optimizers; {name} is a run.")
         return _from_run(RunFolder(Path(name)))
-    try:
-        hand_designed = find_hand_designed(name)
-    except ValueError as error:
-        raise ValueError(f"{name} is no folder of a run, either. {error}") from None
+    hand_designed = find_hand_designed(name)
     values = dict(settings) or dict(tuned or {})
     optimizer = hand_designed.with_hyperparameters(**values)
     listed = ", ".join(f"{n} = {v:.4g}" for n, v in (hand_designed.defaults | values).items())
@@ -158,27 +188,30 @@ def tuned_in(folder: RunFolder) -> dict[str, dict[str, float]]:
 
     **Raises:** `ValueError` if it is damaged.
     """
-    if not folder.evaluation.exists():
-        return {}
-    try:
-        results = json.loads(folder.evaluation.read_bytes())["results"]
-        return {each["name"]: each["hyperparameters"] for each in results}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder.evaluation} is damaged: {error}.") from error
+    evaluation = folder.read_evaluation()
+    results = [] if evaluation is None else evaluation["results"]
+    return {each["name"]: each["hyperparameters"] for each in results}
 
 
 def read_settings(texts: Sequence[str]) -> dict[str, float]:
     """Reads `name=value` texts.
 
-    **Raises:** `ValueError` for a text of another form.
+    **Raises:** `ValueError` for a text of another form, a value that is not finite, and a name
+    given twice.
     """
-    settings = {}
+    settings: dict[str, float] = {}
     for text in texts:
-        name, equals, value = text.partition("=")
+        name, _, value = text.partition("=")
+        name = name.strip().replace("-", "_")
         try:
-            settings[name.strip().replace("-", "_")] = float(value)
+            number = float(value)
         except ValueError:
-            equals = ""
-        if not equals:
-            raise ValueError(f"--set takes name=value with a number, got {text!r}.")
+            raise ValueError(f"--set takes name=value with a number, got {text!r}.") from None
+        if not math.isfinite(number):
+            raise ValueError(f"--set takes finite numbers, got {text!r}.")
+        if name in settings:
+            raise ValueError(
+                f"--set takes every name once, got {name} = {settings[name]:g} and {number:g}."
+            )
+        settings[name] = number
     return settings

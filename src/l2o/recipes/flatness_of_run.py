@@ -59,12 +59,14 @@ def flatness_of_run(
     """
     from l2o.deploy import load
     from l2o.evaluation import Summary
-    from l2o.recipes.evaluation_settings import find_hand_designed
     from l2o.recipes.explanations import tuned_in
     from l2o.recipes.flatness.measure import measure, surfaces
-    from l2o.tasks.checks import check_at_least
+    from l2o.recipes.hand_designed import find_hand_designed
+    from l2o.support.checks import check_size
 
-    check_at_least("tasks", num_tasks, 1)
+    check_size("tasks", num_tasks)
+    if num_steps is not None:
+        check_size("steps", num_steps)
     recipe = folder.read_recipe()
     tuned = tuned_in(folder)
     if not folder.optimizer.exists() or not tuned:
@@ -73,7 +75,6 @@ def flatness_of_run(
             f"{folder.path}` first."
         )
     steps = recipe.evaluation.num_steps if num_steps is None else num_steps
-    check_at_least("steps", steps, 1)
     optimizers = {recipe.optimizer.title: load(folder.optimizer)}
     for name, hyperparameters in tuned.items():
         if name not in optimizers:

@@ -20,6 +20,8 @@ def tuning_conditions(recipe: Recipe, family: "TaskFamily") -> dict[str, Any]:
 
     **Arguments:** `recipe`; `family`, its tasks, of whose data a digest is taken.
     """
+    import jax
+
     # As JSON gives it back, to compare with what is read: tuples become lists.
     settings = json.loads(recipe.to_json())
     return {
@@ -30,22 +32,26 @@ def tuning_conditions(recipe: Recipe, family: "TaskFamily") -> dict[str, Any]:
         "num_configurations": recipe.evaluation.num_configurations,
         "tuning_tasks": recipe.evaluation.tuning_tasks,
         "seed": recipe.seed,
+        "double precision": bool(jax.config.read("jax_enable_x64")),
         "versions": {name: metadata.version(name) for name in ("l2o", "jax", "optax")},
     }
 
 
 def keep_tuned(path: Path, tuned: "Tuned", conditions: dict[str, Any]) -> None:
     """Writes what tuning found, and under which conditions."""
-    from l2o.deploy.atomic import write_atomically
+    from l2o.evaluation import finite_or_none
+    from l2o.support.atomic import write_atomically
 
     content = {
         "conditions": conditions,
         "space": _space(tuned.hand_designed),
         "hyperparameters": tuned.hyperparameters,
-        "score": _or_none(tuned.score),
+        "outcomes": [finite_or_none(outcome) for outcome in tuned.outcomes.tolist()],
+        "diverged_runs": tuned.diverged_runs,
         "configurations": {name: each.tolist() for name, each in tuned.configurations.items()},
-        "scores": [_or_none(score) for score in tuned.scores.tolist()],
+        "scores": [finite_or_none(score) for score in tuned.scores.tolist()],
     }
+    content["checksum"] = _checksum(content)
     write_atomically(path, json.dumps(content, indent=2, allow_nan=False).encode())
 
 
@@ -60,9 +66,12 @@ def kept_tuned(
     import numpy as np
 
     from l2o.evaluation import Tuned
+    from l2o.support.strict_json import read_json
 
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path.read_bytes(), path)
+        if content.pop("checksum") != _checksum(content):
+            return None
         if (content["conditions"], content["space"]) != (conditions, _space(hand_designed)):
             return None
         return Tuned(
@@ -70,7 +79,8 @@ def kept_tuned(
             hyperparameters={
                 name: float(content["hyperparameters"][name]) for name in hand_designed.space
             },
-            score=_or_infinite(content["score"]),
+            outcomes=np.array([_or_infinite(each) for each in content["outcomes"]]),
+            diverged_runs=int(content["diverged_runs"]),
             configurations={
                 name: np.asarray(content["configurations"][name], np.float32)
                 for name in hand_designed.space
@@ -79,8 +89,13 @@ def kept_tuned(
             num_tasks=conditions["tuning_tasks"],
             num_steps=conditions["num_steps"],
         )
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """By which a file that was damaged, or meddled with, is known."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(family: "TaskFamily") -> str:
@@ -96,12 +111,8 @@ def _digest(family: "TaskFamily") -> str:
     return digest.hexdigest()
 
 
-def _or_none(score: float) -> float | None:
-    """JSON has no infinity."""
-    return score if math.isfinite(score) else None
-
-
 def _or_infinite(score: float | None) -> float:
+    """JSON has no infinity."""
     return math.inf if score is None else float(score)
 
 

@@ -78,7 +78,7 @@ class GRU(OptimizerSettings):
     """A component-wise GRU with a learned initial state."""
 
     hidden_size: int = 64
-    """Units."""
+    """Units of the GRU."""
     input_features: Literal["raw", "log"] = "raw"
     """The gradient itself, or its logarithm and sign."""
     input_scale: float = 1.0
@@ -111,9 +111,9 @@ class Hierarchical(OptimizerSettings):
     last_tensor_only: bool = False
     """The problem's cell sees the last tensor alone, as in the public code."""
     smallest_initial_rate: float = 1e-6
-    """Learning rates begin at random between this,"""
+    """Smallest learning rate to begin with; each tensor's is drawn at random."""
     largest_initial_rate: float = 1e-2
-    """and this."""
+    """Largest learning rate to begin with; each tensor's is drawn at random."""
 
     @property
     def title(self) -> str:

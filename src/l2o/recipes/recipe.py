@@ -2,11 +2,12 @@
 
 import difflib
 import json
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import tyro
 
@@ -18,13 +19,14 @@ from l2o.recipes.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     from cattrs.preconf.json import JsonConverter
+    from jaxtyping import PRNGKeyArray
 
 
+# On the command line, fields of all but the evaluation are flags without a prefix.
 @dataclass(frozen=True)
 class Recipe:
     """Everything that a run depends on."""
 
-    # On the command line, fields of all but the evaluation are flags without a prefix.
     name: tyro.conf.Suppress[str]
     description: tyro.conf.Suppress[str]
     task: tyro.conf.OmitArgPrefixes[AnyTask]
@@ -35,7 +37,20 @@ class Recipe:
     )
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     seed: int = 0
-    """Seed of all randomness."""
+    """Seed of all randomness, from 0 to 4294967295."""
+
+    def __post_init__(self) -> None:
+        from l2o.support.checks import check_integer
+
+        # Of a larger number, JAX would take the last 32 bits.
+        check_integer("seed", self.seed, least=0, most=2**32 - 1)
+
+    def keys(self) -> "tuple[PRNGKeyArray, PRNGKeyArray, PRNGKeyArray]":
+        """Randomness for initial weights, for meta-training, and for tuning and comparing."""
+        import jax
+
+        weights, training, evaluation = jax.random.split(jax.random.key(self.seed), 3)
+        return weights, training, evaluation
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe, complete, in what JSON knows."""
@@ -60,12 +75,13 @@ class Recipe:
         """
         from cattrs import BaseValidationError, transform_error
 
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise ValueError(f"{source} is no JSON file: {error}.") from error
+        from l2o.support.strict_json import read_json
+
+        content = read_json(text, source)
         if not isinstance(content, dict):
-            raise ValueError(f"{source} is no valid recipe: expected an object, got {content!r}.")
+            raise ValueError(
+                f"{source} is no valid recipe: expected an object, got {reprlib.repr(content)}."
+            )
         try:
             return _converter().structure(content, cls)
         except BaseValidationError as error:
@@ -85,6 +101,8 @@ def _converter() -> "JsonConverter":
     converter.register_structure_hook(float, lambda value, _: float(_of_type(value, int, float)))
     converter.register_structure_hook(bool, lambda value, _: _of_type(value, bool))
     converter.register_structure_hook(str, lambda value, _: _of_type(value, str))
+    # Nor a text, or an object, for the list of what is in it.
+    converter.register_structure_hook_func(_is_list, partial(_structure_list, converter))
     for union in (AnyTask, AnyOptimizer):
         configure_tagged_union(union, converter, tag_name="kind")
         structure = converter.get_structure_hook(union)
@@ -105,8 +123,20 @@ def _of_type(value: Any, *types: type) -> Any:
     """The value itself, if it is of one of the types. Booleans are no integers."""
     if type(value) not in types:
         expected = " or ".join(each.__name__ for each in types)
-        raise ValueError(f"expected {expected}, got {value!r}")
+        raise ValueError(f"expected {expected}, got {reprlib.repr(value)}")
     return value
+
+
+def _is_list(kind: Any) -> bool:
+    """Whether a type is a tuple of any length."""
+    return get_origin(kind) is tuple and Ellipsis in get_args(kind)
+
+
+def _structure_list(converter: "JsonConverter", value: Any, kind: Any) -> tuple[Any, ...]:
+    """Reads a tuple from a list."""
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected a list, got {value!r}")
+    return tuple(converter.structure(value, list[get_args(kind)[0]]))
 
 
 def _structure_kind(structure: Callable[[Any, Any], Any], value: Any, union: Any) -> Any:
@@ -116,7 +146,7 @@ def _structure_kind(structure: Callable[[Any, Any], Any], value: Any, union: Any
     if kind not in kinds:
         near = difflib.get_close_matches(str(kind), kinds, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ValueError(f"kind must be one of {', '.join(kinds)}, got {kind!r}{hint}")
+        raise ValueError(f"kind must be one of {', '.join(kinds)}, got {reprlib.repr(kind)}{hint}")
     return structure(value, union)
 
 

@@ -6,6 +6,16 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from l2o.metatraining import Regularizer
 
+_WEIGHTS = (
+    "objective_weight",
+    "hessian_norm",
+    "hessian_trace",
+    "local_entropy",
+    "expected_sharpness",
+    "sam_sharpness",
+    "held_out_loss",
+)
+
 
 @dataclass(frozen=True)
 class RegularizationSettings:
@@ -34,9 +44,9 @@ class RegularizationSettings:
     entropy_gamma: float = 1.0
     """Stiffness of the neighbourhood that local entropy looks at."""
     entropy_steps: int = 10
-    """Steps of Langevin dynamics."""
+    """Steps of Langevin dynamics for the local entropy."""
     entropy_step_size: float = 0.1
-    """Their size."""
+    """Size of the steps of Langevin dynamics."""
     sharpness_sigma: float = 0.05
     """Standard deviation of the noise of the expected sharpness."""
     sam_rho: float = 0.05
@@ -49,17 +59,25 @@ class RegularizationSettings:
 
         **Raises:** `ValueError` that names the setting.
         """
-        from l2o.tasks.checks import check_at_least
+        from l2o.support.checks import check_number, check_size
 
+        weights = {name: getattr(self, name) for name in _WEIGHTS}
+        for name, weight in weights.items():
+            check_number(name, weight, least=0)
+        if not any(weights.values()):
+            raise ValueError(
+                f"Nothing is left of the meta-loss: one of {', '.join(weights)} must be above 0."
+            )
         for name in ("regularize_every", "hessian_iterations", "entropy_steps"):
-            check_at_least(name, getattr(self, name), 1)
+            check_size(name, getattr(self, name))
         if self.regularize_every > truncation:
             raise ValueError(
                 "regularize_every must be at most truncation, got "
                 f"{self.regularize_every} and {truncation}."
             )
-        for name in ("entropy_gamma", "entropy_step_size", "sharpness_sigma", "sam_rho"):
-            check_at_least(name, getattr(self, name), 0)
+        check_number("entropy_gamma", self.entropy_gamma, least=0)
+        for name in ("entropy_step_size", "sharpness_sigma", "sam_rho"):
+            check_number(name, getattr(self, name), above=0)
 
     def build(self) -> "tuple[Regularizer, ...]":
         """Builds the regularizers whose weight is not zero."""

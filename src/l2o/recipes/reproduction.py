@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from l2o.recipes.compare import OnProgress
-from l2o.recipes.runtime import forget_programs_if_many
+from l2o.support.lock import only_writer
+from l2o.support.programs import forget_programs_if_many
+from l2o.support.strict_json import read_json
 
 
 class Profile(NamedTuple):
@@ -47,12 +49,18 @@ class Reproduction:
         **Returns:** the page about the results.
 
         **Raises:** `ValueError` for an unknown profile, for less than one process, and for a
-        folder that holds anything but the same reproduction in the same profile.
+        folder that holds anything but the same reproduction in the same profile, or that another
+        command is writing into.
         """
-        from l2o.tasks.checks import check_at_least, check_choice
+        from l2o.support.checks import check_choice, check_size
 
         check_choice("A profile", profile, self.profiles)
-        check_at_least("The number of processes", num_processes, 1)
+        check_size("The number of processes", num_processes)
+        # The processes that are started write into it too, and end with this one.
+        with only_writer(out):
+            return self._run(profile, out, on_progress, num_processes)
+
+    def _run(self, profile: str, out: Path, on_progress: OnProgress, num_processes: int) -> Path:
         command = f"l2o reproduce {self.name} --profile {profile} --out {shlex.quote(str(out))}"
         return self.run_study(
             self.profiles[profile].study,
@@ -75,7 +83,7 @@ class WorkFolder:
 
         **Raises:** `ValueError` if it holds anything else.
         """
-        from l2o.deploy.atomic import write_atomically
+        from l2o.support.atomic import write_atomically
 
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self.path} is a file, not a folder for results.")
@@ -83,16 +91,13 @@ class WorkFolder:
         # As it comes back from the file.
         settings = json.loads(json.dumps(settings))
         if path.exists():
-            try:
-                before = json.loads(path.read_bytes())
-            except ValueError as error:
-                raise ValueError(f"{path} is no JSON file: {error}.") from error
-            if before != settings:
+            if read_json(path.read_bytes(), path) != settings:
                 raise ValueError(
                     f"{self.path} holds results of other settings: choose another folder with "
                     "--out."
                 )
-        elif self.path.exists() and any(self.path.iterdir()):
+        # Hidden files are of no one's work.
+        elif self.path.exists() and any(not x.name.startswith(".") for x in self.path.iterdir()):
             raise ValueError(f"{self.path} is not empty: choose another folder with --out.")
         write_atomically(path, json.dumps(settings, indent=1).encode())
 
@@ -103,14 +108,16 @@ class WorkFolder:
 
         **Returns:** what `compute` gave, whenever that was; `seconds` and `cpu_seconds` are what
         it took, the latter of all threads of the process.
+
+        **Raises:** `ValueError` if what is kept is damaged.
         """
         import time
 
-        from l2o.deploy.atomic import write_atomically
+        from l2o.support.atomic import write_atomically
 
         path = self.path / "parts" / f"{name}.json"
         if path.exists():
-            return json.loads(path.read_bytes())
+            return self._kept(path)
         forget_programs_if_many()
         began, cpu_began = time.perf_counter(), time.process_time()
         part = compute()
@@ -119,6 +126,19 @@ class WorkFolder:
         text = json.dumps(part, allow_nan=False)
         write_atomically(path, text.encode())
         return json.loads(text)
+
+    def _kept(self, path: Path) -> dict[str, Any]:
+        """A part that was computed before."""
+        try:
+            part = read_json(path.read_bytes(), path)
+            if not isinstance(part, dict) or not part.keys() >= {"seconds", "cpu_seconds"}:
+                raise ValueError(f"{path} lacks what every part has.")
+        except ValueError as error:
+            raise ValueError(
+                f"A part of the results in {self.path} is damaged; delete it, and it is computed "
+                f"anew: {error}"
+            ) from error
+        return part
 
 
 def one_line_each(results: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ def find_reproduction(name: str) -> Reproduction:
 
     **Raises:** `ValueError` for an unknown name.
     """
-    from l2o.tasks.checks import check_choice
+    from l2o.support.checks import check_choice
 
     known = {each.name: each for each in REPRODUCTIONS}
     check_choice("A reproduction", name, known)

@@ -1,13 +1,11 @@
 """The one place for settings of JAX that hold for the whole process."""
 
 import os
+import warnings
 from pathlib import Path
 
 # More than this many tasks at once are rare, and every device takes time to set up.
 _MOST_DEVICES = 8
-
-# Linux allows 65,530, and a program of meta-training takes thousands.
-_MANY_MAPS = 40_000
 
 
 def set_up_jax(*, num_devices: int | None = None, shared: bool = False) -> None:
@@ -20,6 +18,8 @@ def set_up_jax(*, num_devices: int | None = None, shared: bool = False) -> None:
     **Arguments:** `num_devices`, among which meta-training divides its tasks; by default every
     processor core is one, unless `JAX_NUM_CPU_DEVICES` is set; `shared`, whether processes that
     this one starts are to use the same accelerator, of which none may take all memory then.
+
+    **Raises:** `ValueError` if the cache is said to be in a home directory that nobody has.
     """
     if shared:
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -30,11 +30,28 @@ def set_up_jax(*, num_devices: int | None = None, shared: bool = False) -> None:
     # JAX adds its settings at run time, so the attribute is none that a type checker knows.
     if num_devices is not None or getattr(jax.config, "jax_num_cpu_devices") < 1:  # noqa: B009
         jax.config.update("jax_num_cpu_devices", num_devices or min(num_cores(), _MOST_DEVICES))
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
+    cache = cache_folder() / "jax"
+    if _is_writable(cache):
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    else:
+        warnings.warn(
+            f"Compiled programs cannot be kept in {cache}; they will be compiled again next time. "
+            "Set the environment variable L2O_CACHE to a writable folder.",
+            stacklevel=2,
+        )
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     if jax.default_backend() != "cpu":
         jax.config.update("jax_default_matmul_precision", "float32")
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be written into the folder, which is made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def num_cores() -> int:
@@ -42,12 +59,3 @@ def num_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def forget_programs_if_many() -> None:
-    """Drops compiled programs before they use up the memory maps that a process may have."""
-    import jax
-
-    maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_bytes().count(b"\n") > _MANY_MAPS:
-        jax.clear_caches()

@@ -11,10 +11,12 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple
 
 from l2o.recipes.compare import ComparisonProgress, OnProgress
 from l2o.recipes.runtime import set_up_jax
+from l2o.support.bad_input import explains_itself
 
 
 class Job(NamedTuple):
@@ -33,7 +35,8 @@ def run_side_by_side(
     **Arguments:** `stages`, jobs that need nothing but what earlier stages have done, the longest
     best first; `num_processes`, at most; `on_progress`, called when a job is done.
 
-    **Raises:** what a job raises. Jobs that have begun are finished first, the others left.
+    **Raises:** what a job raises, or `ChildProcessError` if a process ends before its work is done.
+    Jobs that have begun are finished first, the others left.
     """
     total = sum(map(len, stages))
     activity = f"{num_processes} processes at work"
@@ -46,7 +49,15 @@ def run_side_by_side(
             waiting = {executor.submit(_do, job): job.title for job in stage}
             for future in as_completed(waiting):
                 try:
-                    future.result()
+                    problem = future.result()
+                    if problem is not None:
+                        raise ValueError(problem)
+                except BrokenProcessPool as error:
+                    raise ChildProcessError(
+                        "One of the processes ended before its work was done, perhaps for want of "
+                        "memory: the same command goes on where it stopped, with fewer --processes "
+                        "if need be."
+                    ) from error
                 except BaseException:
                     executor.shutdown(wait=False, cancel_futures=True)
                     raise
@@ -69,8 +80,15 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _do(job: Job) -> None:
-    job.do()
+def _do(job: Job) -> str | None:
+    """Does a job; an error that explains itself is what it says, since its origin is not sent."""
+    try:
+        job.do()
+    except ValueError as error:
+        if explains_itself(error):
+            return str(error)
+        raise
+    return None
 
 
 def ignore_progress(_: ComparisonProgress) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from l2o.recipes.recipe import Recipe
 from l2o.recipes.run_folder import RunFolder
+from l2o.support.lock import only_writer
 
 if TYPE_CHECKING:
     from l2o.metatraining import CurriculumResult, MetaTrainingResult, Progress
@@ -31,22 +32,21 @@ def train(
     **Returns:** what `l2o.metatrain` does; of a curriculum, its last stage that brought something,
     with all meta-gradients that were skipped and all rows.
 
-    **Raises:** `ValueError` for settings out of range, missing data, and a folder that holds
-    anything but a run to resume; nothing is written then.
+    **Raises:** `ValueError` for settings out of range, or that do not go together, or take more
+    memory than there is, for missing data, and for a folder that holds anything but a run to
+    resume or that another process is writing into; nothing is written then.
     """
-    import jax
-
     from l2o.deploy import save
     from l2o.metatraining import metatrain, metatrain_on_curriculum
+    from l2o.recipes.feasibility import check_training
 
-    optimizer_key, training_key, _ = jax.random.split(jax.random.key(recipe.seed), 3)
     settings = recipe.training
     settings.check()
     recipe.regularization.check(settings.truncation)
     recipe.evaluation.check()
-    optimizer = recipe.optimizer.build(optimizer_key)
+    optimizer_key, training_key, _ = recipe.keys()
     family = recipe.task.family(judge_on="validation")
-    folder.claim(recipe, resume=resume)
+    curriculum = settings.build_curriculum()
     how = {
         "key": training_key,
         "meta_steps": settings.meta_steps,
@@ -60,17 +60,20 @@ def train(
         "meta_optimizer": settings.build_meta_optimizer(),
         "validation_every": settings.validation_every,
         "validation_tasks": settings.validation_tasks,
-        "folder": folder.path,
         "checkpoint_every": settings.checkpoint_every,
-        "resume": resume,
-        "on_progress": on_progress,
     }
-    curriculum = settings.build_curriculum()
     if curriculum is None:
-        result = metatrain(optimizer, family, horizon=settings.horizon, **how)
-    else:
-        result = _as_one(metatrain_on_curriculum(optimizer, family, curriculum, **how))
-    save(result.optimizer, folder.optimizer)
+        how["horizon"] = settings.horizon
+    check_training(recipe, family, how)
+    how |= {"folder": folder.path, "resume": resume, "on_progress": on_progress}
+    optimizer = recipe.optimizer.build(optimizer_key)
+    with only_writer(folder.path):
+        folder.claim(recipe, resume=resume)
+        if curriculum is None:
+            result = metatrain(optimizer, family, **how)
+        else:
+            result = _as_one(metatrain_on_curriculum(optimizer, family, curriculum, **how))
+        save(result.optimizer, folder.optimizer)
     return result
 
 

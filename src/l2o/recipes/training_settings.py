@@ -35,7 +35,7 @@ class TrainingSettings:
     schedule: Literal["constant", "cosine", "exponential"] = "constant"
     """How the learning rate goes on after warm-up; cosine falls to a hundredth of its peak."""
     decay_rate: float = 0.5
-    """Of the exponential schedule: what is left of the learning rate after decay_steps."""
+    """What the exponential schedule leaves of the learning rate after decay_steps, as a factor."""
     decay_steps: int = 1000
     """Meta-steps over which the exponential schedule falls by the factor of decay_rate."""
     warmup_steps: int = 0
@@ -69,35 +69,30 @@ class TrainingSettings:
 
         **Raises:** `ValueError` that names the setting.
         """
-        from l2o.tasks.checks import check_at_least
+        from l2o.support.checks import check_number, check_size
 
         for name in (
             "meta_steps",
             "num_tasks",
             "horizon",
             "truncation",
+            "decay_steps",
             "validation_every",
             "validation_tasks",
             "checkpoint_every",
         ):
-            check_at_least(name, getattr(self, name), 1)
-        check_at_least("decay_steps", self.decay_steps, 1)
-        check_at_least("imitation_ratio", self.imitation_ratio, 0)
-        check_at_least("1 - imitation_ratio", 1 - self.imitation_ratio, 0)
-        for name in (
-            "learning_rate",
-            "warmup_steps",
-            "decay_rate",
-            "b1",
-            "b2",
-            "epsilon",
-            "meta_l2_penalty",
-            "clip_value",
-            "clip_norm",
-        ):
-            value = getattr(self, name)
-            if value is not None:
-                check_at_least(name, value, 0)
+            check_size(name, getattr(self, name))
+        check_size("warmup_steps", self.warmup_steps, least=0)
+        for name in ("learning_rate", "meta_l2_penalty"):
+            check_number(name, getattr(self, name), least=0)
+        for name in ("b1", "b2"):
+            check_number(name, getattr(self, name), least=0, below=1)
+        check_number("decay_rate", self.decay_rate, above=0, most=1)
+        check_number("epsilon", self.epsilon, above=0)
+        check_number("imitation_ratio", self.imitation_ratio, least=0, most=1)
+        for name in ("clip_value", "clip_norm"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), above=0)
         curriculum = self.build_curriculum()
         horizons = (self.horizon,) if curriculum is None else curriculum.horizons[:-1]
         for horizon in horizons:

@@ -1,11 +1,10 @@
 """A learned optimizer against tuned baselines: all that a report tells."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from l2o.evaluation import Evaluation, Tuned
+from l2o.evaluation import Evaluation, Summary, Tuned, finite_or_none
 
 
 @dataclass(frozen=True)
@@ -41,17 +40,28 @@ class Comparison:
         """All numbers of the comparison, for JSON.
 
         **Returns:** `results` and `paired` of the main setting, as `Evaluation.as_dict` has them;
-        `setting`, `num_tasks`, `num_steps`, `objective` and `seed`; and `others`, a list with
-        the same entries for every other setting.
+        `tuning`, with the scores of baselines there and `in_comparison`; `setting`, `num_tasks`,
+        `num_steps`, `objective` and `seed`; and `others`, a list with the same entries for every
+        other setting.
         """
         hyperparameters = {tuned.name: tuned.hyperparameters for tuned in self.tuned}
         return {
             **_numbers(self.main, self.learned, hyperparameters),
             "objective": self.objective,
             "seed": self.seed,
-            "tuning": [tuned_as_dict(tuned) for tuned in self.tuned],
+            "tuning": [
+                {**tuned_as_dict(tuned), "in_comparison": self.in_comparison(tuned).as_dict()}
+                for tuned in self.tuned
+            ],
             "others": [_numbers(other, self.learned, hyperparameters) for other in self.others],
         }
+
+    def in_comparison(self, tuned: Tuned) -> Summary:
+        """The objective of a tuned baseline in the comparison, beside its score in tuning.
+
+        In tuning it was chosen for that score, which is too good by as much as luck had its part.
+        """
+        return self.main.evaluation.summary(tuned.name, "objective")
 
 
 def tuned_as_dict(tuned: Tuned) -> dict[str, Any]:
@@ -59,7 +69,10 @@ def tuned_as_dict(tuned: Tuned) -> dict[str, Any]:
     return {
         "name": tuned.name,
         "hyperparameters": tuned.hyperparameters,
-        "score": tuned.score if math.isfinite(tuned.score) else None,
+        "score": finite_or_none(tuned.score),
+        "sem": finite_or_none(tuned.sem),
+        "num_runs": tuned.num_runs,
+        "diverged_runs": tuned.diverged_runs,
         "edges": list(tuned.edges),
         "num_configurations": len(tuned.scores),
         "num_diverged": tuned.num_diverged,

@@ -154,7 +154,7 @@ def _series(
 
 def _binned(values: Float[np.ndarray, "*tasks points"], size: int) -> np.ndarray:
     """The means of `size` neighbours at a time along the last axis; the rest is left out."""
-    size = min(size, values.shape[-1])
+    size = max(1, min(size, values.shape[-1]))
     whole = values[..., : values.shape[-1] // size * size]
     with np.errstate(invalid="ignore", over="ignore"):
         return whole.reshape(*values.shape[:-1], -1, size).mean(-1, dtype=np.float64)

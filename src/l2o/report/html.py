@@ -6,13 +6,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from l2o.deploy.atomic import write_atomically
 from l2o.evaluation import Evaluation
 from l2o.report import figures
 from l2o.report.comparison import Comparison
 from l2o.report.drawing import as_png, as_svg
 from l2o.report.pages import render_page, versions
 from l2o.report.verdict import judge
+from l2o.support.atomic import write_atomically
 
 
 def write_report(

@@ -1,7 +1,8 @@
-"""Who wins, in plain sentences that follow from the intervals."""
+"""Who wins, in plain sentences that follow from intervals and tests."""
 
 from dataclasses import dataclass
 
+from l2o.evaluation import PairedDifference
 from l2o.report.comparison import Setting
 from l2o.report.figures import metric_label
 
@@ -15,12 +16,26 @@ class Verdict:
     setting: Setting
     learned: str
     metric: str
-    beaten: tuple[str, ...]
-    """Baselines than which it is better: the 95 % interval of the difference excludes zero."""
-    undecided: tuple[str, ...]
-    """Baselines with an interval that includes zero, or none since runs diverged."""
-    beaten_by: tuple[str, ...]
-    """Baselines than which it is worse."""
+    differences: dict[str, PairedDifference]
+    """Of the learned optimizer and each baseline."""
+
+    @property
+    def beaten(self) -> tuple[str, ...]:
+        """Baselines than which it is better, as `PairedDifference.verdict` has it."""
+        return self._baselines("better")
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """Baselines that it cannot be told from."""
+        return self._baselines("undecided")
+
+    @property
+    def beaten_by(self) -> tuple[str, ...]:
+        """Baselines than which it is worse."""
+        return self._baselines("worse")
+
+    def _baselines(self, verdict: str) -> tuple[str, ...]:
+        return tuple(name for name, each in self.differences.items() if each.verdict == verdict)
 
     @property
     def wins(self) -> bool:
@@ -29,7 +44,7 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The verdict in words."""
+        """The verdict in words, and what is to be known about it."""
         parts = []
         if self.beaten:
             parts.append(f"is better than {_listing(self.beaten)}")
@@ -37,8 +52,32 @@ class Verdict:
             parts.append(f"is worse than {_listing(self.beaten_by)}")
         if self.undecided:
             parts.append(f"cannot be told from {_listing(self.undecided)}")
-        what = metric_label(self.metric)
-        return f"In {what}, {self.learned} {_listing(tuple(parts)) or 'has no one to beat'}."
+        label = metric_label(self.metric)
+        told = f"In {label}, {self.learned} {_listing(tuple(parts)) or 'has no one to beat'}."
+        return " ".join([told, *self.reservations])
+
+    @property
+    def reservations(self) -> tuple[str, ...]:
+        """Where means are over some of the tasks, or skewed, a sentence for each kind."""
+        some = tuple(
+            f"{name} over {each.finished.num_tasks} of {each.num_tasks} tasks"
+            for name, each in self.differences.items()
+            if each.finished.num_tasks < each.num_tasks
+        )
+        skewed = tuple(
+            f"{name} ({each.finished.skewness:.1f})"
+            for name, each in self.differences.items()
+            if each.finished.is_skewed
+        )
+        sentences = []
+        if some:
+            sentences.append(f"Differences are over what both finish: from {_listing(some)}.")
+        if skewed:
+            sentences.append(
+                f"Skewed, so that t-intervals are to be doubted, are differences from "
+                f"{_listing(skewed)}."
+            )
+        return tuple(sentences)
 
 
 def judge(setting: Setting, learned: str, metric: str) -> Verdict:
@@ -47,19 +86,12 @@ def judge(setting: Setting, learned: str, metric: str) -> Verdict:
     **Arguments:** `setting`; `learned`, its name; `metric`, as `Evaluation.compare` takes it.
     """
     larger_is_better = metric in _LARGER_IS_BETTER
-    sign = -1 if larger_is_better else 1
-    groups: dict[str, list[str]] = {"beaten": [], "undecided": [], "beaten_by": []}
-    for name in setting.evaluation.runs:
-        if name == learned:
-            continue
-        difference = setting.evaluation.compare(
-            learned, name, metric, larger_is_better=larger_is_better
-        )
-        low, high = sorted(sign * end for end in difference.interval)
-        # Comparisons with what is not a number are false, which leaves the pair undecided.
-        group = "beaten" if high < 0 else "beaten_by" if low > 0 else "undecided"
-        groups[group].append(name)
-    return Verdict(setting, learned, metric, *(tuple(names) for names in groups.values()))
+    differences = {
+        name: setting.evaluation.compare(learned, name, metric, larger_is_better=larger_is_better)
+        for name in setting.evaluation.runs
+        if name != learned
+    }
+    return Verdict(setting, learned, metric, differences)
 
 
 def _listing(items: tuple[str, ...]) -> str:

@@ -44,14 +44,16 @@ def compare_methods(
     """Compares every cell with its reference.
 
     Networks with the same seed share their data, initialisation and minibatches. Their difference
-    is first averaged over meta-seeds, so that the interval is one over networks; how much
-    meta-seeds differ is given beside it.
+    is first averaged over meta-seeds, so that the interval is one over networks, and says what
+    these very meta-trainings are worth. What another one would be worth, the interval over
+    meta-seeds says, with networks averaged.
 
     **Arguments:** `rows`, one a network; `levels`, training losses at which they were judged, too.
 
     **Returns:** one entry for each cell: what it is `against`; the difference of each metric with
-    its 95 % interval and the standard deviation over meta-seeds; the ratio of spectral norms; and
-    at each level the differences over networks where both got there, and their number.
+    its 95 % intervals over networks and over meta-seeds, and the standard deviation over these;
+    the ratio of spectral norms; and at each level the differences over networks where both got
+    there, and their number.
     """
     cells = dict(_cells(rows))
     pairs = [(cell, cell.reference()) for cell in cells]
@@ -131,6 +133,7 @@ def _difference(
     return {
         "difference": difference.mean,
         "interval": difference.interval,
+        "interval_over_meta_seeds": paired_difference(by_seed, np.zeros(by_seed.size)).interval,
         "sd_over_meta_seeds": np.std(by_seed, ddof=1) if by_seed.size > 1 else np.nan,
     }
 

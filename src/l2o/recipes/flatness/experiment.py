@@ -28,12 +28,12 @@ def run_study(
 
     **Raises:** `ValueError` for a folder that holds anything else, and for missing data.
     """
-    from l2o.deploy.atomic import write_atomically
     from l2o.recipes.flatness.comparison import compare_methods, compare_with_baseline
     from l2o.recipes.flatness.page import write_page
     from l2o.recipes.flatness.profiles import VALIDATED
     from l2o.recipes.flatness.study import FlatnessRunner
     from l2o.report.pages import versions
+    from l2o.support.atomic import write_atomically
 
     study.training_task.family(judge_on="validation")
     folder = WorkFolder(out)

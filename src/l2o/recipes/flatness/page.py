@@ -29,9 +29,9 @@ def write_page(results: dict[str, Any], out: Path) -> Path:
 
     **Raises:** `OSError` if a file cannot be written.
     """
-    from l2o.deploy.atomic import write_atomically
     from l2o.report.drawing import as_png, as_svg
     from l2o.report.pages import render_page
+    from l2o.support.atomic import write_atomically
 
     figures = draw_all(results)
     for name, figure in figures.items():
@@ -177,13 +177,27 @@ def _verdict(
     return [
         f"{title[0].upper()}{title[1:]}: test accuracy is higher in {better} and lower in {worse} "
         f"of {count} cells (95 % interval of the paired difference off zero), {mean}; test loss "
-        f"is lower in {loss_better} and higher in {loss_worse}.{norm}"
+        f"is lower in {loss_better} and higher in {loss_worse}.{norm}{_over_meta_seeds(cells)}"
     ]
 
 
-def _signs(cells: list[dict[str, Any]], metric: str) -> tuple[int, int, int]:
+def _over_meta_seeds(cells: list[dict[str, Any]]) -> str:
+    """In how many cells accuracies differ surely with the meta-seed as the unit."""
+    name = "interval_over_meta_seeds"
+    if all(each["test_accuracy"][name][0] is None for each in cells):
+        return ""
+    better, worse, count = _signs(cells, "test_accuracy", name)
+    return (
+        f" That is over networks of these meta-trainings; with the meta-seed as the unit accuracy "
+        f"is higher in {better} and lower in {worse} of {count}."
+    )
+
+
+def _signs(
+    cells: list[dict[str, Any]], metric: str, interval: str = "interval"
+) -> tuple[int, int, int]:
     """In how many cells a difference is surely above zero, and below, and how many there are."""
-    intervals = [each[metric]["interval"] for each in cells]
+    intervals = [each[metric][interval] for each in cells]
     above = sum(low is not None and low > 0 for low, _ in intervals)
     below = sum(high is not None and high < 0 for _, high in intervals)
     return above, below, len(cells)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from l2o.recipes.compare import ComparisonProgress, OnProgress, evaluation_key, tune_baseline
-from l2o.recipes.evaluation_settings import find_hand_designed
 from l2o.recipes.flatness.meta_training import MetaTraining
 from l2o.recipes.flatness.profiles import (
     PLAIN,
@@ -18,6 +17,7 @@ from l2o.recipes.flatness.profiles import (
     Method,
     Optimizee,
 )
+from l2o.recipes.hand_designed import find_hand_designed
 from l2o.recipes.recipe import Recipe
 from l2o.recipes.regularization_settings import RegularizationSettings
 from l2o.recipes.reproduction import WorkFolder

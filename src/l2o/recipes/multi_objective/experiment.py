@@ -28,11 +28,11 @@ def run_study(
 
     **Raises:** `ValueError` for a folder that holds anything else, and for missing data.
     """
-    from l2o.deploy.atomic import write_atomically
     from l2o.recipes.multi_objective.comparison import compare_methods, compare_on_problems
     from l2o.recipes.multi_objective.page import write_page
     from l2o.recipes.multi_objective.study import MultiObjectiveRunner, available_families
     from l2o.report.pages import versions
+    from l2o.support.atomic import write_atomically
 
     # Before a folder is made.
     available_families(study)

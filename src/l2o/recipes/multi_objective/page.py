@@ -23,7 +23,6 @@ def write_page(results: dict[str, Any], study: MultiObjectiveStudy, out: Path) -
 
     **Raises:** `OSError` if a file cannot be written.
     """
-    from l2o.deploy.atomic import write_atomically
     from l2o.recipes.multi_objective.figures import (
         draw_criticality,
         draw_losses,
@@ -31,6 +30,7 @@ def write_page(results: dict[str, Any], study: MultiObjectiveStudy, out: Path) -
     )
     from l2o.report.drawing import as_png, as_svg
     from l2o.report.pages import render_page
+    from l2o.support.atomic import write_atomically
 
     figures = {
         "losses": draw_losses(results),
@@ -102,6 +102,11 @@ def table(results: dict[str, Any], family: str) -> dict[str, Any]:
             np.inf if each["means"]["objective"] is None else each["means"]["objective"]
         )
     )
+    tuned = {
+        each["method"]: each["tuning"]
+        for each in results["methods"]
+        if each["family"] == family and each.get("tuning")
+    }
     rows = []
     for each in own:
         interval = each["differences"]["objective"]["interval"]
@@ -112,6 +117,7 @@ def table(results: dict[str, Any], family: str) -> dict[str, Any]:
                 "is_learned": each["is_learned"],
                 "is_best": each["is_best_hand_designed"],
                 "objective": _text(each["means"]["objective"], "{:.4f}"),
+                "in_tuning": _in_tuning(tuned.get(each["method"])),
                 "difference": "not finite"
                 if interval[0] is None
                 else f"{interval[0]:+.4f} to {interval[1]:+.4f}",
@@ -136,6 +142,15 @@ def table(results: dict[str, Any], family: str) -> dict[str, Any]:
             }
         )
     return {"metrics": metrics, "rows": rows, "alone": results["alone"][family]}
+
+
+def _in_tuning(tuned: dict[str, Any] | None) -> str:
+    """The score in tuning, and which of the best values lie on the edge of a range."""
+    if tuned is None:
+        return ""
+    score = "not finite" if tuned["score"] is None else f"{tuned['score']:.4f}"
+    edges = f" (on the edge: {', '.join(tuned['edges'])})" if tuned["edges"] else ""
+    return score + edges
 
 
 def _text(value: float | None, form: str) -> str:

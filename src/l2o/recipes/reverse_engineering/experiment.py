@@ -24,19 +24,20 @@ def run_studies(
 ) -> Path:
     """Runs studies and writes all about them, going on where an earlier process stopped.
 
-    **Arguments:** `studies`; `out`, the folder for `results.json`, the figures and the page;
-    `on_progress`, called now and then; `profile` and `command`, to be named in the results;
-    `num_processes`, that work side by side.
+    **Arguments:** `studies`; `out`, the folder for `results.json`, the figures and the page, which
+    is also there as `README.md`; `on_progress`, called now and then; `profile` and `command`, to
+    be named in the results; `num_processes`, that work side by side.
 
     **Returns:** the page.
 
     **Raises:** `ValueError` for a folder that holds anything else.
     """
-    from l2o.deploy.atomic import write_atomically
     from l2o.recipes.reverse_engineering.figures import draw_figures
+    from l2o.recipes.reverse_engineering.markdown import markdown
     from l2o.recipes.reverse_engineering.page import write_page
     from l2o.recipes.reverse_engineering.study import StudyRunner
     from l2o.report.pages import versions
+    from l2o.support.atomic import write_atomically
 
     studies, left_out = _with_data(studies)
     folder = WorkFolder(out)
@@ -59,6 +60,7 @@ def run_studies(
         "studies": done,
     }
     write_atomically(out / "results.json", _compact(results).encode())
+    write_atomically(out / "README.md", markdown(results).encode())
     images = draw_figures(results, studies, out / "figures")
     return write_page(results, images, out / "report.html")
 

@@ -55,8 +55,8 @@ def write_page(results: dict[str, Any], images: "Mapping[str, Markup]", path: Pa
 
     **Raises:** `OSError` if the file cannot be written.
     """
-    from l2o.deploy.atomic import write_atomically
     from l2o.report.pages import render_page
+    from l2o.support.atomic import write_atomically
 
     columns = results["studies"]
     page = render_page(

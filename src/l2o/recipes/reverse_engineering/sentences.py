@@ -1,7 +1,10 @@
 """What the results say, in plain sentences that follow from the numbers."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
+
+from l2o.evaluation.statistics import SKEWED
 
 Column = dict[str, Any]
 
@@ -16,8 +19,9 @@ def performance_sentences(column: Column) -> list[str]:
     ]
     sentences = [
         f"{len(all_better)} of {len(seeds)} learned optimizers beat all tuned baselines on the "
-        f"objective ({column['objective']}): the 95 % interval of the paired difference over "
-        f"{num_tasks} problems lies below zero."
+        f"objective ({column['objective']}): over {num_tasks} problems the 95 % interval of the "
+        "paired difference and that of a bootstrap lie below zero, and no sign test says the "
+        "opposite."
     ]
     diverging = {
         each["baseline"]: num_tasks - each["num_finite"]
@@ -25,9 +29,16 @@ def performance_sentences(column: Column) -> list[str]:
         if each["num_finite"] < num_tasks
     }
     sentences += [
-        f"Against {baseline}, differences leave out {count} problems on which a run diverges."
+        f"Against {baseline}, differences are over {num_tasks - count} of {num_tasks} problems: on "
+        "the others a run diverges."
         for baseline, count in diverging.items()
     ]
+    skews = [each["skewness"] for each in paired if each["skewness"] is not None]
+    if any(abs(skew) > SKEWED for skew in skews):
+        sentences.append(
+            f"Differences are skewed, by {min(skews):.2g} to {max(skews):.2g}, so that the first "
+            "kind of interval alone is to be doubted."
+        )
     sentences += [
         f"Seed {each['seed']} does not beat {each['baseline']}: difference {_interval(each)}."
         for each in paired
@@ -40,6 +51,71 @@ def performance_sentences(column: Column) -> list[str]:
             "on the same problems."
         )
     return sentences
+
+
+def tuning_sentences(column: Column) -> list[str]:
+    """What baselines lose from tuning to the comparison, and best values on the edges."""
+    optimizers = {each["name"]: each for each in column["performance"]["optimizers"]}
+    learned = [
+        each["objective"]["mean"] for each in column["performance"]["optimizers"] if each["seed"]
+    ]
+    sentences = []
+    for each in column["baselines"]:
+        fresh = optimizers[each["name"]]["objective"]
+        name = each["name"]
+        if None in (each["score"], fresh["mean"], *learned):
+            sentences.append(
+                f"Tuned {name} diverges on {each['diverged_runs']} of {each['num_runs']} problems "
+                f"in tuning and on {optimizers[name]['diverged']} of "
+                f"{column['performance']['num_tasks']} in the comparison."
+            )
+        else:
+            loss, error = fresh["mean"] - each["score"], math.hypot(fresh["sem"], each["sem"])
+            margin = fresh["mean"] - max(learned)
+            sentences.append(
+                f"From tuning to the comparison tuned {name} loses {loss:.2g} ± {error:.2g}; the "
+                f"margin of the worst learned optimizer over it is {margin:.2g}."
+            )
+        if each["edges"]:
+            sentences.append(
+                f"Best values of {name} on the edge of a range: {', '.join(each['edges'])}."
+            )
+    return sentences
+
+
+def warm_up_sentence(column: Column) -> str:
+    """How large warm-ups are, the paper's beside them, and what they are worth."""
+    sentence = (
+        f"A warm-up, a rise of the learning rate by more than 5 % of its largest value, is found "
+        f"in {_count(column, 'warm-up')}"
+    )
+    entry = next(each for each in column["presence"] if each["name"] == "warm-up")
+    if not entry["seeds"]:
+        return f"{sentence}."
+    rising = [
+        found["schedule"] for found in column["mechanisms"] if found["seed"] in entry["seeds"]
+    ]
+    sentence += (
+        f": by a factor of {_range([each['rise'] for each in rising])}, highest at step "
+        f"{_range([each['peak_step'] for each in rising])}."
+    )
+    if column["published"] is not None and column["published"]["schedule"]:
+        points = column["published"]["schedule"]
+        step, rate = max(points, key=lambda point: point[1])
+        sentence += f" In the paper the factor is {rate / points[0][1]:.2g}, at step {step}."
+    return f"{sentence} {_worth_of_warm_up(column['distillation'])}"
+
+
+def _worth_of_warm_up(distilled: dict[str, Any]) -> str:
+    """What the closed form says of it."""
+    scores = {each["name"]: each["objective"]["mean"] for each in distilled["scores"]}
+    whole, without = scores["closed form"], scores.get("closed form without warm-up")
+    if "closed form without warm-up" not in scores:
+        return "The closed form that was taken has none."
+    if None in (whole, without):
+        return "The closed form, with it or without, diverges on some problems."
+    change = "improves" if without < whole else "worsens"
+    return f"Without it the closed form's score {change} from {whole:.3g} to {without:.3g}."
 
 
 def momentum_sentence(column: Column) -> str:
@@ -79,9 +155,8 @@ def schedule_sentence(column: Column) -> str:
     rises = _range([found["schedule"]["rise"] for found in column["mechanisms"]])
     falls = _range([found["schedule"]["fall"] for found in column["mechanisms"]])
     return (
-        f"A schedule is found in {_count(column, 'schedule')}, a warm-up in "
-        f"{_count(column, 'warm-up')}: the learning rate rises by a factor of {rises} and ends at "
-        f"{falls} of its peak."
+        f"A schedule is found in {_count(column, 'schedule')}: the learning rate rises by a factor "
+        f"of {rises} and ends at {falls} of its peak. {warm_up_sentence(column)}"
     )
 
 
@@ -104,8 +179,27 @@ def distillation_sentence(column: Column) -> str:
     explained = "an unknown share" if share is None else f"{100 * share:.1f} %"
     return (
         f"A closed-form optimizer fitted to the updates of seed {distilled['seed']} explains "
-        f"{explained} of the variance of updates on held-out problems."
+        f"{explained} of the variance of updates on held-out problems. {_scores(distilled)}"
     )
+
+
+def _scores(distilled: dict[str, Any]) -> str:
+    """How good it is beside tuned hand-designed optimizers."""
+    scores = {each["name"]: each for each in distilled["scores"]}
+    sentences = []
+    for name, verdicts in distilled["verdicts"].items():
+        groups = {
+            "better than": [other for other, verdict in verdicts.items() if verdict == "better"],
+            "worse than": [other for other, verdict in verdicts.items() if verdict == "worse"],
+            "not told from": [
+                other for other, verdict in verdicts.items() if verdict == "undecided"
+            ],
+        }
+        told = ", ".join(f"{what} {' and '.join(some)}" for what, some in groups.items() if some)
+        mean, diverged = scores[name]["objective"]["mean"], scores[name]["diverged"]
+        score = f"{mean:.3g}" if mean is not None else f"not finite ({diverged} runs diverged)"
+        sentences.append(f"The {name} has {score} and is {told}.")
+    return " ".join(sentences)
 
 
 def _count(column: Column, mechanism: str) -> str:

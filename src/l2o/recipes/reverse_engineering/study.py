@@ -13,7 +13,7 @@ from l2o.recipes.compare import (
     evaluation_key,
     tune_baseline,
 )
-from l2o.recipes.evaluation_settings import find_hand_designed
+from l2o.recipes.hand_designed import find_hand_designed
 from l2o.recipes.reproduction import WorkFolder
 from l2o.recipes.reverse_engineering.presence import presence
 from l2o.recipes.reverse_engineering.profiles import Study
@@ -166,12 +166,7 @@ class StudyRunner:
 
         settings = self.study.recipe.evaluation
         self.on_progress(ComparisonProgress(f"{self.study.name}: comparing", 0, None))
-        hand_designed = {
-            each["name"]: find_hand_designed(each["name"]).with_hyperparameters(
-                **each["hyperparameters"]
-            )
-            for each in baselines
-        }
+        hand_designed = _hand_designed(baselines)
         learned = {learned_name(seed): self._optimizer(seed) for seed in self.study.meta_seeds}
         evaluation = evaluate(
             {**learned, **hand_designed},
@@ -229,8 +224,19 @@ class StudyRunner:
 
         self.on_progress(ComparisonProgress(f"{self.study.name}: distilling seed {seed}", 0, None))
         key = jax.random.fold_in(evaluation_key(self.study.recipe), seed)
-        distillation = distill_and_judge(self._optimizer(seed), self.study.recipe, key)
+        others = _hand_designed(self._baselines())
+        distillation = distill_and_judge(self._optimizer(seed), self.study.recipe, key, others)
         return {"seed": seed, **distillation.as_dict()}
+
+
+def _hand_designed(baselines: list[dict[str, Any]]) -> "dict[str, LearnedOptimizer]":
+    """Tuned baselines by name."""
+    return {
+        each["name"]: find_hand_designed(each["name"]).with_hyperparameters(
+            **each["hyperparameters"]
+        )
+        for each in baselines
+    }
 
 
 def learned_name(seed: int) -> str:
@@ -258,28 +264,20 @@ def _curve(evaluation: "Evaluation", name: str) -> dict[str, Any]:
 def _paired(evaluation: "Evaluation", seed: int, baseline: str) -> dict[str, Any]:
     """A learned optimizer against a baseline on the objective.
 
-    The difference is taken over the problems that both finish; that favours the one that diverges
-    more often, which counts as better for no other reason.
+    The mean difference is over the problems that both finish, which favours the one that diverges
+    more often.
     """
-    from l2o.evaluation import paired_difference
-
-    name = learned_name(seed)
-    values = [np.asarray(evaluation.runs[each].objective) for each in (name, baseline)]
-    finite = [np.isfinite(each) for each in values]
-    both = finite[0] & finite[1]
-    order = evaluation.compare(name, baseline, "objective")
-    difference = paired_difference(*(each[both] for each in values)) if both.any() else order
+    order = evaluation.compare(learned_name(seed), baseline, "objective")
+    finished = order.finished.as_dict()
     return {
         "seed": seed,
         "baseline": baseline,
-        "mean": difference.mean,
-        "sem": difference.sem,
-        "interval": difference.interval,
-        "num_finite": int(both.sum()),
+        **finished,
+        "num_finite": finished["num_tasks"],
         "wins": order.wins,
         "num_tasks": order.num_tasks,
         "p_value": order.p_value,
-        "better": bool(difference.interval[1] < 0 and finite[0].sum() >= finite[1].sum()),
+        "better": order.verdict == "better",
     }
 
 

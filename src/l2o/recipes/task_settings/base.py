@@ -35,8 +35,6 @@ class TaskSettings(abc.ABC):
         **Raises:** `ValueError` for settings out of range, and for data that are missing.
         """
         from l2o.tasks import ReparameterizedFamily
-        from l2o.tasks.checks import check_at_least
 
-        check_at_least("max_log_scale", self.max_log_scale, 0)
         family = self._family(judge_on)
         return ReparameterizedFamily(family, self.max_log_scale) if self.max_log_scale else family

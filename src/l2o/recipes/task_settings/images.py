@@ -64,8 +64,8 @@ class ImageMLP(TaskSettings):
             num_held_out=self.num_held_out,
             batch_size=self.batch_size,
             judge_on=judge_on,
-            weight_decay=_unless_zero("weight_decay", self.weight_decay),
-            label_smoothing=_unless_zero("label_smoothing", self.label_smoothing),
+            weight_decay=self.weight_decay or None,
+            label_smoothing=self.label_smoothing or None,
         )
 
 
@@ -110,18 +110,6 @@ class ImageConv(TaskSettings):
             self.num_held_out,
             self.batch_size,
             judge_on=judge_on,
-            weight_decay=_unless_zero("weight_decay", self.weight_decay),
-            label_smoothing=_unless_zero("label_smoothing", self.label_smoothing),
+            weight_decay=self.weight_decay or None,
+            label_smoothing=self.label_smoothing or None,
         )
-
-
-def _unless_zero(name: str, value: float) -> float | None:
-    """A setting for which 0 means none.
-
-    **Raises:** `ValueError` if it is not between 0 and 1.
-    """
-    from l2o.tasks.checks import check_at_least
-
-    check_at_least(name, value, 0)
-    check_at_least(f"1 - {name}", 1 - value, 0)
-    return value or None

@@ -20,13 +20,13 @@ def draw_figures(results: "Results", studies: Sequence[Study], folder: Path) -> 
 
     **Returns:** each figure as an element for a page, by name.
     """
-    from l2o.deploy.atomic import write_atomically
     from l2o.recipes.reverse_engineering.figures.adaptation import adaptation
     from l2o.recipes.reverse_engineering.figures.clipping import clipping
     from l2o.recipes.reverse_engineering.figures.momentum import momentum
     from l2o.recipes.reverse_engineering.figures.performance import performance
     from l2o.recipes.reverse_engineering.figures.schedule import schedule
     from l2o.report.drawing import as_png, as_svg
+    from l2o.support.atomic import write_atomically
 
     columns: list[dict[str, Any]] = results["studies"]
     figures = {

@@ -1,0 +1,65 @@
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from l2o.cli import main
+from l2o.recipes import RECIPES
+
+METRICS = ("mean_train_loss", "final_train_loss", "test_loss", "test_accuracy")
+
+
+@pytest.fixture
+def evaluated_run(tmp_path):
+    """The folder of a run that was evaluated, as far as `l2o show` looks at it."""
+    folder = tmp_path / "a[/b]c"
+    folder.mkdir(parents=True)
+    recipe = replace(RECIPES[0], description="[red]Everything[/red] [/b] as it is.")
+    (folder / "config.json").write_text(recipe.to_json())
+    names = ("RNNProp", "momentum")
+    results = [
+        {
+            "name": name,
+            "hyperparameters": {},
+            "diverged": number,
+            **{
+                metric: {"mean": 1.125 + number + index / 100, "sem": 0.0625}
+                for index, metric in enumerate(METRICS)
+            },
+        }
+        for number, name in enumerate(names)
+    ]
+    evaluation = {"setting": "digits", "num_tasks": 4, "results": results}
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    return folder
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 160])
+def test_no_number_is_cut_however_narrow_the_screen(evaluated_run, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["show", str(evaluated_run)]) == 0
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    for number in range(2):
+        for index in range(len(METRICS)):
+            assert f"{1.125 + number + index / 100:.4g} ± 0.0625" in shown
+    is_list = "optimizer: momentum" in shown
+    assert is_list == (columns < 120)
+    if is_list:
+        assert re.search(r"optimizer: RNNProp\n  mean train loss: 1.125 ± 0.0625\n", shown)
+        assert re.search(r"  test accuracy: 2.155 ± 0.0625\n  diverged: 1\n", shown)
+    words = re.sub(r"[\s│]+", "", shown)
+    assert "[red]Everything[/red][/b]asitis." in words
+    assert "a[/b]c" in words
+    assert "training.meta_steps" in words
+
+
+@pytest.mark.parametrize("columns", [40, 60, 160])
+def test_lists_are_not_cut(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["list"]) == 0
+    assert main(["list", "--spaces"]) == 0
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert "0.999, OneMinusLogUniform" in shown
