@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from l2o.recipes.recipe import Recipe
+from l2o.support.checks import LARGEST_SIZE
 
 if TYPE_CHECKING:
     from l2o.optimizers import LearnedOptimizer
     from l2o.tasks import TaskFamily
-
-_LARGEST_SIZE = 2**31 - 1
 
 # Bytes.
 _LOSS = 4
@@ -103,8 +102,8 @@ def check_sizes(recipe: Recipe) -> None:
     for name, value in recipe.flat().items():
         numbers = value if isinstance(value, list | tuple) else [value]
         for number in numbers:
-            if type(number) is int and abs(number) > _LARGEST_SIZE and name != "seed":
-                raise ValueError(f"{name} must be at most {_LARGEST_SIZE}, got {number}.")
+            if type(number) is int and abs(number) > LARGEST_SIZE and name != "seed":
+                raise ValueError(f"{name} must be at most {LARGEST_SIZE}, got {number}.")
 
 
 def _cannot_be_run(recipe: Recipe) -> str:
