@@ -1,4 +1,4 @@
-"""Optimizers with planted mechanisms, each with what there is to be found."""
+"""Optimizers with planted mechanisms, each with what is to be found."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,14 +20,24 @@ class Planted:
     betas: tuple[float, ...] = ()
     alphas: tuple[float, ...] | None = None
     """Of the momenta, in the order of the betas; not looked at where `None`."""
+    window: int = 0
+    """How many gradients before the present one updates answer to, where none before these do."""
+    goes_on: bool = False
+    """Whether there is a momentum of which no beta can be told."""
     clip: float | None = None
     """The gradient from which on it clips."""
     clipped_update: float | None = None
     """The largest update, where the update is clipped."""
+    sides: tuple[float, float] | None = None
+    """Thresholds below and above zero, where they differ."""
+    rejects: bool = False
+    """Whether large gradients are dropped, which is clipping at no sharp size."""
     law: str | None = None
     """Of the schedule; `""` where it follows none that has a name, `None` without a schedule."""
     parameters: dict[str, float] = field(default_factory=dict)
     """Of the law."""
+    rates: dict[int, float] = field(default_factory=dict)
+    """Learning rates at some steps of the schedule."""
     adapts: bool = False
     unclear: frozenset[str] = frozenset()
     """Mechanisms of which it may be said that they cannot be told."""
@@ -269,9 +279,7 @@ OPTAX = {
         through_optax(optax.scale_by_sign(), optax.trace(0.9), optax.scale(-0.1)), (0.9,), (0.1,)
     ),
     "heavy, sign": Planted(
-        through_optax(optax.trace(0.9), optax.scale_by_sign(), optax.scale(-0.1)),
-        (0.9,),
-        unclear=frozenset({"momentum"}),
+        through_optax(optax.trace(0.9), optax.scale_by_sign(), optax.scale(-0.1)), goes_on=True
     ),
     "sign, cosine": Planted(
         through_optax(optax.scale_by_sign(), optax.scale_by_schedule(COSINE), optax.scale(-1.0)),
@@ -406,8 +414,4 @@ BY_HAND = {
         law="exponential",
         parameters={"factor": 0.98, "peak": 0.05},
     ),
-}
-
-ZOO = {f"optax: {name}": planted for name, planted in OPTAX.items()} | {
-    f"by hand: {name}": planted for name, planted in BY_HAND.items()
 }

@@ -79,3 +79,25 @@ def test_learning_rates_that_are_rounding_do_not_adapt():
     curve = adaptation_curve(dynamics, np.array([-1.0, 1.0, 10.0]))
     assert curve.effective_learning_rate[1] > 5 * curve.effective_learning_rate[2]
     assert not curve.present
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "sentence"),
+    [
+        (optax.polyak_sgd(), "needs the loss for a step .*polyak_sgd"),
+        (optax.lbfgs(), "needs the loss for a step .*line searches"),
+        (optax.MultiSteps(optax.adam(0.1), 3), "acts at every k-th step alone"),
+    ],
+)
+def test_what_is_no_dynamics_of_one_gradient(optimizer, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        explain(l2o.from_optax(optimizer))
+
+
+def test_what_fails_with_a_loss_too_fails_as_it_does():
+    def update(updates, state, params=None):
+        raise TypeError("Nothing works.")
+
+    broken = optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+    with pytest.raises(TypeError, match=r"Nothing works\."):
+        explain(l2o.from_optax(broken))

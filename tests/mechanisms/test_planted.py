@@ -253,8 +253,11 @@ def test_lion_is_a_sign_with_momentum_whose_state_is_a_mean():
     np.testing.assert_allclose(explanation.fixed_points.eigenvalues, 0.99, rtol=1e-9)
     # At rest, with g = m, a small change of the gradient does not change its sign.
     assert explanation.momentum.modes == ()
-    assert "Momentum cannot be told here, because only the sign" in explanation.findings["momentum"]
-    assert "No clipping: only the sign of the gradient counts" in explanation.findings["clipping"]
+    assert "No beta can be told, because only the sign" in explanation.findings["momentum"]
+    assert (
+        "No clipping: only the sign of what it makes of gradients"
+        in explanation.findings["clipping"]
+    )
 
 
 @pytest.mark.parametrize("kind", ["sign", "clip", "none"])

@@ -4,15 +4,22 @@ import functools
 
 import numpy as np
 import pytest
-from planted_zoo import ZOO
+from planted_hard import HARD
+from planted_zoo import BY_HAND, OPTAX
 
 from l2o.mechanisms import coordinate_dynamics
 from l2o.mechanisms.findings import Mechanisms, Presence, find_mechanisms
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
+ZOO = {
+    f"{kind}: {name}": planted
+    for kind, planted_ones in (("optax", OPTAX), ("by hand", BY_HAND), ("hard", HARD))
+    for name, planted in planted_ones.items()
+}
+
 # How often it may be said that something cannot be told.
-MOST_UNCLEAR = 2
+MOST_UNCLEAR = 5
 
 
 @functools.cache
@@ -22,8 +29,11 @@ def found(name) -> Mechanisms:
 
 def expected_presence(planted):
     there = {
-        "momentum": bool(planted.betas),
-        "clipping": planted.clip is not None or planted.clipped_update is not None,
+        "momentum": bool(planted.betas or planted.window or planted.goes_on),
+        "clipping": planted.clip is not None
+        or planted.clipped_update is not None
+        or planted.sides is not None
+        or planted.rejects,
         "schedule": planted.law is not None,
         "adaptation": planted.adapts,
     }
@@ -49,6 +59,11 @@ def test_planted_mechanisms(name):
         if planted.alphas is not None:
             alphas = np.array(planted.alphas)[order]
             np.testing.assert_allclose([mode.alpha for mode in modes], alphas, rtol=1e-2)
+    assert mechanisms.momentum.window == planted.window
+    if planted.goes_on:
+        assert not mechanisms.momentum.momenta
+    if planted.sides is not None:
+        assert mechanisms.clipping.sides == pytest.approx(planted.sides, rel=1e-2)
     if planted.clip is not None:
         assert mechanisms.clipping.threshold == pytest.approx(planted.clip, rel=1e-2)
     if planted.clipped_update is not None:
@@ -70,3 +85,12 @@ def test_it_is_rarely_said_that_something_cannot_be_told():
         if presence is Presence.UNCLEAR
     ]
     assert len(unclear) <= MOST_UNCLEAR, unclear
+
+
+@pytest.mark.parametrize("name", [name for name, planted in ZOO.items() if planted.rates])
+def test_planted_rates(name):
+    """A bias correction is no part of them."""
+    schedule = found(name).schedule
+    at = {int(time): rate for time, rate in zip(schedule.times, schedule.rates, strict=True)}
+    for time, rate in ZOO[name].rates.items():
+        assert at[time] == pytest.approx(rate, rel=1e-2, abs=1e-6), time

@@ -16,7 +16,8 @@ def page(tmp_path_factory):
         name: Subject(explain(l2o.from_optax(transformation), num_steps=5), f"This is {name}.")
         for name, transformation in {
             "<momentum>": optax.sgd(0.25, momentum=0.5),
-            "adagrad": optax.adagrad(0.1, initial_accumulator_value=0.0),
+            # As folders may be called.
+            "ada\udcff $\\frac$\ngrad": optax.adagrad(0.1, initial_accumulator_value=0.0),
         }.items()
     }
     write_explanation(subjects, path, command="l2o explain <momentum>")
@@ -48,3 +49,7 @@ def test_names_are_text_rather_than_markup(page):
 def test_figures_lie_beside_the_page(page):
     for name in ("momentum", "gradient-clipping", "learning-rate-schedule"):
         assert (page.parent / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_names_of_folders_need_be_neither_unicode_nor_formulas(page):
+    assert r"ada\udcff $\frac$" in page.read_text()

@@ -23,16 +23,23 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
 from l2o.mechanisms.precision import double_precision, in_double_precision, to_double
-from l2o.optimizers import LearnedOptimizer, OptState, flatten, unflatten
+from l2o.optimizers import LearnedOptimizer, OptState, check_optimizer, flatten, unflatten
 
-# All steps of a long run, and some far beyond.
+HORIZON = 20_000
+"""Optimizers are followed up to this step."""
+
 _FOLLOWED_STEPS = 1100
-_PROBED_TIMES = (*range(1, _FOLLOWED_STEPS), *np.geomspace(_FOLLOWED_STEPS, 2e6, 100).astype(int))
+# All steps that are followed, and some far beyond.
+_PROBED_TIMES = (*range(1, HORIZON + 1), *np.geomspace(HORIZON + 1, 2e6, 100).astype(int))
 _PROBES = 4
+_ROUNDING = 1e-13
 
 # How far beside a gradient to look where the derivative there is 0 / 0.
 _CLOSE = 1e-8
 _CLOSE_TO_ZERO = 1e-20
+# Limits of both sides are the same, and another than the value between them.
+_SAME_LIMIT = 1e-6
+_OTHER_VALUE = 1e-3
 
 
 class StateLens(eqx.Module):
@@ -208,17 +215,26 @@ class OptimizerDynamics(Dynamics):
 def limit_in(
     function: Callable[[Float[Array, ""]], PyTree[Array]], gradient: Float[Array, ""]
 ) -> PyTree[Array]:
-    """The values of a function of the gradient; where not finite, the mean of both sides' limits.
+    """The values of a function of the gradient, usually of derivatives.
+
+    Where they are not finite they are the mean of both sides' limits; and where both sides agree on
+    another value, as for sign(g) log(1 + |g|) at zero, whose rules of differentiation give 0, that.
 
     **Arguments:** `function`, of one gradient; `gradient`, where to evaluate it.
     """
     distance = jnp.maximum(_CLOSE * jnp.abs(gradient), _CLOSE_TO_ZERO)
     # One trace of the function for all three.
     values = jax.vmap(function)(gradient + distance * jnp.array([0.0, -1.0, 1.0]))
-    return jax.tree.map(
-        lambda value: jnp.where(jnp.isfinite(value[0]), value[0], (value[1] + value[2]) / 2),
-        values,
-    )
+
+    def limit(value: Array) -> Array:
+        here, *sides = value
+        size = jnp.maximum(jnp.abs(sides[0]), jnp.abs(sides[1]))
+        mean = (sides[0] + sides[1]) / 2
+        continuous = jnp.abs(sides[0] - sides[1]) <= _SAME_LIMIT * size
+        removable = continuous & (jnp.abs(here - mean) > _OTHER_VALUE * size)
+        return jnp.where(jnp.isfinite(here) & ~removable, here, mean)
+
+    return jax.tree.map(limit, values)
 
 
 def checked_time(dynamics: Dynamics, time: int | None) -> int:
@@ -248,8 +264,10 @@ def coordinate_dynamics(optimizer: LearnedOptimizer) -> Dynamics:
 
     **Arguments:** `optimizer`, a learned one or a hand-designed one through `l2o.from_optax`.
 
-    **Raises:** `ValueError` if the optimizer's state has integers that do not count steps.
+    **Raises:** `ValueError` for anything but an optimizer, for one that needs the loss, and if its
+    state has integers that do not count steps.
     """
+    check_optimizer(optimizer)
     optimizer = to_double(optimizer)
     params = jnp.zeros(1)
     opt_state = optimizer.init(params)
@@ -277,6 +295,7 @@ def dynamics_among_others(
     **Raises:** `ValueError` if the optimizer's state has integers that do not count steps, for an
     index out of range, or for leaves of another size.
     """
+    check_optimizer(optimizer)
     optimizer, params, opt_state, grads = to_double((optimizer, params, opt_state, grads))
     count = flatten(params).size
     if not 0 <= index < count:
@@ -300,6 +319,7 @@ def _with_counters(
     index: int,
 ) -> Dynamics:
     """Finds out what counts steps, and whether it matters."""
+    _check_needs_no_loss(optimizer, params, opt_state, grads)
     dynamics = OptimizerDynamics(
         optimizer=optimizer,
         params=params,
@@ -311,6 +331,31 @@ def _with_counters(
         depends_on_time=True,
     )
     return dataclasses.replace(dynamics, depends_on_time=_time_matters(dynamics))
+
+
+def _check_needs_no_loss(
+    optimizer: LearnedOptimizer, params: PyTree, opt_state: OptState, grads: PyTree
+) -> None:
+    """Makes sure that an optimizer can do without the loss, which the dynamics do not have.
+
+    **Raises:** `ValueError` for one that can only make a step with it.
+    """
+
+    def trace(**extra: Any) -> None:
+        eqx.filter_eval_shape(optimizer.update, grads, opt_state, params, **extra)
+
+    try:
+        trace()
+    except (AttributeError, TypeError, ValueError) as error:
+        try:
+            trace(value=jnp.zeros(()), grad=grads, value_fn=lambda params: jnp.sum(flatten(params)))
+        except Exception:
+            raise error from None
+        raise ValueError(
+            "The optimizer needs the loss for a step (value= or value_fn=, as optax.polyak_sgd and "
+            "line searches do), so it cannot be seen as a dynamical system that meets gradients "
+            "alone."
+        ) from None
 
 
 def _increments(optimizer: LearnedOptimizer, params: PyTree, opt_state: OptState) -> PyTree:
@@ -340,8 +385,8 @@ def _increments(optimizer: LearnedOptimizer, params: PyTree, opt_state: OptState
         if np.any(leaf != leaf.flat[0]) or leaf.flat[0] not in ((0, 1) if is_counter else (0,)):
             raise ValueError(
                 "The optimizer's state holds integers that do not count steps, or truth values "
-                "that change, so it cannot be seen as a dynamical system of its floating-point "
-                "state."
+                "that change, as of one that acts at every k-th step alone (optax.MultiSteps), so "
+                "it cannot be seen as a dynamical system of its floating-point state."
             )
     increments = [
         leaf.flat[0] if is_counter else None for leaf, is_counter in zip(grown, counts, strict=True)
@@ -379,6 +424,13 @@ def _time_matters(dynamics: Dynamics) -> bool:
     at_start = step(states, gradients, jnp.asarray([0]))
     at_others = step(states, gradients, jnp.asarray(_PROBED_TIMES))
     return any(
-        not np.array_equal(np.broadcast_to(a, b.shape), b, equal_nan=True)
-        for a, b in zip(at_start, at_others, strict=True)
+        _differ(np.asarray(a), np.asarray(b)) for a, b in zip(at_start, at_others, strict=True)
     )
+
+
+def _differ(first: np.ndarray, others: np.ndarray) -> bool:
+    """Whether numbers differ by more than rounding, which depends on how a program is batched."""
+    size = np.maximum(np.abs(first), np.abs(others))
+    with np.errstate(invalid="ignore"):
+        same = (np.abs(first - others) <= _ROUNDING * size) | (first == others)
+    return not np.all(same | (np.isnan(first) & np.isnan(others)))

@@ -17,7 +17,7 @@ from l2o.mechanisms.precision import in_double_precision
 from l2o.mechanisms.state_space import GradientRecord, principal_components, visited_states
 from l2o.mechanisms.update_function import UpdateFunction, update_function
 from l2o.optimizers import LearnedOptimizer
-from l2o.support.checks import check_at_least, check_number
+from l2o.support.checks import check_instance, check_number, check_size
 
 _SHOWN_COORDINATES = 48
 _SHOWN_TO_EITHER_SIDE = 200
@@ -59,10 +59,12 @@ def explain(
     above zero, the optimizer's updates are not finite from the first step on, or its state has
     integers that do not count steps.
     """
-    check_at_least("num_steps", num_steps, 1)
+    check_size("num_steps", num_steps)
     if time is not None:
-        check_at_least("time", time, 0)
+        check_size("time", time, least=0)
     check_number("reference_gradient", reference_gradient, above=0)
+    if record is not None:
+        check_instance("record", record, GradientRecord)
     whole = coordinate_dynamics(optimizer)
     mechanisms = find_mechanisms(
         whole, num_steps=num_steps, reference_gradient=reference_gradient, time=time

@@ -14,6 +14,7 @@ from l2o.mechanisms.held_map import HeldMap
 from l2o.mechanisms.points import are_finite, distinct, nearest, spread_out, typical_size
 from l2o.mechanisms.precision import in_double_precision
 from l2o.mechanisms.starts import default_starts
+from l2o.support.keys import check_key
 
 # Starts are iterated for so many steps at a time, until each is this near to an attractor, relative
 # to the size of states. Attractors are found by accelerating a few starts that are not.
@@ -116,6 +117,8 @@ def find_fixed_points(
     **Raises:** `ValueError` for an optimizer that depends on time, without `time`, and for starts
     of another shape.
     """
+    if key is not None:
+        check_key(key)
     time = checked_time(dynamics, time)
     if starts is None:
         starts = default_starts(dynamics, jax.random.key(0) if key is None else key, time=time)

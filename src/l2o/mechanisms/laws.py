@@ -94,7 +94,8 @@ def _is_clearly_better(best: Law, rival: Law) -> bool:
 
 def _fits(times: Times, values: Times, scale: float) -> Iterator[Law]:
     """Every law fitted, after the warm-up where there is one."""
-    peak = int(np.argmax(np.abs(values)))
+    # Where it is reached, but for rounding.
+    peak = int(np.argmax(np.abs(values) >= (1 - _ROUNDING) * np.max(np.abs(values))))
     start, warmup_miss, warmup_steps = 0, np.zeros(0), 0
     if peak > 0 and abs(values[0]) < _RISE * abs(values[peak]):
         line = values[0] + (values[peak] - values[0]) * times[:peak] / times[peak]

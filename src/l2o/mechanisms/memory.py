@@ -2,7 +2,7 @@
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.sparse.csgraph import connected_components
 
 from l2o.mechanisms.dynamics import Dynamics
@@ -23,9 +23,13 @@ class Memory(eqx.Module):
     gradients."""
     even: Bool[np.ndarray, " state"]
     """Which do not change when all gradients change their signs: averages of their sizes."""
+    groups: Int[np.ndarray, " state"]
+    """To which group of numbers that depend on one another each belongs."""
     is_cascade: bool
-    """Whether the state is averages, and averages of averages: each number, or group of numbers
-    that depend on one another, is linear in itself with constant coefficients."""
+    """Whether the state is averages, and averages of averages: each group is linear in itself with
+    constant coefficients."""
+    is_odd_cascade: bool
+    """Whether that holds of the odd numbers alone."""
     matters: bool
     """Whether updates depend on it."""
     only_sign: bool
@@ -57,14 +61,25 @@ def look_at_memory(dynamics: Dynamics, points: OperatingPoints, time: int) -> Me
     with np.errstate(invalid="ignore"):
         even = np.all(np.abs(high - low) <= _EQUAL * size, axis=0)
         odd = np.all(np.abs(high + low) <= _EQUAL * size, axis=0) & ~even
-    matters, only_sign = _updates_of(dynamics, points, here, time)
-    return Memory(odd, even, _is_cascade(points.state_jacobians[here]), matters, only_sign)
+    matters, only_sign = zip(
+        *(_updates_of(dynamics, points, int(held)) for held in np.unique(points.times)),
+        strict=True,
+    )
+    jacobians = points.state_jacobians[here]
+    return Memory(
+        odd,
+        even,
+        _groups(jacobians),
+        _is_cascade(jacobians),
+        _is_cascade(jacobians[:, odd][:, :, odd]),
+        any(matters),
+        all(only_sign),
+    )
 
 
-def _updates_of(
-    dynamics: Dynamics, points: OperatingPoints, here: np.ndarray, time: int
-) -> tuple[bool, bool]:
-    """Whether updates depend on the state, and whether they are all of one size."""
+def _updates_of(dynamics: Dynamics, points: OperatingPoints, time: int) -> tuple[bool, bool]:
+    """Whether updates depend on the state at a time, and whether they are all of one size."""
+    here = np.flatnonzero((points.times == time) & (points.gradients != 0))
     states = points.states[here]
     # Tiny ones, too, since everything lies beyond a clip that is low enough.
     gradients = np.concatenate([points.gradients[here], _TINY * points.gradients[here]])
@@ -91,9 +106,15 @@ def _is_cascade(jacobians: Float[np.ndarray, "points state state"]) -> bool:
         return True
     if not np.all(np.isfinite(jacobians)):
         return False
-    depends = np.any(jacobians != 0, axis=0)
-    _, groups = connected_components(depends, directed=True, connection="strong")
+    groups = _groups(jacobians)
     together = groups[:, None] == groups[None]
     blocks = jacobians[:, together]
     spread = np.ptp(blocks, axis=0)
     return bool(np.all(spread <= _EQUAL * np.maximum(np.max(np.abs(blocks), axis=0), 1e-300)))
+
+
+def _groups(jacobians: Float[np.ndarray, "points state state"]) -> Int[np.ndarray, " state"]:
+    """Labels of numbers that depend on one another, directly or through others."""
+    depends = np.any(jacobians != 0, axis=0)
+    _, groups = connected_components(depends, directed=True, connection="strong")
+    return groups

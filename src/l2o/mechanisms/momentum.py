@@ -89,14 +89,19 @@ def momentum_modes(linearization: Linearization) -> tuple[Mode, ...]:
             "The optimizer has no finite derivatives at this state and gradient, so it has no "
             "linear response there; linearize it at the fixed point of a gradient that is not zero."
         )
-    norm = float(np.linalg.norm(linearization.state_jacobian, 2)) if parts[0].size else 0.0
     memoryless, modes = [], []
     for subspace in invariant_subspaces(linearization.state_jacobian):
-        at_zero = np.min(np.abs(subspace.eigenvalues))
-        if at_zero <= PERTURBATION * norm * subspace.condition:
+        sizes = np.abs(subspace.eigenvalues)
+        rounding = PERTURBATION * subspace.norm * subspace.condition
+        mode = None
+        if np.min(sizes) > rounding:
+            mode = _mode(linearization, subspace)
+        elif np.max(sizes) > rounding:
+            mode = _mean_mode(linearization, subspace)
+        if mode is None:
             memoryless.append(subspace)
         else:
-            modes.append(_mode(linearization, subspace))
+            modes.append(mode)
     left = linearization.effective_learning_rate - sum(mode.alpha for mode in modes)
     modes.append(_memoryless_mode(linearization, memoryless, complex(left)))
     scale = max(abs(linearization.effective_learning_rate), *(_size(mode) for mode in modes))
@@ -111,6 +116,27 @@ def _mode(linearization: Linearization, subspace: InvariantSubspace) -> Mode:
     return _real_where_it_is(
         subspace.mean, complex(alpha), subspace.condition, subspace.block, row, column
     )
+
+
+def _mean_mode(linearization: Linearization, subspace: InvariantSubspace) -> Mode | None:
+    """A cluster of eigenvalues of which some are zero, by the sum and the mean delay of its answer.
+
+    Of a single momentum that is its beta and its alpha. `None` where its answer is no decay.
+    """
+    row = linearization.readout @ subspace.basis
+    column = subspace.dual @ linearization.gradient_jacobian
+    beyond = np.eye(len(subspace.block)) - subspace.block
+    try:
+        once = np.linalg.solve(beyond, column)
+        twice = np.linalg.solve(beyond, once)
+    except np.linalg.LinAlgError:
+        return None
+    total, delayed = complex(row @ once), complex(row @ twice)
+    if total == 0 or not (delayed / total).real > 1:
+        return None
+    beta = complex(1 - 1 / (delayed / total).real)
+    alpha = -total * (1 - beta) / beta
+    return _real_where_it_is(beta, alpha, subspace.condition, subspace.block, row, column)
 
 
 def _memoryless_mode(

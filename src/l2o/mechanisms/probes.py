@@ -1,4 +1,4 @@
-"""Single steps of an optimizer from many states at once."""
+"""Steps of an optimizer from many states at once."""
 
 import equinox as eqx
 import jax
@@ -12,6 +12,7 @@ from l2o.mechanisms.precision import in_double_precision
 
 # All calls are made in batches of this many rows, so that one program does for all of them.
 _ROWS = 2048
+_FEW_ROWS = 32
 
 
 @in_double_precision
@@ -41,3 +42,41 @@ def step_many(
 @eqx.filter_jit
 def _step(dynamics: Dynamics, states: Array, gradients: Array, times: Array) -> tuple[Array, Array]:
     return jax.vmap(dynamics)(states, gradients, times)
+
+
+@in_double_precision
+def run_many(
+    dynamics: Dynamics,
+    states: Float[ArrayLike, "rows state"],
+    gradients: Float[ArrayLike, "rows steps"],
+    times: ArrayLike,
+) -> tuple[Float[np.ndarray, "rows steps"], Float[np.ndarray, "rows state"]]:
+    """Some steps from many states, with the time held.
+
+    **Arguments:** `dynamics`; `states`, one a row; `gradients`, met one after the other; `times`,
+    one a row or one for all.
+
+    **Returns:** all updates, and the states after the last step.
+    """
+    states, gradients = np.asarray(states, np.float64), np.asarray(gradients, np.float64)
+    times = np.broadcast_to(np.asarray(times, int), len(gradients))
+    pieces = []
+    for first in range(0, len(gradients), _FEW_ROWS):
+        rows = np.minimum(np.arange(first, first + _FEW_ROWS), len(gradients) - 1)
+        ends = _run(dynamics, *(jnp.asarray(each[rows]) for each in (states, gradients, times)))
+        pieces.append([np.asarray(end)[: len(gradients) - first] for end in ends])
+    updates, after = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+    return updates, after
+
+
+@eqx.filter_jit
+def _run(dynamics: Dynamics, states: Array, gradients: Array, times: Array) -> tuple[Array, Array]:
+    def run(state: Array, gradients: Array, time: Array) -> tuple[Array, Array]:
+        def step(state: Array, gradient: Array) -> tuple[Array, Array]:
+            update, following = dynamics(state, gradient, time)
+            return following, update
+
+        after, updates = jax.lax.scan(step, state, gradients)
+        return updates, after
+
+    return jax.vmap(run)(states, gradients, times)

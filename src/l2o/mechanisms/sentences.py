@@ -24,8 +24,20 @@ def momentum_sentence(found: MomentumFinding, survey: Survey) -> str:
     if found.presence is Presence.UNCLEAR:
         return f"Momentum cannot be told here, because {found.reason}."
     rate = f" The effective learning rate{_where(found, survey)} is {found.rate:.4g}."
+    rate = rate if math.isfinite(found.rate) else ""
     if found.presence is Presence.ABSENT:
         sentence = f"No momentum: {found.reason}."
+    elif found.window:
+        plural = "s" if found.window > 1 else ""
+        sentence = (
+            f"Momentum: its updates also answer to the {found.window} gradient{plural} before the "
+            "present one, and to none before."
+        )
+    elif not found.momenta:
+        sentence = (
+            "Momentum: its updates go on when gradients stop. No beta can be told, because "
+            f"{found.reason}."
+        )
     else:
         count = len(found.momenta)
         kind = "One momentum" if count == 1 else f"{count} momenta"
@@ -54,6 +66,8 @@ def clipping_sentence(found: ClippingFinding, saturation: Saturation) -> str:
         size = f" (at {found.largest_update:.3g})" if math.isfinite(found.largest_update) else ""
         return f"No clipping: {found.reason}{size}."
     clipped = "Large gradients are clipped"
+    if found.sides is not None:
+        return _one_sided(found.sides)
     if math.isfinite(found.threshold):
         clipped += f" at about {found.threshold:.4g}"
     peak, plateau = found.largest_update, abs(saturation.plateau)
@@ -70,10 +84,27 @@ def clipping_sentence(found: ClippingFinding, saturation: Saturation) -> str:
     return f"{clipped}: updates {end}{half}."
 
 
+def _one_sided(sides: tuple[float, float]) -> str:
+    """For thresholds that differ."""
+    below, above = sides
+    if math.isinf(above):
+        return f"Gradients below zero are clipped at about -{below:.4g}, those above are not."
+    if math.isinf(below):
+        return f"Gradients above zero are clipped at about {above:.4g}, those below are not."
+    return f"Large gradients are clipped at about -{below:.4g} below and {above:.4g} above zero."
+
+
 def schedule_sentence(found: ScheduleFinding, survey: Survey) -> str:
     """How the learning rate changes by itself."""
     rates, times = found.rates, found.times
-    under = " under a constant gradient" if found.under_gradient else ""
+    measured = "left to itself, its learning rate"
+    if found.gradient:
+        size = f"{found.gradient:.3g}"
+        measured = f"its learning rate, for a gradient of {size},"
+        if found.under_gradient:
+            measured = f"its update, over a constant gradient of {size},"
+    # What is not zero for rounding alone.
+    rates = np.where(np.abs(rates) > 1e-12 * np.max(np.abs(rates), initial=0.0), rates, 0.0)
     if found.presence is Presence.UNCLEAR:
         return f"A schedule cannot be told here, because {found.reason}."
     bias = (
@@ -83,9 +114,10 @@ def schedule_sentence(found: ScheduleFinding, survey: Survey) -> str:
         else ""
     )
     if found.presence is Presence.ABSENT:
-        return (
-            f"No schedule: left to itself{under}, its learning rate stays at {rates[0]:.4g}.{bias}"
-        )
+        rate = f"stays at {rates[-1]:.4g}"
+        if found.first_steps:
+            rate = f"begins at {rates[0]:.4g} and stays at {rates[-1]:.4g} once averages are filled"
+        return f"No schedule: {measured} {rate}.{bias}"
     within = times < survey.num_steps
     turn = _turn(rates[within])
     middle = f"{rates[turn]:.4g} at step {turn}, " if turn else ""
@@ -99,7 +131,7 @@ def schedule_sentence(found: ScheduleFinding, survey: Survey) -> str:
             later = f", and to {rest[first]:.4g} at step {rest_times[first]:,}"
     law = f" It is {found.law.text}." if found.law is not None else ""
     return (
-        f"A schedule: left to itself{under}, its learning rate goes from {rates[0]:.4g} to "
+        f"A schedule: {measured} goes from {rates[0]:.4g} to "
         f"{middle}{rates[last]:.4g} at step {last}{later}.{law}{bias}"
     )
 
@@ -107,14 +139,23 @@ def schedule_sentence(found: ScheduleFinding, survey: Survey) -> str:
 def _turn(rates: np.ndarray) -> int:
     """The step of the extreme value in between; 0 where there is none."""
     peak, lowest = int(np.argmax(rates)), int(np.argmin(rates))
-    turn = peak if 0 < peak < rates.size - 1 else lowest
-    return turn if 0 < turn < rates.size - 1 else 0
+    ends = rates[[0, -1]]
+    least = 1e-6 * np.max(np.abs(rates))
+    if rates[peak] - np.max(ends) > least:
+        return peak
+    return lowest if np.min(ends) - rates[lowest] > least else 0
 
 
 def adaptation_sentence(found: AdaptationFinding, curve: AdaptationCurve) -> str:
     """What the gradients that were met make of the learning rate."""
     if found.presence is Presence.UNCLEAR:
         return f"Adaptation cannot be told here, because {found.reason}."
+    if found.by_signs is not None:
+        agreed, alternated = found.by_signs
+        return (
+            "It adapts to signs, not to sizes: having met gradients that agree in sign, its "
+            f"learning rate is {agreed:.3g}; having met ones that alternate, {alternated:.3g}."
+        )
     rates, sizes = curve.telling_learning_rate, np.abs(curve.gradients)
     finite = np.isfinite(rates)
     rates, sizes = rates[finite], sizes[finite]

@@ -24,6 +24,8 @@ class InvariantSubspace(eqx.Module):
     dual: Complex[np.ndarray, "size state"]
     condition: float
     """The norm of the projector: by how much errors of the matrix are magnified; at least 1."""
+    norm: float
+    """Of the whole matrix, with its coordinates scaled so that rows and columns are balanced."""
 
     @property
     def mean(self) -> complex:
@@ -95,6 +97,7 @@ class _Splitter:
             basis=self.scale[:, None] * vectors[:, :count],
             dual=dual / self.scale,
             condition=float(np.hypot(1, angle)),
+            norm=self.norm,
         )
 
     def radius(self, subspace: InvariantSubspace) -> float:

@@ -13,9 +13,10 @@ from l2o.evaluation.draw import draw_tasks
 from l2o.inner_loop import InnerState, Step, unroll
 from l2o.mechanisms.dynamics import Dynamics
 from l2o.mechanisms.precision import in_double_precision
-from l2o.optimizers import LearnedOptimizer, flatten, per_task
-from l2o.support.checks import check_at_least
-from l2o.tasks import TaskFamily
+from l2o.optimizers import LearnedOptimizer, check_optimizer, flatten, per_task
+from l2o.support.checks import check_size
+from l2o.support.keys import check_key
+from l2o.tasks import TaskFamily, check_family
 
 # Updates replayed in double precision may differ by this much from those made, relative to their
 # root mean square, before parameters are said not to be treated alone.
@@ -87,8 +88,12 @@ def record_gradients(
 
     **Raises:** `ValueError` for a number below 1.
     """
-    check_at_least("num_steps", num_steps, 1)
-    check_at_least("max_coordinates", max_coordinates, 1)
+    check_optimizer(optimizer)
+    check_family(family)
+    check_key(key)
+    check_size("num_tasks", num_tasks)
+    check_size("num_steps", num_steps)
+    check_size("max_coordinates", max_coordinates)
     draw_key, pick_key = jax.random.split(key)
     draw = draw_tasks(family, draw_key, num_tasks)
     labels = jax.tree.map(

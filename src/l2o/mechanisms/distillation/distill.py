@@ -21,8 +21,8 @@ from l2o.mechanisms.distillation.selection import (
 )
 from l2o.mechanisms.distillation.starts import starting_models
 from l2o.mechanisms.state_space import GradientRecord
-from l2o.optimizers import LearnedOptimizer
-from l2o.support.checks import check_at_least
+from l2o.optimizers import LearnedOptimizer, check_optimizer
+from l2o.support.checks import check_instance, check_size
 
 _MOST_UPDATES = 20_000
 # Evaluations of a model in a fit.
@@ -167,7 +167,9 @@ def distill(
     **Raises:** `ValueError` for fewer than one mode, a record of fewer than three tasks (two with
     `held_out`), and a record without updates.
     """
-    check_at_least("num_modes", num_modes, 1)
+    check_optimizer(optimizer)
+    check_instance("record", record, GradientRecord)
+    check_size("num_modes", num_modes)
     parts = _split(record, (2, 1, 1)) if held_out is None else (*_split(record, (2, 1)), held_out)
     fitted, selected_by, judged = map(_usable, parts)
     starts = starting_models(optimizer, fitted.gradients, num_modes)

@@ -17,6 +17,7 @@ _JUMP = 10.0
 _CLOSED = 1e-9
 _ROUNDING = 1e-14
 _MOSTLY = 0.9
+_LAST_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class AdaptationFinding:
     """The constant gradients, in rising order of size."""
     rates: Float[np.ndarray, " gradients"]
     """The effective learning rate after each; not a number where it says nothing."""
+    by_signs: tuple[float, float] | None = None
+    """The learning rates after gradients whose signs agreed and alternated, where that, and not
+    their size, is what counts."""
 
 
 def find_adaptation(survey: Survey, clips: Presence) -> AdaptationFinding:
@@ -46,18 +50,25 @@ def find_adaptation(survey: Survey, clips: Presence) -> AdaptationFinding:
         reason = "what it met before changes nothing"
         return AdaptationFinding(Presence.ABSENT, reason, gradients, none)
     if survey.memory.only_sign:
-        reason = "all of its updates are of one size"
-        return AdaptationFinding(Presence.ABSENT, reason, gradients, none)
+        by_signs = _by_signs(survey, clips)
+        reason = "" if by_signs else "all of its updates are of one size"
+        presence = Presence.PRESENT if by_signs else Presence.ABSENT
+        return AdaptationFinding(presence, reason, gradients, none, by_signs)
     states = survey.points.states[index]
     rates = _telling(survey, states, gradients)
+    if survey.memory.has_parity and not np.any(np.isfinite(rates)):
+        # Momentum may carry all updates beyond a clip.
+        rates = _telling(survey, np.where(survey.memory.odd, 0.0, states), gradients)
     telling = np.isfinite(rates)
     if not np.any(telling) or np.max(np.abs(rates[telling])) <= RATE_FLOOR:
         return AdaptationFinding(
             Presence.UNCLEAR, "its updates do not answer to small gradients", gradients, rates
         )
     if not changes(rates):
-        reason = "whatever gradient was met, its learning rate is the same"
-        return AdaptationFinding(Presence.ABSENT, reason, gradients, rates)
+        by_signs = _by_signs(survey, clips)
+        reason = "" if by_signs else "whatever gradient was met, its learning rate is the same"
+        presence = Presence.PRESENT if by_signs else Presence.ABSENT
+        return AdaptationFinding(presence, reason, gradients, rates, by_signs)
     if survey.memory.has_parity and clips is not Presence.ABSENT:
         # Without what goes on from gradients before, nothing is driven into the clip.
         still = _telling(survey, np.where(survey.memory.odd, 0.0, states), gradients)
@@ -69,6 +80,31 @@ def find_adaptation(survey: Survey, clips: Presence) -> AdaptationFinding:
                 rates,
             )
     return AdaptationFinding(Presence.PRESENT, "", gradients, rates)
+
+
+def _by_signs(survey: Survey, clips: Presence) -> tuple[float, float] | None:
+    """Learning rates after gradients that agreed and alternated, if they differ.
+
+    Where it may clip, what goes on from gradients before is taken away, so that nothing is driven
+    into the clip; where that cannot be told from the rest, nothing is said. Where only signs count,
+    it is the sizes of updates that are compared.
+    """
+    sizes = survey.met
+    updates, states = survey.patterned(survey.time)
+    if survey.memory.only_sign:
+        largest = np.max(np.abs(updates[:2, :, -_LAST_STEPS:]), axis=-1) / sizes
+        agreed, alternated = largest[:, 1]
+        return (float(agreed), float(alternated)) if changes(largest[:, 1]) else None
+    if not survey.memory.has_parity:
+        return None
+    drives = clips is not Presence.ABSENT
+    agreed, alternated = (
+        _telling(survey, np.where(survey.memory.odd & drives, 0.0, met), sizes)
+        for met in states[:2]
+    )
+    both = np.stack([agreed, alternated])
+    telling = [index for index in range(len(sizes)) if changes(both[:, index])]
+    return (float(agreed[telling[-1]]), float(alternated[telling[-1]])) if telling else None
 
 
 def _telling(

@@ -7,24 +7,33 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from l2o.mechanisms.clock import separate_clock
-from l2o.mechanisms.dynamics import Dynamics
+from l2o.mechanisms.dynamics import HORIZON, Dynamics
+from l2o.mechanisms.findings.course import (
+    LATE,
+    Course,
+    Readings,
+    course_of,
+    met_from_start,
+)
 from l2o.mechanisms.memory import Memory, look_at_memory
-from l2o.mechanisms.operating_points import OperatingPoints, points_at, settled_points
-from l2o.mechanisms.probes import step_many
-from l2o.mechanisms.schedule import RATE_FLOOR
-
-LATE = 1_000_000
-"""The time at which counters are held as a rule: bias corrections are over by then."""
+from l2o.mechanisms.operating_points import (
+    PLAIN_STEPS,
+    OperatingPoints,
+    points_at,
+    settled_points,
+)
+from l2o.mechanisms.probes import run_many, step_many
+from l2o.mechanisms.schedule import RATE_FLOOR, RELATIVE_CHANGE
 
 SINGULAR_RATIO = 1e3
 """An optimizer is singular at zero if its slope there is so many times that at other gradients."""
 
-HORIZON = 20_000
-"""Schedules are followed up to this step, the later ones sparsely."""
-
 # Constant gradients, in units of the reference one, which itself may lie on the edge of a clip.
 _ARM = np.append(1.37 * 10.0 ** np.arange(-6, 3), 1.0)
 _WATCHED = np.array([1.37e-4, 1.37e-2, 1.0])
+# Those that memories are compared at, among the constant gradients.
+_MET = _ARM[[4, 9, 7]]
+_MOST_ABRUPT = 12
 _CLOSE, _LESS_CLOSE = 1e-10, 1e-6
 _SPARSE_TIMES = 24
 # An optimizer is alive when its learning rate is at least this share of its largest.
@@ -47,6 +56,8 @@ class Survey:
     """At which learning rates were looked at; a single 0 where time does not matter."""
     rates: Float[np.ndarray, "gradients times"]
     """Learning rates with the memory settled at each time, one row a size of the gradient."""
+    course: Course
+    """The learning rate over time, whatever gradients are met."""
     held: tuple[int, ...]
     """Times at which the optimizer is alive, that of the main analyses first."""
     dead: str
@@ -63,9 +74,15 @@ class Survey:
         return self.held[0]
 
     @property
-    def watched(self) -> Float[np.ndarray, " gradients"]:
-        """The gradients of the rows of `rates`."""
-        return self.reference * _WATCHED
+    def met(self) -> Float[np.ndarray, " gradients"]:
+        """Sizes of constant gradients at which memories are compared; among those of `points`."""
+        return self.reference * _MET
+
+    def filling(self, time: int) -> float:
+        """What averages that a counter makes up for are of full ones at one of the held times."""
+        if self.course.filling is None:
+            return 1.0
+        return float(self.course.filling[self.course.times == time][0])
 
     @property
     def peak_rate(self) -> float:
@@ -86,6 +103,30 @@ class Survey:
     def resting_point(self, time: int) -> int:
         """The index of the point without a gradient at a time."""
         return int(np.flatnonzero((self.points.times == time) & (self.points.gradients == 0))[0])
+
+    def settled(self, gradient: float, time: int) -> int:
+        """The index of the point at one of the constant gradients of `met`, or its negative."""
+        chosen = (self.points.times == time) & (self.points.gradients == gradient)
+        return int(np.flatnonzero(chosen)[0])
+
+    def patterned(
+        self, time: int
+    ) -> tuple[
+        Float[np.ndarray, "patterns gradients steps"],
+        Float[np.ndarray, "patterns gradients state"],
+    ]:
+        """Updates and last states under gradients of one size, with the time held.
+
+        Their signs agree, alternate, and are random twice, each the opposite of the other; the
+        sizes are those of `met`.
+        """
+        random = np.random.default_rng(0).choice([-1.0, 1.0], PLAIN_STEPS)
+        signs = np.stack([np.ones(PLAIN_STEPS), (-1.0) ** np.arange(PLAIN_STEPS), random, -random])
+        gradients = (signs[:, None] * self.met[:, None]).reshape(-1, PLAIN_STEPS)
+        start = np.tile(np.asarray(self.dynamics.initial_state), (len(gradients), 1))
+        updates, states = run_many(self.dynamics, start, gradients, time)
+        shape = (len(signs), len(self.met), -1)
+        return updates.reshape(shape), states.reshape(shape)
 
     @cached_property
     def off_kinks(self) -> OperatingPoints:
@@ -118,28 +159,48 @@ def measure(
     """
     _check_finite(whole, reference_gradient)
     dynamics = separate_clock(whole, max(num_steps, HORIZON, time or 0) + 1)
-    times = _times(num_steps) if dynamics.depends_on_time else np.zeros(1, int)
-    if time is not None and dynamics.depends_on_time:
-        times = np.union1d(times, [time])
-    rates = _rates(dynamics, times, reference_gradient)
+    times = np.zeros(1, int)
+    if dynamics.depends_on_time:
+        asked = [] if time is None else [time]
+        abrupt = _abrupt_times(dynamics, reference_gradient)
+        times = np.union1d(_times(num_steps), np.concatenate([abrupt, asked]).astype(int))
+    watched = reference_gradient * _WATCHED
+    rates = _rates(dynamics, times, watched)
+    # Where it is alive depends on what its counters do, which is seen where it is alive at all.
     held, is_alive = _held_times(times, rates, time, num_steps)
-    gradients = np.concatenate([[0.0], _ARM, -_ARM]) * reference_gradient
-    points = settled_points(
-        dynamics, np.tile(gradients, len(held)), np.repeat(held, len(gradients))
+    points, memory, singular = _look(dynamics, held, reference_gradient)
+    course = course_of(
+        Readings(dynamics, times, rates, watched, points, memory, singular, num_steps)
     )
-    memory = look_at_memory(dynamics, points, held[0])
+    if course.corrects_bias and len(course.times) == len(times):
+        first, (held, is_alive) = held, _held_times(times, course.rates[None], time, num_steps)
+        if held != first:
+            points, memory, singular = _look(dynamics, held, reference_gradient)
     return Survey(
         dynamics=dynamics,
         reference=reference_gradient,
         num_steps=num_steps,
         times=times,
         rates=rates,
+        course=course,
         held=held,
         dead="" if is_alive else _why_dead(dynamics, times, rates, held[0]),
         points=points,
         memory=memory,
-        singular=_is_singular(dynamics, points, memory, held[0], reference_gradient),
+        singular=singular,
     )
+
+
+def _look(
+    dynamics: Dynamics, held: tuple[int, ...], reference: float
+) -> tuple[OperatingPoints, Memory, bool]:
+    """Settled points at some times, how it remembers, and whether it is singular."""
+    gradients = np.concatenate([[0.0], _ARM, -_ARM]) * reference
+    points = settled_points(
+        dynamics, np.tile(gradients, len(held)), np.repeat(held, len(gradients))
+    )
+    memory = look_at_memory(dynamics, points, held[0])
+    return points, memory, _is_singular(dynamics, points, memory, held[0], reference)
 
 
 def _check_finite(dynamics: Dynamics, reference: float) -> None:
@@ -160,14 +221,28 @@ def _times(num_steps: int) -> Int[np.ndarray, " times"]:
     return np.unique(np.concatenate([np.arange(num_steps), sparse, [LATE]]))
 
 
+def _abrupt_times(dynamics: Dynamics, reference: float) -> Int[np.ndarray, " times"]:
+    """Times before and after updates under a constant gradient change at once, at most a few."""
+    updates, _ = met_from_start(dynamics, reference, HORIZON + 1)
+    finite = np.nan_to_num(updates, nan=0.0, posinf=0.0, neginf=0.0)
+    jumps = np.abs(np.diff(finite)) > RELATIVE_CHANGE * np.max(np.abs(finite))
+    places = np.flatnonzero(jumps)
+    if not places.size:
+        return places
+    some = places[np.unique(np.linspace(0, len(places) - 1, _MOST_ABRUPT).astype(int))]
+    return np.concatenate([some, some + 1])
+
+
 def _rates(
-    dynamics: Dynamics, times: Int[np.ndarray, " times"], reference: float
+    dynamics: Dynamics,
+    times: Int[np.ndarray, " times"],
+    gradients: Float[np.ndarray, " gradients"],
 ) -> Float[np.ndarray, "gradients times"]:
     """What is taken off per gradient, with the memory settled at each time."""
-    gradients = reference * _WATCHED
-    points = settled_points(dynamics, np.repeat(gradients, len(times)), np.tile(times, 3))
-    odd = points.odd_rates.reshape(3, -1)
-    whole = points.whole_rates.reshape(3, -1)
+    count = len(gradients)
+    points = settled_points(dynamics, np.repeat(gradients, len(times)), np.tile(times, count))
+    odd = points.odd_rates.reshape(count, -1)
+    whole = points.whole_rates.reshape(count, -1)
     return np.array([rates_or_whole(*pair) for pair in zip(odd, whole, strict=True)])
 
 
