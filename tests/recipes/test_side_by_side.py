@@ -52,6 +52,13 @@ def test_bad_input_is_told_as_such_and_defects_are_not(tmp_path):
     assert not explains_itself(caught.value)
 
 
+def test_an_error_that_cannot_be_sent_is_told_all_the_same():
+    """As JAX's, whose constructor takes what is being traced; it is no process that was killed."""
+    script = "__import__('jax').jit(__import__('numpy').asarray)(1.0)"
+    with pytest.raises(RuntimeError, match="TracerArrayConversionError"):
+        run_side_by_side([[Job("fails", partial(eval, script))]], 1, ignore_progress)
+
+
 def test_a_process_that_is_killed(tmp_path):
     with pytest.raises(ChildProcessError, match="ended before its work was done") as caught:
         run_side_by_side([[Job("dies", partial(os._exit, 3))]], 1, ignore_progress)

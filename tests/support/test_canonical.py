@@ -50,6 +50,26 @@ def test_transformations_made_anew(name):
     assert not is_same(make(0.01), make(0.02))
 
 
+def test_random_keys_are_known_within_a_traced_function():
+    """Tuning makes transformations of the numbers that it traces."""
+    key = jax.random.key(0)
+
+    @jax.jit
+    def update(rate, gradient):
+        optimizer = from_optax(optax.noisy_sgd(rate, key=key))
+        return optimizer.update(gradient, optimizer.init(gradient), gradient)[0]
+
+    assert np.all(np.isfinite(update(0.1, jnp.ones(2))))
+
+
+def test_variables_that_were_never_set():
+    """`optax.exponential_decay` without an end value leaves one of its own unset."""
+    schedules = [optax.exponential_decay(0.1, 10, rate) for rate in (0.5, 0.5, 0.6)]
+    one, same, other = (optax.adam(schedule) for schedule in schedules)
+    assert is_same(one, same)
+    assert not is_same(one, other)
+
+
 def test_optimizers_made_anew():
     assert optax.adam(0.01).update is not optax.adam(0.01).update
     assert from_optax(optax.adam(0.01)) == from_optax(optax.adam(0.01))

@@ -6,8 +6,10 @@ from l2o.support.checks import (
     check_choice,
     check_integer,
     check_number,
+    check_rising,
     check_size,
     check_unique,
+    is_finite_number,
 )
 
 
@@ -104,3 +106,27 @@ def test_nothing_is_there_twice():
     check_unique("names", ("a", "b"))
     with pytest.raises(ValueError, match=r"^names must not have .* twice, got 'a' again\.$"):
         check_unique("names", ["a", "b", "a"])
+
+
+def test_sizes_that_rise():
+    check_rising("horizons", (1, 2, 2**31 - 1), shortest=2)
+    for values, message in (
+        ((), r"^the number of horizons must be at least 2, got 0\.$"),
+        ((3,), "number of horizons must be at least 2, got 1"),
+        ((0, 1), "Each of the horizons must be at least 1, got 0"),
+        ((1, 2.0), "Each of the horizons must be a whole number"),
+        ((1, 2**31), "Each of the horizons must be at most"),
+        ((1, 3, 3), r"^horizons must rise, got \(1, 3, 3\)\.$"),
+        ([1, 2], "horizons must be of type tuple"),
+        (None, "horizons must be of type tuple"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_rising("horizons", values, shortest=2)
+
+
+def test_numbers_that_double_precision_holds():
+    largest = int(np.finfo(np.float64).max)
+    for value in (0, -1.5, 1e308, largest, -largest):
+        assert is_finite_number(value)
+    for value in (largest * 2, -(10**400), np.inf, -np.inf, np.nan, True, None, "1", [1], 1j):
+        assert not is_finite_number(value)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from l2o.support import lock
+from l2o.support import file_lock
 from l2o.support.lock import only_writer
 
 HOLD = """
@@ -76,14 +76,14 @@ def test_one_after_another(tmp_path):
 
 def test_a_lock_that_was_removed_meanwhile_is_none(tmp_path, monkeypatch):
     """Another process may lock a file that the one before is about to remove."""
-    flock, removed = lock.fcntl.flock, []
+    flock, removed = file_lock.fcntl.flock, []
 
     def flock_late(descriptor, operation):
         if not removed:
             removed.append((tmp_path / ".lock").unlink())
         flock(descriptor, operation)
 
-    monkeypatch.setattr(lock.fcntl, "flock", flock_late)
+    monkeypatch.setattr(file_lock.fcntl, "flock", flock_late)
     with only_writer(tmp_path):
         monkeypatch.undo()
         with pytest.raises(ValueError, match="is writing into"), only_writer(tmp_path):
@@ -95,7 +95,7 @@ def test_file_systems_without_locks_and_other_failures(tmp_path, monkeypatch):
         def flock(*_):
             raise OSError(number, os.strerror(number))
 
-        monkeypatch.setattr(lock.fcntl, "flock", flock)
+        monkeypatch.setattr(file_lock.fcntl, "flock", flock)
 
     fail(errno.ENOSYS)
     with only_writer(tmp_path):

@@ -7,8 +7,10 @@ them there.
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +19,7 @@ from typing import Any, NamedTuple
 from l2o.recipes.compare import ComparisonProgress, OnProgress
 from l2o.recipes.runtime import set_up_jax
 from l2o.support.bad_input import explains_itself
+from l2o.support.plain_warnings import show_warnings_plainly
 
 
 class Job(NamedTuple):
@@ -69,6 +72,7 @@ def _begin() -> None:
     """Sets up a process, which an interruption ends at once: what is done is kept."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    show_warnings_plainly()
     set_up_jax(num_devices=1)
 
 
@@ -81,12 +85,22 @@ def _end_with_parent() -> None:
 
 
 def _do(job: Job) -> str | None:
-    """Does a job; an error that explains itself is what it says, since its origin is not sent."""
+    """Does a job; an error that explains itself is what it says, since its origin is not sent.
+
+    Some errors of libraries cannot be made again from what is sent, which would look as if the
+    process had been killed; they are sent as text.
+    """
     try:
         job.do()
     except ValueError as error:
         if explains_itself(error):
             return str(error)
+        raise
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            raise RuntimeError("".join(traceback.format_exception(error))) from None
         raise
     return None
 

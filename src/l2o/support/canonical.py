@@ -178,14 +178,17 @@ def _content(cell: types.CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:
-        return cell
+        # A variable that was never set, as one of `optax.exponential_decay` without an end value.
+        return types.CellType
 
 
 def _array_key(array: jax.Array) -> Hashable:
     if not array.is_fully_addressable:
         return _Identity(array)
     if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
-        data = np.asarray(jax.random.key_data(array))
+        # Numbers that are known are so while something else is traced, too.
+        with jax.ensure_compile_time_eval():
+            data = np.asarray(jax.random.key_data(array))
         return (jax.Array, array.shape, str(array.dtype), _digest(data))
     return (jax.Array, array.aval, _digest(np.asarray(array)))
 

@@ -1,7 +1,9 @@
 """Checks of what a user asks for, each ending in one clear sentence."""
 
 import difflib
+import sys
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,13 @@ Bound = int | float | None
 _LONGEST_SHOWN = 80
 
 
+def is_finite_number(value: Any) -> bool:
+    """Whether this is a number of Python that double precision can hold; booleans are none."""
+    largest = sys.float_info.max
+    # Of a larger whole number, `math.isfinite` does not answer the question.
+    return type(value) in (int, float) and -largest <= value <= largest
+
+
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
     """Makes sure that `value` is among `choices`.
 
@@ -34,18 +43,28 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
     raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}.{hint}")
 
 
-def check_instance(name: str, value: Any, kind: type) -> None:
+def check_instance(name: str, value: Any, kind: type, hint: str = "") -> None:
     """Makes sure that `value` is an instance of `kind`.
+
+    **Arguments:** `name`, what the argument is called; `value`; `kind`; `hint`, a sentence that
+    says where to take an instance from.
 
     **Raises:** `ValueError` that names the argument, what it must be and what it is.
     """
     if isinstance(value, kind):
         return
-    is_class = isinstance(value, type)
-    shown = f"the class {value.__name__}" if is_class else repr(value)
-    shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]} ..."
-    hint = f" Call it: {value.__name__}(...)." if is_class and issubclass(value, kind) else ""
-    raise ValueError(f"{name} must be of type {kind.__name__}, got {shown}.{hint}")
+    if isinstance(value, type) and issubclass(value, kind):
+        hint = f"Call it: {value.__name__}(...)."
+    demand = f"{name} must be of type {kind.__name__}, got {in_a_line(value)}."
+    raise ValueError(f"{demand} {hint}".rstrip())
+
+
+def in_a_line(value: Any) -> str:
+    """What a user gave, short enough for a sentence."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    shown = " ".join(repr(value).split())
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]} ..."
 
 
 def check_unique(name: str, values: Iterable[Any]) -> None:
@@ -60,6 +79,22 @@ def check_unique(name: str, values: Iterable[Any]) -> None:
         if value in met:
             raise ValueError(f"{name} must not have the same value twice, got {value!r} again.")
         met.add(value)
+
+
+def check_rising(name: str, values: Any, *, shortest: int) -> None:
+    """Makes sure that `values` is a tuple of sizes, each above the one before.
+
+    **Arguments:** `name`, what the argument is called; `values`; `shortest`, how many there must be
+    at least.
+
+    **Raises:** `ValueError` that names the argument.
+    """
+    check_instance(name, values, tuple)
+    check_at_least(f"the number of {name}", len(values), shortest)
+    for value in values:
+        check_size(f"Each of the {name}", value)
+    if any(later <= earlier for earlier, later in pairwise(values)):
+        raise ValueError(f"{name} must rise, got {values}.")
 
 
 def check_number(

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
+from l2o.support.checks import is_finite_number
+
 _DEEPEST = 64
 
 
@@ -12,8 +14,11 @@ def read_json(content: str | bytes, source: Path | str) -> Any:
 
     **Arguments:** `content`; `source`, where it comes from, for the message.
 
-    **Raises:** `ValueError`, in one sentence, for what is no JSON (as `NaN` is none) and for what
-    is nested so deeply that nothing of ours can be meant.
+    **Returns:** objects, lists, text that is Unicode, truth values, `None`, and numbers that double
+    precision can hold, whole ones too.
+
+    **Raises:** `ValueError`, in one sentence, for what is no JSON (as `NaN` is none), for numbers
+    and text of other kinds, and for what is nested so deeply that nothing of ours can be meant.
     """
     try:
         value = json.loads(content, parse_constant=_refuse)
@@ -25,6 +30,8 @@ def read_json(content: str | bytes, source: Path | str) -> Any:
     while level:
         if depth > _DEEPEST:
             raise ValueError(f"{source} is nested too deeply.")
+        for leaf in level:
+            _check_leaf(leaf, source)
         level = [inner for outer in level for inner in _inside(outer)]
         depth += 1
     return value
@@ -33,8 +40,22 @@ def read_json(content: str | bytes, source: Path | str) -> Any:
 def _inside(value: Any) -> list[Any]:
     """The entries of an object or a list."""
     if isinstance(value, dict):
-        return list(value.values())
+        return [*value, *value.values()]
     return value if isinstance(value, list) else []
+
+
+def _check_leaf(value: Any, source: Path | str) -> None:
+    """Makes sure that a number can be computed with, and a text be written down."""
+    if type(value) in (int, float) and not is_finite_number(value):
+        raise ValueError(f"{source} has a number beyond those of double precision.")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{source} has a text that is no Unicode: {value!a:.80}.") from None
+        # Which no name of a file may have.
+        if "\0" in value:
+            raise ValueError(f"{source} has a text with a null character: {value!a:.80}.")
 
 
 def _refuse(constant: str) -> NoReturn:
