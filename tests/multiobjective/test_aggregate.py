@@ -6,6 +6,7 @@ import pytest
 
 from l2o import multiobjective as mo
 from l2o.multiobjective import aggregate, gramian
+from l2o.optimizers import sgd
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -53,8 +54,11 @@ def test_a_key_gives_every_step_its_own_randomness(jacobian):
 
 def test_keeps_the_state_of_a_weighting(jacobian):
     params = jax.tree.map(lambda leaf: leaf[0], jacobian)
-    with pytest.raises(ValueError, match="num_objectives"):
+    call = r"GradVac has .* num_objectives, as in aggregate\(GradVac\(...\), num_objectives=2\)"
+    with pytest.raises(ValueError, match=call):
         aggregate(mo.GradVac())
+    with pytest.raises(ValueError, match=call):
+        mo.aggregated("mine", mo.GradVac(), sgd)
     optimizer = aggregate(mo.GradVac(), num_objectives=3)
     _, state = optimizer.update(jacobian, optimizer.init(params))
     np.testing.assert_allclose(

@@ -312,3 +312,29 @@ def test_norms_of_gradients_of_any_size():
 def test_settings_have_ranges(make, name):
     with pytest.raises(ValueError, match=f"{name} must be a"):
         make()
+
+
+@pytest.mark.parametrize("rule", ["direction", "projection"])
+@pytest.mark.parametrize("update", [(-48.0, 16.0), (-3.0, 0.5), (40.0, -24.0)])
+def test_rules_hold_in_any_units(rule, update):
+    """In units of x that are s times smaller, losses are s^2 and updates s times as large.
+
+    With s = 2^60, some 1e18, squares of updates overflow in single precision.
+    """
+
+    def step(scale):
+        centres = scale * jnp.array([[0.0, 0.0], [1.0, 0.0]])
+
+        def losses(params):
+            return jnp.sum((params - centres) ** 2, axis=1) / 2
+
+        params = scale * jnp.array([1.5, -0.5])
+        guarded = mo.guard(given(scale * jnp.array(update)), RULES[rule])
+        made, state = one_step(guarded, params, losses)
+        return made / scale, state.accepted, state.criticality / scale
+
+    plain, scaled = step(1.0), step(2.0**60)
+    for one, other in zip(plain, scaled, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+    # Only the projection can make something of an ascent.
+    assert plain[1] == (rule == "projection" or update[0] < 0)

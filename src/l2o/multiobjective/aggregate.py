@@ -15,7 +15,8 @@ from l2o.multiobjective.gradients import Gradients, StackedGradients
 from l2o.multiobjective.jacobian import Jacobian, check_stacked, combine, gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.optimizers import OptState
-from l2o.support.checks import check_integer
+from l2o.support.checks import check_integer, in_a_line
+from l2o.support.keys import check_key
 
 
 class AggregateState(eqx.Module):
@@ -60,8 +61,10 @@ def aggregate(
     if num_objectives is not None:
         check_integer("num_objectives", num_objectives, least=1)
     elif isinstance(weighting, StatefulWeighting):
+        name = type(weighting).__name__
         raise ValueError(
-            f"{type(weighting).__name__} has a state for every objective: pass num_objectives."
+            f"{name} has a state for every objective: pass num_objectives, as in "
+            f"aggregate({name}(...), num_objectives=2)."
         )
 
     def init(params: PyTree) -> OptState:
@@ -144,14 +147,16 @@ def _check_weighting(weighting: Callable[..., Any] | StatefulWeighting, key: Any
             f"{weighting.__name__}."
         )
     if not (callable(weighting) or isinstance(weighting, StatefulWeighting)):
-        raise ValueError(f"A weighting is a function of the Gramian, got {weighting!r}.")
+        raise ValueError(f"A weighting is a function of the Gramian, got {in_a_line(weighting)}.")
     called = weighting.update if isinstance(weighting, StatefulWeighting) else weighting
     parameters = inspect.signature(called).parameters
     name = getattr(weighting, "__name__", type(weighting).__name__)
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     if key is not None and not ("key" in parameters or takes_any):
         raise ValueError(f"{name} has no randomness: it takes no key.")
-    if key is None and "key" in parameters and parameters["key"].default is inspect.Parameter.empty:
+    if key is not None:
+        check_key(key)
+    elif "key" in parameters and parameters["key"].default is inspect.Parameter.empty:
         raise ValueError(f"{name} draws random numbers: pass key.")
 
 

@@ -10,6 +10,7 @@ from l2o.multiobjective.aggregate import aggregate
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.multiobjective.weightings import mean, mgda, pcgrad, upgrad
 from l2o.optimizers import HandDesigned, adam, sgd
+from l2o.support.checks import check_instance
 
 
 def aggregated(
@@ -29,6 +30,7 @@ def aggregated(
 
     **Raises:** `ValueError` for a weighting with a state without `num_objectives`.
     """
+    check_instance("optimizer", optimizer, HandDesigned, "Take one such as l2o.optimizers.adam.")
     build = _Chain(aggregator, num_objectives, optimizer.build)
     build.first()
     return HandDesigned(name, build, optimizer.space, optimizer.defaults)

@@ -225,8 +225,3 @@ def products_with(jacobian: Jacobian, direction: PyTree) -> Float[Array, " m"]:
         return leaf.reshape(len(leaf), -1) @ part.reshape(-1)
 
     return sum(jax.tree.leaves(jax.tree.map(products, jacobian, direction)), start=jnp.zeros(()))
-
-
-def squared_norm(tree: PyTree) -> Float[Array, ""]:
-    """The sum of squares of all numbers of a tree."""
-    return sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)), start=jnp.zeros(()))

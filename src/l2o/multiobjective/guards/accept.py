@@ -13,7 +13,7 @@ from l2o.multiobjective.cosines import cosines_of
 from l2o.multiobjective.criticality import criticality
 from l2o.multiobjective.guards.fallback import Slopes, armijo_search
 from l2o.multiobjective.guards.point import Point, chosen, scaled
-from l2o.multiobjective.jacobian import combine, gramian, products_with, squared_norm
+from l2o.multiobjective.jacobian import combine, gramian, norm_of, products_with
 from l2o.multiobjective.nonnegative_program import nonnegative_program
 from l2o.support.checks import check_integer, check_number
 
@@ -101,7 +101,7 @@ class DirectionTest(GuardRule):
         rates = -products_with(point.jacobian, update)
         omega = point.descent.criticality
         passes = jnp.all(rates >= self.smallest_slope * omega**2 * point.has_gradient)
-        passes &= jnp.sqrt(squared_norm(update)) <= self.largest_norm * omega
+        passes &= norm_of(update) <= self.largest_norm * omega
         return _along(
             self.slope, self.most_halvings, point, update, rates, passes, fall_back, state
         )
@@ -189,7 +189,7 @@ class DualConeProjection(GuardRule):
     ) -> Decision:
         """Takes a part of the projected update or falls back."""
         omega = point.descent.criticality
-        norm = jnp.sqrt(squared_norm(update))
+        norm = norm_of(update)
         passes = jnp.isfinite(norm)
         tiny = jnp.finfo(norm.dtype).tiny
         shortening = jnp.minimum(1.0, self.largest_norm * omega / jnp.maximum(norm, tiny))

@@ -13,7 +13,8 @@ from l2o.multiobjective.guards.accept import GuardRule, SufficientDecrease
 from l2o.multiobjective.guards.decide import decide
 from l2o.multiobjective.guards.fallback import Fallback, FallbackState
 from l2o.multiobjective.guards.point import Point
-from l2o.optimizers import LearnedOptimizer, OptState, Updates, from_optax
+from l2o.optimizers import LearnedOptimizer, OptState, Updates, check_optimizer, from_optax
+from l2o.support.checks import check_instance
 
 
 class GuardState(eqx.Module):
@@ -121,11 +122,18 @@ def guard(
     by default `SufficientDecrease()`; `fallback`, by default `Fallback()`.
 
     **Returns:** a learned optimizer; `l2o.as_optax` makes it an Optax transformation.
+
+    **Raises:** `ValueError` for arguments of another kind.
     """
-    if not isinstance(optimizer, LearnedOptimizer):
+    if isinstance(optimizer, optax.GradientTransformation):
         optimizer = from_optax(optimizer)
+    rule = SufficientDecrease() if rule is None else rule
+    fallback = Fallback() if fallback is None else fallback
+    check_optimizer(optimizer)
+    check_instance("rule", rule, GuardRule)
+    check_instance("fallback", fallback, Fallback)
     return Guarded(
         optimizer,
-        SufficientDecrease() if rule is None else rule,
-        Fallback() if fallback is None else fallback,
+        rule,
+        fallback,
     )

@@ -15,8 +15,8 @@ from l2o.multiobjective.guards.accept import GuardRule, SufficientDecrease
 from l2o.multiobjective.guards.decide import decide
 from l2o.multiobjective.guards.fallback import Fallback, FallbackState
 from l2o.multiobjective.guards.point import Point, chosen, moved
-from l2o.optimizers import LearnedOptimizer, OptState, Updates, from_optax
-from l2o.support.checks import check_at_least
+from l2o.optimizers import LearnedOptimizer, OptState, Updates, check_optimizer, from_optax
+from l2o.support.checks import check_instance, check_size, in_a_line
 
 
 class PeriodicGuardState(eqx.Module):
@@ -165,16 +165,23 @@ def guard_at_intervals(
 
     **Returns:** a learned optimizer; its state's `anchor` is what the theorem is about.
 
-    **Raises:** `ValueError` if `every` is less than 1.
+    **Raises:** `ValueError` if `every` is less than 1, and for arguments of another kind.
     """
-    check_at_least("every", every, 1)
-    if not isinstance(optimizer, LearnedOptimizer):
+    check_size("every", every)
+    if not callable(losses):
+        raise ValueError(f"losses must be a function of the parameters, got {in_a_line(losses)}.")
+    if isinstance(optimizer, optax.GradientTransformation):
         optimizer = from_optax(optimizer)
+    rule = SufficientDecrease() if rule is None else rule
+    fallback = Fallback() if fallback is None else fallback
+    check_optimizer(optimizer)
+    check_instance("rule", rule, GuardRule)
+    check_instance("fallback", fallback, Fallback)
     return PeriodicallyGuarded(
         optimizer,
         _LargeBatch(losses),
-        SufficientDecrease() if rule is None else rule,
-        Fallback() if fallback is None else fallback,
+        rule,
+        fallback,
         every,
     )
 

@@ -25,6 +25,7 @@ from l2o.optimizers.parameters import (
     with_dtypes_of,
     working_dtype,
 )
+from l2o.support.keys import check_key
 
 LARGEST_NUM_OBJECTIVES = 1024
 """Each is a row of every Gramian, and in `PlainML2O` a module of its own."""
@@ -105,6 +106,7 @@ class ML2O(LearnedOptimizer):
         self.hidden_size = hidden_size = settings.size("hidden_size", hidden_size)
         self.decay = settings.decay("decay", decay)
         self.initial_step = initial_step = settings.factor("initial_step", initial_step)
+        check_key(key)
         specific_key, shared_key, readout_key = jax.random.split(key, 3)
         self.specific = LSTM(8, hidden_size, key=specific_key)
         self.specific_readout = _zeros(Linear(hidden_size, 1, key=readout_key))

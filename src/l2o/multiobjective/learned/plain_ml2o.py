@@ -21,6 +21,7 @@ from l2o.optimizers.parameters import (
     with_dtypes_of,
     working_dtype,
 )
+from l2o.support.keys import check_key
 
 
 class PlainML2OState(eqx.Module):
@@ -67,6 +68,7 @@ class PlainML2O(LearnedOptimizer):
         self.hidden_size = hidden_size = settings.size("hidden_size", hidden_size)
         self.steepness = settings.steepness("steepness", steepness)
         self.output_scale = settings.factor("output_scale", output_scale)
+        check_key(key)
         shared_key, readout_key, *keys = jax.random.split(key, 2 + num_objectives)
         self.specific = tuple(LSTM(2, hidden_size, key=key) for key in keys)
         self.shared = LSTM(num_objectives * hidden_size, hidden_size, key=shared_key)

@@ -6,6 +6,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from l2o.multiobjective.jacobian import Jacobian, num_objectives
+from l2o.support.keys import check_key
 
 
 def graddrop(jacobian: Jacobian, *, leak: ArrayLike = 0.0, key: PRNGKeyArray) -> PyTree:
@@ -25,6 +26,7 @@ def graddrop(jacobian: Jacobian, *, leak: ArrayLike = 0.0, key: PRNGKeyArray) ->
     shares = jnp.asarray(leak)
     if shares.shape not in ((), (m,)):
         raise ValueError(f"There must be one leak or {m}, got shape {shares.shape}.")
+    check_key(key)
     leaves, structure = jax.tree.flatten(jacobian)
 
     def drop(leaf: Float[Array, "m ..."], key: PRNGKeyArray) -> Float[Array, "..."]:

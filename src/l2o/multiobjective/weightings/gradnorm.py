@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 from l2o.multiobjective.gramian import Gramian
 from l2o.multiobjective.presence import mean_of_present, share_of_present
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
-from l2o.support.checks import check_number
+from l2o.support.checks import check_instance, check_number
 
 
 class GradNormState(NamedTuple):
@@ -44,6 +44,7 @@ class GradNorm(StatefulWeighting):
     alpha: float = 1.5
 
     def __check_init__(self) -> None:
+        check_instance("optimizer", self.optimizer, optax.GradientTransformation)
         check_number("alpha", self.alpha, least=0)
 
     def init(self, num_objectives: int) -> GradNormState:

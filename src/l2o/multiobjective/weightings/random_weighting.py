@@ -4,6 +4,7 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from l2o.multiobjective.gramian import AnyGramian, as_gramian
+from l2o.support.keys import check_key
 
 
 def random_weighting(gramian: AnyGramian, *, key: PRNGKeyArray) -> Float[Array, " m"]:
@@ -15,5 +16,6 @@ def random_weighting(gramian: AnyGramian, *, key: PRNGKeyArray) -> Float[Array, 
     **Arguments:** `gramian`, of inner products of m gradients, of which only the size matters;
     `key`, randomness of the step.
     """
+    check_key(key)
     norms = as_gramian(gramian).norms
     return jax.nn.softmax(jax.random.normal(key, norms.shape, norms.dtype))

@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from l2o.multiobjective.gramian import Gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
+from l2o.support.checks import check_instance
 
 
 class UncertaintyWeighting(StatefulWeighting):
@@ -24,6 +25,9 @@ class UncertaintyWeighting(StatefulWeighting):
     judges = "positive"
 
     optimizer: optax.GradientTransformation = eqx.field(static=True, default=optax.adam(1e-3))
+
+    def __check_init__(self) -> None:
+        check_instance("optimizer", self.optimizer, optax.GradientTransformation)
 
     def init(self, num_objectives: int) -> tuple[Float[Array, " m"], PyTree]:
         """Variances of 1."""

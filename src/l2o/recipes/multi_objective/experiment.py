@@ -20,15 +20,16 @@ def run_study(
 ) -> Path:
     """Runs the study and writes all about it, going on where an earlier process stopped.
 
-    **Arguments:** `study`; `out`, the folder for `results.json`, the figures and the page;
-    `on_progress`, called now and then; `profile` and `command`, to be named in the results;
-    `num_processes`, that work side by side.
+    **Arguments:** `study`; `out`, the folder for `results.json`, the figures and the page, which is
+    also there as `README.md`; `on_progress`, called now and then; `profile` and `command`, to be
+    named in the results; `num_processes`, that work side by side.
 
     **Returns:** the page.
 
     **Raises:** `ValueError` for a folder that holds anything else, and for missing data.
     """
     from l2o.recipes.multi_objective.comparison import compare_methods, compare_on_problems
+    from l2o.recipes.multi_objective.markdown import markdown
     from l2o.recipes.multi_objective.page import write_page
     from l2o.recipes.multi_objective.study import MultiObjectiveRunner, available_families
     from l2o.report.pages import versions
@@ -57,6 +58,7 @@ def run_study(
     # As JSON gives it back: without tuples.
     results = json.loads(json.dumps(results, allow_nan=False))
     write_atomically(out / "results.json", one_line_each(results).encode())
+    write_atomically(out / "README.md", markdown(results).encode())
     return write_page(results, study, out)
 
 

@@ -17,6 +17,7 @@ from l2o.report.drawing import (
     VERMILION,
     blank_figure,
     style,
+    whole_steps,
 )
 
 _COLOURS = {
@@ -46,6 +47,7 @@ def draw_criticality(results: dict[str, Any]) -> Figure:
         axes.set_title(problem, fontsize=10)
         axes.set_yscale("log")
         axes.set_xlabel("iteration")
+        whole_steps(axes)
     for axes in grid[:, 0]:
         axes.set_ylabel("relative criticality")
     for axes in grid.flat[len(problems) :]:
@@ -86,6 +88,7 @@ def draw_losses(results: dict[str, Any]) -> Figure:
         axes.set_title(family, fontsize=10)
         axes.set_yscale("log")
         axes.set_xlabel("step")
+        whole_steps(axes)
         axes.set_ylabel("training loss over its first value")
     _legend(figure, grid[0], "grey: other aggregators with tuned Adam")
     networks = results["settings"]["networks"]

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from l2o.recipes.compare import ComparisonProgress, OnProgress
 from l2o.recipes.multi_objective.profiles import MultiObjectiveStudy, NetworkFamily
-from l2o.recipes.optimizer_settings import AnyOptimizer
+from l2o.recipes.optimizer_settings import ML2O, AnyOptimizer
 from l2o.recipes.recipe import Recipe
 from l2o.recipes.reproduction import WorkFolder
 from l2o.recipes.run_folder import RunFolder
@@ -104,14 +105,23 @@ class MultiObjectiveRunner:
             ],
             [
                 *(
-                    Job(f"{family.name}, learned", partial(self._learned, family))
+                    Job(f"{family.name}, tuned once more", partial(self._tune_again, family, rank))
                     for family in families
+                    for rank in range(self.study.networks.num_refined)
                 ),
                 *(
-                    Job(f"{family.name}, tuned", partial(self._hand_designed, family))
+                    Job(
+                        f"{family.name}, ML2O of {meta_training[0].name}",
+                        partial(self._judge_learned, family, *meta_training),
+                    )
                     for family in families
+                    for meta_training in self._judged_on(family)
                 ),
                 *(Job(name, partial(self._problem, name)) for name in self.study.problems.problems),
+            ],
+            [
+                Job(f"{family.name}, tuned", partial(self._hand_designed, family))
+                for family in families
             ],
         ]
 
@@ -162,13 +172,13 @@ class MultiObjectiveRunner:
         """All methods on a test problem."""
         import jax
 
-        from l2o.multiobjective import ML2O
+        from l2o import multiobjective
         from l2o.recipes.multi_objective import problem_runs
         from l2o.recipes.multi_objective.methods import problems
 
         study = self.study.problems
         learned = self._load("problems")
-        assert isinstance(learned, ML2O)
+        assert isinstance(learned, multiobjective.ML2O)
         problem = problems()[name]
         num_objectives = jax.eval_shape(
             lambda key: problem.losses(problem.sample_start(key)), jax.random.key(0)
@@ -210,23 +220,33 @@ class MultiObjectiveRunner:
 
         return self.folder.once(f"tuning/{family.name}/{name}{again}", run)
 
+    def _best_tuned(self, family: NetworkFamily) -> list[str]:
+        """The aggregators to be tuned once more for a family, the best first."""
+        tuned = {name: self._tune(family, name)["score"] for name in family.aggregators}
+        finite = {name: score for name, score in tuned.items() if score is not None}
+        return sorted(finite, key=finite.__getitem__)[: self.study.networks.num_refined]
+
+    def _tune_again(self, family: NetworkFamily, rank: int) -> None:
+        """Tunes the aggregator of this rank once more, if there is one."""
+        for name in self._best_tuned(family)[rank : rank + 1]:
+            self._tune(family, name, self.study.networks.refined_configurations)
+
     def _hand_designed(self, family: NetworkFamily) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Tunes all aggregators for a family, the best of them once more, and judges them."""
         from l2o.recipes.multi_objective import network_runs
         from l2o.recipes.multi_objective.methods import adam_behind
 
         networks = self.study.networks
-        tuned = {name: self._tune(family, name) for name in family.aggregators}
-        scores = {name: part["score"] for name, part in tuned.items() if part["score"] is not None}
-        best = sorted(scores, key=scores.__getitem__)[: networks.num_refined]
+        again = {
+            name: self._tune(family, name, networks.refined_configurations)
+            for name in self._best_tuned(family)
+        }
         judged = []
         for name in family.aggregators:
-            settings = tuned[name]
-            if name in best:
-                again = self._tune(family, name, networks.refined_configurations)
-                # More to choose from does not always find better.
-                if again["score"] is not None and again["score"] < scores[name]:
-                    settings = again
+            settings = self._tune(family, name)
+            # More to choose from does not always find better.
+            if name in again and again[name]["score"] is not None:
+                settings = min(settings, again[name], key=itemgetter("score"))
             self._say(f"{family.name}: judging {name}")
             method = adam_behind(name, family.num_targets)
             optimizer = method.with_hyperparameters(**settings["hyperparameters"])
@@ -240,42 +260,53 @@ class MultiObjectiveRunner:
 
     def _learned(self, family: NetworkFamily) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Judges what was meta-trained, on its own family and on others, guarded and not."""
-        from l2o.multiobjective import ML2O, guard
+        return [
+            judged
+            for meta_training in self._judged_on(family)
+            for judged in self._judge_learned(family, *meta_training)
+        ]
+
+    def _judged_on(self, family: NetworkFamily) -> list[tuple[NetworkFamily, AnyOptimizer, int]]:
+        """The meta-trainings that a family judges: its own, and those of ML2O on others."""
+        by_name = {source.name: source for source in self.study.networks.families}
+        others = self._meta_trainings([by_name[name] for name in family.others])
+        return [
+            *self._meta_trainings([family]),
+            *(other for other in others if isinstance(other[1], ML2O)),
+        ]
+
+    def _judge_learned(
+        self, family: NetworkFamily, source: NetworkFamily, settings: AnyOptimizer, seed: int
+    ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Judges one meta-trained optimizer on a family."""
+        from l2o import multiobjective
         from l2o.recipes.multi_objective.network_runs import judged, judged_at_intervals
 
         networks = self.study.networks
-        found = []
-        sources = {each.name: each for each in networks.families}
-        for source in (family, *(sources[name] for name in family.others)):
-            for settings in source.optimizers:
-                for seed in networks.meta_seeds:
-                    learned = self._load(_run_name(source, settings.title, seed))
-                    methods = {settings.title: (judged, learned)}
-                    if isinstance(learned, ML2O):
-                        own = learned.for_objectives(family.num_targets)
-                        methods = {
-                            "ML2O": (judged, own),
-                            "GML2O": (judged, guard(own)),
-                            "GML2O at intervals": (judged_at_intervals, own),
-                        }
-                    elif source is not family:
-                        continue
-                    for name, (judge, optimizer) in methods.items():
-                        self._say(f"{family.name}: judging {name} from {source.name}")
-                        part = self.folder.once(
-                            f"judged/{family.name}/{name} from {source.name}-{seed}",
-                            lambda judge=judge, optimizer=optimizer: judge(
-                                networks, family, optimizer
-                            ),
-                        )
-                        cell = {
-                            "family": family.name,
-                            "method": name,
-                            "from": source.name,
-                            "meta_seed": seed,
-                        }
-                        found.append((part, cell))
-        return found
+        learned = self._load(_run_name(source, settings.title, seed))
+        methods = {settings.title: (judged, learned)}
+        if isinstance(learned, multiobjective.ML2O):
+            fitting = learned.for_objectives(family.num_targets)
+            methods = {
+                "ML2O": (judged, fitting),
+                "GML2O": (judged, multiobjective.guard(fitting)),
+                "GML2O at intervals": (judged_at_intervals, fitting),
+            }
+        judged_methods = []
+        for name, (judge, optimizer) in methods.items():
+            self._say(f"{family.name}: judging {name} from {source.name}")
+            part = self.folder.once(
+                f"judged/{family.name}/{name} from {source.name}-{seed}",
+                lambda judge=judge, optimizer=optimizer: judge(networks, family, optimizer),
+            )
+            cell = {
+                "family": family.name,
+                "method": name,
+                "from": source.name,
+                "meta_seed": seed,
+            }
+            judged_methods.append((part, cell))
+        return judged_methods
 
     def _alone(self, family: NetworkFamily) -> dict[str, Any]:
         """What networks for one target each reach."""

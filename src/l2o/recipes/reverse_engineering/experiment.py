@@ -57,6 +57,7 @@ def run_studies(
         "versions": versions(),
         "left_out": left_out,
         "cost": _cost(done),
+        "remarks": _remarks(done),
         "studies": done,
     }
     write_atomically(out / "results.json", _compact(results).encode())
@@ -78,6 +79,18 @@ def _with_data(studies: Sequence[Study]) -> tuple[list[Study], dict[str, str]]:
         else:
             kept.append(study)
     return kept, left_out
+
+
+def _remarks(done: Sequence[dict[str, Any]]) -> list[str]:
+    """What has to be known of how the results came about, a sentence each."""
+    trained = [run for study in done for run in study["meta_training"]]
+    resumed = sum(run["resumed_from_step"] > 0 for run in trained)
+    if not resumed:
+        return []
+    return [
+        f"{resumed} of {len(trained)} meta-trainings were interrupted and resumed; what they took "
+        "before is not in the minutes of computing."
+    ]
 
 
 def _cost(done: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """The page about the results as Markdown, as it stands in the documentation."""
 
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from l2o.recipes.reverse_engineering import sentences
 from l2o.recipes.reverse_engineering.sentences import Column
+from l2o.report.markdown import as_table, filled
 
-_WIDTH = 118
 _FIGURES = {
     "Performance": "figure-1-performance",
     "Momentum": "figure-2-momentum",
@@ -31,7 +30,7 @@ def markdown(results: dict[str, Any]) -> str:
     columns: list[Column] = results["studies"]
     blocks = [
         "# Reverse engineering learned optimizers, repeated",
-        _filled(
+        filled(
             f"What `{results['command']}` gives, in {_minutes(results)} minutes of computing. All "
             "numbers are in [results.json](results.json), from which this page is written; the "
             "command also writes a page with more of them, `report.html`. The paper is "
@@ -39,12 +38,13 @@ def markdown(results: dict[str, Any]) -> str:
             "novel mechanisms* (NeurIPS 2021); its numbers, drawn as diamonds, were digitised from "
             "the figures of its first version and are about optimizers with 256 units, one a task."
         ),
+        *map(filled, results["remarks"]),
         "## Do they win?",
         *_of_each(columns, lambda column: " ".join(sentences.performance_sentences(column))),
         *(block for column in columns for block in _performance(column)),
         "## Which mechanisms are found?",
         _presence(columns),
-        _filled(
+        filled(
             "Counts over meta-trainings that differ in their seed alone; the thresholds are ours: "
             + "; ".join(f"{each['name']}, {each['criterion']}" for each in columns[0]["presence"])
             + "."
@@ -57,7 +57,7 @@ def markdown(results: dict[str, Any]) -> str:
         "## As formulas",
         *(block for column in columns for block in _closed_form(column)),
         "\n".join(f"![{title}](figures/{name}.png)" for title, name in _FIGURES.items()),
-        _filled(
+        filled(
             "Lines are one meta-training each; captions under the figures say how many runs they "
             "show and what bands are."
         ),
@@ -73,7 +73,7 @@ def _minutes(results: dict[str, Any]) -> str:
 
 def _of_each(columns: Sequence[Column], sentence: Callable[[Column], str]) -> Iterator[str]:
     for column in columns:
-        yield _filled(f"**{column['title']}.** {sentence(column)}")
+        yield filled(f"**{column['title']}.** {sentence(column)}")
 
 
 def _performance(column: Column) -> Iterator[str]:
@@ -95,8 +95,8 @@ def _performance(column: Column) -> Iterator[str]:
             )
         )
     heads = (column["title"], column["objective"], "median", "in tuning", "diverged", "tuned to")
-    yield _table(heads, rows)
-    yield _filled(" ".join(sentences.tuning_sentences(column)))
+    yield as_table(heads, rows)
+    yield filled(" ".join(sentences.tuning_sentences(column)))
 
 
 def _presence(columns: Sequence[Column]) -> str:
@@ -110,7 +110,7 @@ def _presence(columns: Sequence[Column]) -> str:
         )
         for row, entry in enumerate(columns[0]["presence"])
     ]
-    return _table(("mechanism", *(column["title"] for column in columns)), rows)
+    return as_table(("mechanism", *(column["title"] for column in columns)), rows)
 
 
 def _closed_form(column: Column) -> Iterator[str]:
@@ -118,17 +118,12 @@ def _closed_form(column: Column) -> Iterator[str]:
     distilled = column["distillation"]
     yield f"### {column['title']}"
     yield "```\n" + "\n".join(distilled["formula"]) + "\n```"
-    yield _filled(sentences.distillation_sentence(column))
+    yield filled(sentences.distillation_sentence(column))
     rows = [
         (each["name"], _score(each["objective"]), _number(each["objective"]["median"]))
         for each in distilled["scores"]
     ]
-    yield _table(("optimizer", column["objective"], "median"), rows)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    yield as_table(("optimizer", column["objective"], "median"), rows)
 
 
 def _score(summary: dict[str, Any]) -> str:
@@ -139,7 +134,3 @@ def _score(summary: dict[str, Any]) -> str:
 
 def _number(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.4g}"
-
-
-def _filled(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)

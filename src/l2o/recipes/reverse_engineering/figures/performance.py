@@ -18,7 +18,7 @@ from l2o.recipes.reverse_engineering.figures.canvas import (
 )
 from l2o.recipes.reverse_engineering.profiles import Study
 from l2o.recipes.task_settings import Quadratic, Rosenbrock, TwoMoons
-from l2o.report.drawing import BLUE, GREEN, PURPLE, VERMILION
+from l2o.report.drawing import BLUE, GREEN, PURPLE, VERMILION, whole_steps
 
 _BASELINES = {"momentum": BLUE, "rmsprop": GREEN, "adam": PURPLE}
 _NUM_QUADRATICS = 2000
@@ -111,4 +111,5 @@ def _draw_losses(axes: Axes, column: Column) -> None:
     start = column["performance"]["optimizers"][0]["mean_loss"][0]
     axes.set_ylim(max(_LOWEST_LOSS, 0.5 * smallest), 3 * start)
     axes.set_xlabel("iteration")
+    whole_steps(axes)
     axes.set_ylabel("training loss")

@@ -18,7 +18,7 @@ from l2o.recipes.reverse_engineering.figures.canvas import (
     shown,
     shown_note,
 )
-from l2o.report.drawing import BLUE
+from l2o.report.drawing import BLUE, whole_steps
 
 
 def schedule(columns: Sequence[Column]) -> Figure:
@@ -56,6 +56,7 @@ def _draw_rates(axes: Axes, column: Column) -> None:
         paper_points(axes, column["published"]["schedule"], label=PAPER_LABEL)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.set_xlabel("iteration")
+    whole_steps(axes)
     axes.set_ylabel("effective learning rate")
 
 
