@@ -1,4 +1,4 @@
-"""Optimizers to be explained: hand-designed ones by name, meta-trained ones by their run."""
+"""Optimizers to be explained: by name, by their run or folder of weights, or a person's own."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from l2o.recipes.compare import ComparisonProgress, OnProgress
-from l2o.recipes.hand_designed import check_hand_designed, find_hand_designed
+from l2o.recipes.hand_designed import (
+    build_hand_designed,
+    check_hand_designed,
+    find_hand_designed,
+)
+from l2o.recipes.named_objects import build_optimizer, is_reference
 from l2o.recipes.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -44,8 +49,10 @@ def explain_all(
 
     **Arguments:**
 
-    - `name_or_run`: the name of a hand-designed optimizer, or the folder of a finished run.
-    - `settings`: hyperparameters of a hand-designed optimizer; the defaults of those not given.
+    - `name_or_run`: the name of a hand-designed optimizer, the folder of a finished run or of a
+      saved optimizer, or `module:attribute` or `file.py:attribute` for one of your own.
+    - `settings`: hyperparameters of a hand-designed optimizer, the defaults of those not given; or
+      keywords of what makes one of your own.
     - `against`: names or runs of further optimizers. Hand-designed ones have the hyperparameters
       that the run's evaluation found best, if there is one, or else their defaults.
     - `num_steps`, `time` and `reference_gradient`: as for `l2o.mechanisms.explain`; by default the
@@ -117,32 +124,46 @@ def check_subjects(name_or_run: str, against: Sequence[str], *, distill: bool) -
 
     check_unique("against", against)
     for name in (name_or_run, *against):
-        if not _is_run(name):
+        if not (is_run(name) or _is_saved(name) or is_reference(name)):
             try:
                 check_hand_designed(name)
             except ValueError as error:
                 raise ValueError(f"{name} is no folder of a run, either. {error}") from None
-    if distill and not _is_run(name_or_run):
+    if distill and not is_run(name_or_run):
         raise ValueError(f"--distill is for runs; {name_or_run} is no folder of one.")
 
 
-def _is_run(name: str) -> bool:
+def is_run(name: str) -> bool:
     """Whether this is the folder of a run."""
-    return RunFolder(Path(name)).config.exists()
+    return RunFolder(Path(name)).config.exists() and not _is_saved(name)
+
+
+def _is_saved(name: str) -> bool:
+    """Whether this is the folder of a saved optimizer."""
+    return (Path(name) / "model.safetensors").exists()
 
 
 def _find(
     name: str, settings: Mapping[str, float], tuned: Mapping[str, float] | None = None
 ) -> _Found:
     """The optimizer of this name or in this folder."""
-    if _is_run(name):
+    if is_run(name):
         if settings:
             raise ValueError(f"--set is for hand-designed optimizers; {name} is a run.")
         return _from_run(RunFolder(Path(name)))
-    hand_designed = find_hand_designed(name)
+    if _is_saved(name):
+        if settings:
+            raise ValueError(f"--set is for hand-designed optimizers; {name} is a saved one.")
+        optimizer = _of_one_gradient(Path(name))
+        return _Found(name, optimizer, f"{type(optimizer).__name__}, saved in {name}.")
+    if is_reference(name):
+        keywords = ", ".join(f"{n} = {v:.4g}" for n, v in settings.items())
+        origin = f"{name}, with {keywords}." if keywords else f"{name}, as it is in your code."
+        return _Found(name, build_optimizer(name, settings), origin)
     values = dict(settings) or dict(tuned or {})
-    optimizer = hand_designed.with_hyperparameters(**values)
-    listed = ", ".join(f"{n} = {v:.4g}" for n, v in (hand_designed.defaults | values).items())
+    optimizer = build_hand_designed(name, values)
+    defaults = find_hand_designed(name).defaults
+    listed = ", ".join(f"{n} = {v:.4g}" for n, v in (defaults | values).items())
     how = "as tuned for the run" if tuned and not settings else "hand-designed"
     return _Found(name, optimizer, f"{how}, with {listed}.")
 
@@ -151,9 +172,7 @@ def _from_run(folder: RunFolder) -> _Found:
     """A run's optimizer, with gradients that it meets on the run's validation tasks."""
     import jax
 
-    from l2o.deploy import load
     from l2o.mechanisms import record_gradients
-    from l2o.multiobjective import ML2O, PlainML2O
 
     recipe = folder.read_recipe()
     if not folder.optimizer.exists():
@@ -161,12 +180,7 @@ def _from_run(folder: RunFolder) -> _Found:
             f"The run in {folder.path} has no optimizer yet: finish it with `l2o train "
             f"{folder.config} --out {folder.path} --resume`."
         )
-    optimizer = load(folder.optimizer)
-    if isinstance(optimizer, ML2O | PlainML2O):
-        raise ValueError(
-            f"{folder.path} holds {recipe.optimizer.title}, which takes the gradients of several "
-            "objectives; only optimizers of one gradient can be explained."
-        )
+    optimizer = _of_one_gradient(folder.optimizer)
     record = record_gradients(
         optimizer,
         recipe.task.family(judge_on="validation"),
@@ -181,6 +195,20 @@ def _from_run(folder: RunFolder) -> _Found:
         f"steps of {_NUM_TASKS} validation tasks."
     )
     return _Found(str(folder.path), optimizer, origin, record)
+
+
+def _of_one_gradient(path: Path) -> "LearnedOptimizer":
+    """A saved optimizer, unless it takes several gradients."""
+    from l2o.deploy import load
+    from l2o.multiobjective import ML2O, PlainML2O
+
+    optimizer = load(path)
+    if isinstance(optimizer, ML2O | PlainML2O):
+        raise ValueError(
+            f"{path} holds an optimizer that takes the gradients of several objectives; only "
+            "optimizers of one gradient can be explained."
+        )
+    return optimizer
 
 
 def tuned_in(folder: RunFolder) -> dict[str, dict[str, float]]:
