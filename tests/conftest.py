@@ -51,6 +51,14 @@ def quick_compilation():
 
 
 @pytest.fixture
+def unchecked_annotations():
+    """As outside of tests, where annotations are not held to at run time."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
 def x64():
     """Double precision for the test."""
     with jax.enable_x64(True):

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,16 @@ import pytest
 
 import l2o
 from l2o.cli import main
-from l2o.recipes import EvaluationSettings, Recipe, RunFolder, TrainingSettings
+from l2o.recipes import (
+    RECIPES,
+    EvaluationSettings,
+    Recipe,
+    RunFolder,
+    TrainingSettings,
+    training_differences,
+)
 from l2o.recipes.optimizer_settings import GRU, ML2O
-from l2o.recipes.task_settings import ConflictingQuadratics, ImageMLP, Quadratic
+from l2o.recipes.task_settings import ConflictingQuadratics, ImageMLP, Quadratic, Rosenbrock
 
 RECIPE = Recipe(
     name="small",
@@ -95,7 +103,7 @@ def test_training_leaves_a_complete_run(run):
 
 def test_any_field_is_a_flag(tmp_path, recipe_file, capsys):
     flags = {
-        "--meta-steps": 1,
+        "--meta-steps": 2,
         "--dimension": 3,
         "--hidden-size": 2,
         "--learning-rate": 0.5,
@@ -106,7 +114,7 @@ def test_any_field_is_a_flag(tmp_path, recipe_file, capsys):
     out = tmp_path / "run"
     assert main(["train", recipe_file, "--out", str(out), *arguments]) == 0
     flat = Recipe.from_json((out / "config.json").read_text(), out).flat()
-    assert flat["training.meta_steps"] == 1
+    assert flat["training.meta_steps"] == 2
     assert flat["task.dimension"] == 3
     assert flat["optimizer.hidden_size"] == 2
     assert flat["training.learning_rate"] == 0.5
@@ -156,6 +164,21 @@ def test_resuming_takes_the_settings_of_the_run(recipe_file, tmp_path, refused, 
     assert "it has training.meta_steps = 2, now asked for is 4" in message
     # Another recipe is another run.
     assert "cannot be resumed with other" in refused("train", "demo", "--out", out, "--resume")
+
+
+@pytest.mark.parametrize(("place", "other"), [("task", Rosenbrock()), ("optimizer", ML2O())])
+def test_resuming_with_settings_of_another_kind_names_the_kind(place, other, tmp_path):
+    """The others' settings are not the same ones, so there is nothing to compare."""
+    folder = RunFolder(tmp_path)
+    folder.config.write_text(RECIPE.to_json())
+    (tmp_path / "checkpoints").mkdir()
+    changed = replace(RECIPE, **{place: other}, seed=3)
+    message = rf"it has {place}\.kind = {{}}, now asked for is {{}}; choose".format(
+        type(getattr(RECIPE, place)).__name__, type(other).__name__
+    )
+    with pytest.raises(ValueError, match=message):
+        folder.claim(changed, resume=True)
+    assert training_differences(RECIPE, changed).keys() == {f"{place}.kind", "seed"}
 
 
 def test_a_run_that_never_began_gives_way(recipe_file, tmp_path, refused):
@@ -208,6 +231,9 @@ def test_evaluating(run, tmp_path, capsys):
     assert json.loads((run / "config.json").read_text())["evaluation"]["num_tasks"] == 3
     assert main(["show", str(run)]) == 0
     shown = capsys.readouterr().out
+    table = captured.out[: captured.out.index(numbers["setting"] + ": ")]
+    assert "final training loss" in table
+    assert table in shown
     assert "4 of 4 meta-steps, finished" in shown
     assert "momentum" in shown
     assert "optimizer.hidden_size" in shown
@@ -254,12 +280,30 @@ def test_explaining_a_run_beside_another_optimizer(run, capsys):
     assert "Report:" in out
 
 
+def test_explaining_an_optimizer_of_ones_own(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("import optax\nrule = optax.sgd(0.1, momentum=0.5)\n")
+    saved = str(run / "optimizer")
+    assert main(["explain", "mine.py:rule", "--against", saved, "--steps", "5"]) == 0
+    numbers = json.loads(
+        (tmp_path / "runs" / "explain-mine-py-rule" / "explanation.json").read_text()
+    )
+    assert numbers["presence"]["momentum"] == "present"
+    assert numbers["against"][saved]["state_size"] == 3
+    assert (
+        "as it is in your code"
+        in (tmp_path / "runs" / "explain-mine-py-rule" / "explanation.html").read_text()
+    )
+
+
 def test_what_cannot_be_explained(run, refused):
     assert "did you mean 'adam'" in refused("explain", "adm").lower()
     assert "no folder of a run" in refused("explain", "nowhere/at/all")
     assert "--set takes name=value" in refused("explain", "adam", "--set", "b1")
     assert "A hyperparameter of adam" in refused("explain", "adam", "--set", "beta=0.9")
     assert "is a run" in refused("explain", run, "--set", "b1=0.5")
+    assert "is a saved one" in refused("explain", run / "optimizer", "--set", "b1=0.5")
+    assert "cannot be imported" in refused("explain", "no_such_module:rule")
     assert "num_steps" in refused("explain", "sgd", "--steps", "0")
     assert "reference_gradient" in refused("explain", "sgd", "--reference-gradient", "-1")
     assert "--distill is for runs" in refused("explain", "sgd", "--distill")
@@ -312,7 +356,16 @@ def test_images_have_test_metrics(tmp_path):
 
 def test_tuning(recipe_file, tmp_path, capsys):
     out = tmp_path / "tuned.json"
-    arguments = ["--recipe", recipe_file, "--configurations", "3", "--tasks", "2", "--seed", "2"]
+    arguments = [
+        "--recipe",
+        recipe_file,
+        "--configurations",
+        "3",
+        "--tuning-tasks",
+        "2",
+        "--seed",
+        "2",
+    ]
     assert main(["tune", "momentum", *arguments, "--steps", "3", "--json", str(out)]) == 0
     numbers = json.loads(out.read_text())
     assert numbers["hyperparameters"].keys() == {"learning_rate", "momentum"}
@@ -357,6 +410,16 @@ def test_help(arguments, capsys):
 def test_help_of_commands(command, capsys):
     assert main([command, "--help"]) == 0
     assert f"usage: l2o {command}" in capsys.readouterr().out
+
+
+def test_help_without_a_recipe_has_no_recipes_defaults(capsys):
+    for flag in ("--help", "-h"):
+        assert main(["train", flag]) == 0
+        out = capsys.readouterr().out
+        assert "l2o train RECIPE --help" in out
+        assert all(recipe.name in out and recipe.description in out for recipe in RECIPES)
+        assert "default:" not in out
+        assert "--meta-steps" not in out
 
 
 def test_help_of_a_recipe(capsys):
@@ -454,7 +517,10 @@ def test_memory_for_comparing_and_tuning(run, recipe_file, refused, monkeypatch)
     for command, text in (
         (["eval", run, "--tasks", huge], "Comparing on 2000000000 tasks over 4 steps"),
         (["eval", run, "--longer-steps", huge], "Comparing on 3 tasks over 2000000000 steps"),
-        (["tune", "adam", "--recipe", recipe_file, "--tasks", huge], "Tuning on 2000000000 tasks"),
+        (
+            ["tune", "adam", "--recipe", recipe_file, "--tuning-tasks", huge],
+            "Tuning on 2000000000 tasks",
+        ),
     ):
         message = refused(*command)
         assert text in message
@@ -491,10 +557,22 @@ def test_damaged_runs(refused, run, tmp_path):
     assert "is nested too deeply" in refused("train", tmp_path / "config.json")
 
 
+def test_nothing_is_written_where_something_is_damaged(run, tmp_path, refused):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / "evaluation.json").write_text("as it was")
+    row = {"meta_step": 9, "meta_loss": 10**400}
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert "metrics.jsonl is damaged: line 5 is no row of numbers" in refused("eval", folder)
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
 RESULT = {
     "name": "sgd",
     "hyperparameters": {"learning_rate": 0.1},
-    "mean_train_loss": {"mean": 1.0, "sem": None},
+    "mean_train_loss": {"mean": None, "sem": None},
     "diverged": 0,
 }
 EVALUATION = {"setting": "x", "num_tasks": 2, "results": [RESULT]}
@@ -641,7 +719,7 @@ def test_bad_input_to_tune(refused, recipe_file):
         "tune", "adam", "--recipe", recipe_file, "--configurations", "0"
     )
     assert "tuning_tasks must be at least 1" in refused(
-        "tune", "adam", "--recipe", recipe_file, "--tasks", "0"
+        "tune", "adam", "--recipe", recipe_file, "--tuning-tasks", "0"
     )
 
 
@@ -685,7 +763,8 @@ def test_interrupting_ends_cleanly_and_can_be_resumed(recipe_file, tmp_path):
     process = in_a_process(*arguments)
     assert "starting" in process.stderr.readline()
     deadline = time.monotonic() + 60
-    while not (tmp_path / "run" / "checkpoints" / "2.zip").exists() and time.monotonic() < deadline:
+    while not any((tmp_path / "run" / "checkpoints").glob("*.zip")):
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
@@ -738,11 +817,18 @@ def test_flatness_of_a_run(run, capsys, refused):
     (run / "evaluation.json").unlink(missing_ok=True)
     assert "run `l2o eval" in refused("flatness", run)
     few = ["--tasks", "2", "--steps", "3", "--configurations", "3", "--baselines", "sgd", "sam"]
-    assert main(["eval", str(run), *few]) == 0
+    assert main(["eval", str(run), *few, "--seed", "3"]) == 0
     assert main(["flatness", str(run), "--tasks", "2"]) == 0
     numbers = json.loads((run / "flatness" / "flatness.json").read_text())
+    # Networks are trained as in the evaluation, whatever the run's own settings are.
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert numbers["title"] == evaluation["setting"]
+    assert numbers["seed"] == 3
     assert [each["name"] for each in numbers["results"]] == ["GRU(3)", "sgd", "sam"]
     assert all(each["spectral_norm"]["mean"] > 0 for each in numbers["results"])
     assert (run / "flatness" / "loss-planes.png").exists()
     assert "spectral norm" in capsys.readouterr().out
     assert "tasks must be at least 1" in refused("flatness", run, "--tasks", "0")
+    for change in ({"num_steps": "3"}, {"num_steps": 0}, {"seed": None}):
+        (run / "evaluation.json").write_text(json.dumps(evaluation | change))
+        assert "evaluation.json" in refused("flatness", run)

@@ -11,9 +11,10 @@ import optax
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from l2o.optimizers import LearnedOptimizer, OptState, Updates
+from l2o.optimizers import LearnedOptimizer, OptState, Updates, check_optimizer
 from l2o.support.checks import check_integer
-from l2o.tasks import Batch, Params, Task, ValueFunction
+from l2o.support.keys import check_key
+from l2o.tasks import Batch, Params, Task, ValueFunction, check_task
 
 # Minibatches are drawn ahead, since gathering many at once is cheaper than one at a time in the
 # loop, but no more than this many bytes of them.
@@ -108,9 +109,12 @@ def unroll(
 
     **Returns:** the `Trajectory`, with `num_steps + 1` losses.
 
-    **Raises:** `ValueError` if `num_steps` is less than 1, and for updates whose shapes are not
-    those of the parameters.
+    **Raises:** `ValueError` for arguments of another kind, if `num_steps` is less than 1, and for
+    updates whose shapes are not those of the parameters.
     """
+    check_optimizer(optimizer)
+    check_task(task)
+    check_key(key)
     check_integer("num_steps", num_steps, least=1)
     init_key, batch_key, probe_key = jax.random.split(key, 3)
     if state is None:

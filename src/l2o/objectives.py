@@ -18,7 +18,7 @@ class Objective(eqx.Module):
 
     @abc.abstractmethod
     def __call__(
-        self, losses: Float[Array, "losses *tasks"], initial_loss: Float[Array, "*tasks"]
+        self, losses: Float[Array, " losses *tasks"], initial_loss: Float[Array, "*tasks"]
     ) -> Float[Array, "*tasks"]:
         """The value of a trajectory, or of each of several.
 
@@ -31,7 +31,7 @@ class MeanLoss(Objective):
     """The mean of the losses (Andrychowicz et al. 2016, equation 3, with uniform weights)."""
 
     def __call__(
-        self, losses: Float[Array, "losses *tasks"], initial_loss: Float[Array, "*tasks"]
+        self, losses: Float[Array, " losses *tasks"], initial_loss: Float[Array, "*tasks"]
     ) -> Float[Array, "*tasks"]:
         """Averages over time."""
         del initial_loss
@@ -45,7 +45,7 @@ class NormalizedMeanLoss(Objective):
     """
 
     def __call__(
-        self, losses: Float[Array, "losses *tasks"], initial_loss: Float[Array, "*tasks"]
+        self, losses: Float[Array, " losses *tasks"], initial_loss: Float[Array, "*tasks"]
     ) -> Float[Array, "*tasks"]:
         """Averages the loss ratio over time."""
         return jnp.mean(losses / initial_loss, axis=0)
@@ -55,7 +55,7 @@ class FinalLoss(Objective):
     """The last loss alone."""
 
     def __call__(
-        self, losses: Float[Array, "losses *tasks"], initial_loss: Float[Array, "*tasks"]
+        self, losses: Float[Array, " losses *tasks"], initial_loss: Float[Array, "*tasks"]
     ) -> Float[Array, "*tasks"]:
         """Takes the last loss."""
         del initial_loss
@@ -79,7 +79,7 @@ class MeanLogRatio(Objective):
         check_number("offset", self.offset, above=0)
 
     def __call__(
-        self, losses: Float[Array, "losses *tasks"], initial_loss: Float[Array, "*tasks"]
+        self, losses: Float[Array, " losses *tasks"], initial_loss: Float[Array, "*tasks"]
     ) -> Float[Array, "*tasks"]:
         """Averages the logarithm of the loss ratio over time."""
         ratio = losses / (initial_loss + self.offset)

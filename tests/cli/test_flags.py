@@ -184,6 +184,14 @@ def test_every_flag_is_explained_by_a_sentence_of_its_own(kind):
         assert words[0] not in {"And", "Its", "Their", "This", "These"}, f"{name}: {text!r}"
 
 
+def test_one_thing_has_one_name():
+    names = {}
+    for kind in COMMANDS:
+        for name, text in fields_with_help(kind):
+            # The last words may tell the default, which is the command's own.
+            assert names.setdefault(text.split(";")[0], name) == name
+
+
 @pytest.mark.parametrize("recipe", ["digits-scale", "pairs-ml2o", "quadratic-gru"])
 def test_help_shows_no_comments_of_the_source(recipe, capsys):
     assert main(["train", recipe, "--help"]) == 0

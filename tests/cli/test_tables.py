@@ -42,13 +42,14 @@ def test_no_number_is_cut_however_narrow_the_screen(evaluated_run, columns, caps
     shown = capsys.readouterr().out
     assert "…" not in shown
     for number in range(2):
-        for index in range(len(METRICS)):
-            assert f"{1.125 + number + index / 100:.4g} ± 0.0625" in shown
+        for index in range(len(METRICS) - 1):
+            assert f"{1.125 + number + index / 100:.4g} ± 0.062" in shown
+        assert f"{112.5 + 100 * number + 3:.1f} ± 6.2 %" in shown
     is_list = "optimizer: momentum" in shown
     assert is_list == (columns < 120)
     if is_list:
-        assert re.search(r"optimizer: RNNProp\n  mean train loss: 1.125 ± 0.0625\n", shown)
-        assert re.search(r"  test accuracy: 2.155 ± 0.0625\n  diverged: 1\n", shown)
+        assert re.search(r"optimizer: RNNProp\n  mean training loss: 1.125 ± 0.062\n", shown)
+        assert re.search(r"  test accuracy: 215.5 ± 6.2 %\n  diverged: 1\n", shown)
     words = re.sub(r"[\s│]+", "", shown)
     assert "[red]Everything[/red][/b]asitis." in words
     assert "a[/b]c" in words

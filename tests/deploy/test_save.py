@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 import l2o
-from l2o.deploy.tensors import to_numpy
+from l2o.deploy.tensors import checksum, to_numpy
 from l2o.multiobjective import ML2O, PlainML2O
 from l2o.optimizers import DM, GRU, Hierarchical, LearnedOptimizer, RNNProp
 from l2o.support.atomic import write_atomically
@@ -175,7 +175,8 @@ def test_protocols_are_no_architectures(damaged):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not a readable JSON file"),
+        ("{", "config.json is no JSON file"),
+        ('{"format": 1e999}', "has a number beyond"),
         ("[]", "lacks a valid 'format'"),
         ('{"format": 1, "architecture": "DM"}', "lacks a valid 'arguments'"),
         ('{"format": 1, "architecture": ["DM"], "arguments": {}}', "lacks a valid 'architecture'"),
@@ -273,7 +274,7 @@ def rewrite(path, change):
     """Other tensors under a checksum that is right."""
     edit_tensors(path, change)
     config = json.loads((path / "config.json").read_text())
-    del config["sha256 of the tensors"]
+    del config["sha256 of all else and the tensors"]
     (path / "config.json").write_text(json.dumps(config))
 
 
@@ -339,7 +340,7 @@ def test_one_bit_that_flipped(damaged):
     content[-3] ^= 1
     file.write_bytes(content)
     with pytest.raises(
-        ValueError, match=r"does not hold the tensors that .*config.json was written"
+        ValueError, match=r"config.json and the tensors in .* are not as they were written: one"
     ):
         l2o.load(damaged)
 
@@ -349,7 +350,7 @@ def test_two_files_that_do_not_belong_together(damaged, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     l2o.save(RNNProp(hidden_size=4, decay=0.5, key=jax.random.key(4)), other)
     (damaged / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
-    with pytest.raises(ValueError, match="one of them is damaged or from another save"):
+    with pytest.raises(ValueError, match="one of them is damaged, changed or from another save"):
         l2o.load(damaged)
 
 
@@ -359,13 +360,57 @@ def test_swapped_tensors_are_noticed(damaged):
         tensors[one], tensors[other] = tensors[other], tensors[one]
 
     edit_tensors(damaged, swap)
-    with pytest.raises(ValueError, match="does not hold the tensors"):
+    with pytest.raises(ValueError, match="are not as they were written"):
         l2o.load(damaged)
 
 
 def test_files_of_earlier_versions_have_no_checksum(damaged, saved):
     rewrite(damaged, lambda tensors: None)
     assert_same(l2o.load(damaged), l2o.load(saved))
+
+
+def test_arguments_that_were_meddled_with(damaged, saved):
+    """They decide how the weights are used, and many go with the same tensors."""
+    config = json.loads((damaged / "config.json").read_text())
+    arguments = config["arguments"]
+    assert arguments["decay"] != 0.25
+    for change in (
+        {"arguments": arguments | {"decay": 0.25}},
+        {"arguments": arguments | {"max_step": 1.0}},
+        {"arguments": {name: value for name, value in arguments.items() if name != "max_step"}},
+        {"library version": "0"},
+        {"more": 1},
+    ):
+        (damaged / "config.json").write_text(json.dumps(config | change))
+        with pytest.raises(ValueError, match="are not as they were written"):
+            l2o.load(damaged)
+    # How it is written down is of no account.
+    (damaged / "config.json").write_text(json.dumps(dict(reversed(config.items()))))
+    assert_same(l2o.load(damaged), l2o.load(saved))
+
+
+def test_files_of_earlier_versions_have_a_checksum_of_the_tensors_alone(damaged, saved):
+    config = json.loads((damaged / "config.json").read_text())
+    del config["sha256 of all else and the tensors"]
+    tensors = safetensors.numpy.load_file(damaged / "model.safetensors")
+    config["sha256 of the tensors"] = checksum(tensors)
+    (damaged / "config.json").write_text(json.dumps(config))
+    assert_same(l2o.load(damaged), l2o.load(saved))
+    edit_tensors(damaged, lambda tensors: tensors.update({n: -t for n, t in tensors.items()}))
+    with pytest.raises(ValueError, match="does not hold the tensors that"):
+        l2o.load(damaged)
+
+
+def test_arguments_that_json_writes_otherwise(tmp_path):
+    class Listed(Custom):
+        def __init__(self, sizes=(2, 3), *, key):
+            super().__init__(key=key)
+
+        def config(self):
+            return {"sizes": (2, 3)}
+
+    l2o.save(Listed(key=KEY), tmp_path)
+    assert isinstance(l2o.load(tmp_path, architecture=Listed), Listed)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
@@ -379,7 +424,7 @@ def test_something_that_is_no_file(damaged, name, kind):
 
 def test_deeply_nested_json(damaged):
     (damaged / "config.json").write_text('{"arguments": ' + "[" * 100_000)
-    with pytest.raises(ValueError, match="not a readable JSON file"):
+    with pytest.raises(ValueError, match="is nested too deeply"):
         l2o.load(damaged)
 
 

@@ -11,7 +11,7 @@ from l2o.evaluation import Draw, draw_tasks, evaluate, evaluation_key, tune, tun
 from l2o.evaluation.tune import _fitting_at_once, _round_sizes
 from l2o.objectives import FinalLoss, NormalizedMeanLoss
 from l2o.optimizers import HandDesigned, LogUniform, Uniform, momentum, sgd
-from l2o.tasks import Quadratic, QuadraticFamily, SingleTask, Task
+from l2o.tasks import Quadratic, QuadraticFamily, SingleTask, Task, TaskFamily
 
 
 def key(seed=0):
@@ -79,6 +79,20 @@ def test_the_defaults_come_first_and_one_configuration_is_them():
     tuned = tune(planted(), BOWL, key=key(), num_steps=1, num_configurations=1, num_tasks=1)
     assert tuned.hyperparameters == {"place_x": 100.0, "place_y": 1.5}
     assert tuned.score == pytest.approx(float(tuned.scores[0]), rel=1.0)
+
+
+def test_hyperparameters_stay_in_their_order():
+    """Or files would differ where a kept tuning is reused."""
+    names = ["z", "a"]
+    optimizer = HandDesigned(
+        name="backwards",
+        build=lambda z, a: optax.sgd(z * a),
+        space={name: LogUniform(1e-2, 1.0) for name in names},
+        defaults=dict.fromkeys(names, 0.5),
+    )
+    tuned = tune(optimizer, BOWL, key=key(), num_steps=2, num_configurations=2, num_tasks=2)
+    assert tuned.hand_designed is optimizer
+    assert list(tuned.hyperparameters) == list(tuned.configurations) == names
 
 
 def test_a_best_value_on_the_edge_is_reported():
@@ -197,9 +211,7 @@ class Cliff(Task):
         return jnp.where(-params > self.height, jnp.inf, 10 + params)
 
 
-class CliffFamily(SingleTask):
-    task: Task | None = None
-
+class CliffFamily(TaskFamily):
     def sample(self, key):
         return Cliff(jax.random.uniform(key, minval=1.0, maxval=2.0))
 
@@ -212,10 +224,8 @@ def test_finals_weed_out_what_would_diverge_on_other_tasks():
     assert np.isfinite(tuned.score)
 
 
-class RareCliffFamily(SingleTask):
+class RareCliffFamily(TaskFamily):
     """The cliff is at one in one task of thirty, else at two."""
-
-    task: Task | None = None
 
     def sample(self, key):
         return Cliff(jnp.where(jax.random.bernoulli(key, 1 / 30), 1.0, 2.0))
@@ -232,10 +242,8 @@ def test_what_diverges_rarely_does_not_win():
         assert tuned.sem == pytest.approx(tuned.outcomes.std(ddof=1) / np.sqrt(112), abs=1e-6)
 
 
-class NoisyFamily(SingleTask):
+class NoisyFamily(TaskFamily):
     """Steep and flat bowls: on few tasks, the best learning rate is a matter of luck."""
-
-    task: Task | None = None
 
     def sample(self, key):
         return Quadratic(jnp.exp(2 * jax.random.normal(key, (1, 1))), jnp.ones(1))

@@ -137,3 +137,18 @@ def test_other_settings(change, checkpoints, tmp_path):
     with pytest.raises(ValueError, match=r"20\.zip does not fit this run's settings"):
         checkpoints.restore(change(state(0)))
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_other_precision_is_named(tmp_path):
+    def numbers(dtype, size=2):
+        with jax.enable_x64(dtype == "float64"):
+            return {"a": jnp.zeros(size, dtype), "key": jax.random.key(0), "n": jnp.asarray(1)}
+
+    for number, written, asked in ((1, "float64", "float32"), (2, "float32", "float64")):
+        checkpoints = Checkpoints(tmp_path / written)
+        checkpoints.save(Checkpoint(number, numbers(written), [], 0))
+        is_double = int(written == "float64")
+        with pytest.raises(ValueError, match=f"set the environment .* JAX_ENABLE_X64={is_double}"):
+            checkpoints.restore(numbers(asked) | {"n": numbers(written)["n"]})
+        with pytest.raises(ValueError, match="does not fit this run's settings"):
+            checkpoints.restore(numbers(asked, size=3))

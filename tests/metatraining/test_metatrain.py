@@ -158,7 +158,10 @@ def test_what_a_run_tells(rising):
     assert [path.name.startswith("events") for path in events] == [True]
     assert b"validation_score" in events[0].read_bytes()
     assert [made.meta_step for made in progress] == list(range(1, 11))
-    assert all(made.meta_steps == 10 and made.meta_steps_per_second > 0 for made in progress)
+    assert all(made.meta_steps == 10 for made in progress)
+    # The first meta-step is mostly compilation, which says nothing of the others.
+    assert progress[0].meta_steps_per_second is progress[0].seconds_left is None
+    assert all(made.meta_steps_per_second > 0 for made in progress[1:])
     assert progress[-1].seconds_left == 0
     assert progress[-1].meta_loss == result.history[-1]["meta_loss"]
     assert progress[-1].validation_score == result.history[-1]["validation_score"]
@@ -331,7 +334,7 @@ def test_devices_share_the_coordinates_of_a_single_task(random_like, assert_tree
 )
 def test_sizes_below_one(name, learnable_rate, parabolas):
     settings = {"meta_steps": 1, name: 0}
-    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1"):
+    with pytest.raises(ValueError, match=f"{name} must be .*at least 1"):
         metatrain(learnable_rate(jnp.asarray(0.1)), parabolas(), key=KEY, **settings)
 
 

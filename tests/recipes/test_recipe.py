@@ -19,6 +19,7 @@ from l2o.recipes import (
     find_recipe,
 )
 from l2o.recipes.task_settings import ImageConv, ImageMLP, Quadratic
+from l2o.support.canonical import canonical
 from l2o.tasks import ReparameterizedFamily, TaskFamily
 
 SOURCE = Path("recipe.json")
@@ -247,3 +248,27 @@ def test_regularizers_are_built_as_asked():
         RegularizationSettings(regularize_every=0).check(truncation=20)
     with pytest.raises(ValueError, match="at most truncation, got 21 and 20"):
         RegularizationSettings(regularize_every=21).check(truncation=20)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"schedule": "cosine", "warmup_steps": 3},
+        {"schedule": "exponential", "meta_l2_penalty": 0.1, "clip_value": 1.0, "clip_norm": 2.0},
+        {"warmup_steps": 5, "b1": 0.5, "imitation_ratio": 0.2},
+    ],
+)
+def test_equal_settings_share_programs(settings):
+    """What is compiled for one serves for the other, and not for those of other settings."""
+    made, again, other = (
+        canonical((each.build_meta_optimizer(), each.build_imitation(), each.build_objective()))
+        for each in (
+            TrainingSettings(**settings),
+            TrainingSettings(**settings),
+            TrainingSettings(**settings, learning_rate=0.5),
+        )
+    )
+    assert jax.tree.structure(made) == jax.tree.structure(again)
+    assert jax.tree.leaves(made) == jax.tree.leaves(again)
+    assert jax.tree.leaves(made) != jax.tree.leaves(other)

@@ -4,9 +4,9 @@ import re
 import numpy as np
 import pytest
 
-from l2o.evaluation import Evaluation, Runs, Tuned
+from l2o.evaluation import Evaluation, Runs, Tuned, results_table
 from l2o.optimizers import adam, sgd
-from l2o.report import Comparison, Setting, judge, results_table, write_report
+from l2o.report import Comparison, Setting, judge, write_report
 from l2o.report.figures import held_out, loss_curves, meta_training, paired_differences
 
 NUM_TASKS, NUM_STEPS = 8, 20
@@ -161,10 +161,33 @@ def test_a_baseline_that_diverges_is_beaten_on_what_it_finishes():
 
 
 def test_the_table_is_sorted_and_keeps_what_diverged():
-    rows = results_table(comparison(diverged=2))
+    rows = results_table(comparison(diverged=2).as_dict())
     assert [row["name"] for row in rows] == ["GRU(4)", "sgd", "adam"]
-    assert rows[-1]["diverged"] == 2
+    assert rows[-1]["diverged"] == "2"
+    assert rows[-1]["mean_train_loss"] == "not finite"
     assert "%" in rows[0]["test_accuracy"]
+
+
+def test_the_table_is_sorted_by_the_objective():
+    """The final loss of each is the other way round than the mean loss."""
+    falling, rising = np.array([[4.0, 1.0]]), np.array([[1.0, 2.0]])
+    results = {
+        name: Runs(losses, losses[:, -1], {"test_accuracy": np.array([0.975])})
+        for name, losses in (("rising", rising), ("falling", falling))
+    }
+    setting = Setting("two steps", Evaluation(results, 1, 1))
+    for objective, names in (
+        ("final loss", ["falling", "rising"]),
+        ("mean loss", ["rising", "falling"]),
+    ):
+        numbers = Comparison("rising", objective, (), setting, (), 0).as_dict()
+        rows = results_table(numbers)
+        assert [row["name"] for row in rows] == names
+        assert [row.get("objective") for row in rows] == (
+            ["1", "2"] if objective == "final loss" else [None, None]
+        )
+        # The error of a single run is not known.
+        assert rows[0]["test_accuracy"] == "97.5 %"
 
 
 def test_json_is_strict():
@@ -197,6 +220,18 @@ def test_every_figure_says_what_it_shows():
     training = texts(meta_training(HISTORY, 5))
     assert "meta-step" in training
     assert "mean of 5 meta-steps" in training
+
+
+@pytest.mark.parametrize("num_steps", [1, 3, 4, 20])
+def test_there_are_no_halves_of_steps(num_steps):
+    history = [{"meta_step": 1 + step, "meta_loss": 1.0} for step in range(num_steps)]
+    losses = np.ones((2, num_steps + 1), np.float32)
+    short = Evaluation({"a": Runs(losses, losses.mean(1), {})}, 2, num_steps)
+    for figure in (meta_training(history, 1), loss_curves([Setting("short", short)], "a")):
+        figure.draw_without_rendering()
+        ticks = figure.axes[0].get_xticks()
+        assert ticks.size
+        np.testing.assert_array_equal(ticks, np.round(ticks))
 
 
 def test_long_curves_are_averaged():

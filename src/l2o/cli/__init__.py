@@ -1,11 +1,8 @@
 """The command line `l2o`: reads arguments, calls the library, says what came of it."""
 
 import difflib
-import os
 import sys
 from collections.abc import Sequence
-
-from rich.console import Console
 
 import l2o
 from l2o.cli.commands import (
@@ -20,6 +17,7 @@ from l2o.cli.commands import (
     Train,
     Tune,
 )
+from l2o.cli.terminal import PlainConsole, leave_broken_streams, prepare_terminal
 from l2o.support.bad_input import explains_itself, sentence_of
 
 _COMMANDS: dict[str, type[Command]] = {
@@ -41,17 +39,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     **Arguments:** `argv`, what follows `l2o` on the command line; by default that of the process.
 
     **Returns:** the exit code: 0 on success; 2 on bad input, which one sentence on standard error
-    explains; 130 when interrupted.
+    explains; 130 when interrupted; 141 when nobody reads what it prints any more, as for a program
+    that the system ends then.
     """
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    prepare_terminal()
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except BrokenPipeError:
+        return 141
+    finally:
+        leave_broken_streams()
+
+
+def _run(arguments: list[str]) -> int:
+    """Runs a command whose output somebody reads."""
+    errors = PlainConsole(stderr=True, soft_wrap=True)
     hint = ""
     try:
-        command = _parse(list(sys.argv[1:] if argv is None else argv))
-        hint = command.interruption_hint
-        command.run()
-    except SystemExit as exit_:
-        # tyro has said what was wrong, or shown the help that was asked for.
-        return exit_.code if isinstance(exit_.code, int) else 2
+        code = 0
+        try:
+            command = _parse(arguments)
+            hint = command.interruption_hint
+            command.run()
+        except SystemExit as exit_:
+            # tyro has said what was wrong, or shown the help that was asked for.
+            code = exit_.code if isinstance(exit_.code, int) else 2
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         errors.print(f"Interrupted.{hint}")
         return 130
@@ -65,14 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             raise
         return 2
-    return _flush(errors)
+    return code
 
 
 def _parse(arguments: list[str]) -> Command:
     """The command that the arguments ask for."""
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
-        Console(highlight=False, markup=False).print(_overview())
+        PlainConsole().print(_overview())
         raise SystemExit(0)
     if name == "--version":
         print(f"l2o {l2o.__version__}")
@@ -109,22 +124,6 @@ def _overview() -> str:
             "programs are kept in L2O_CACHE (~/.cache/l2o).",
         ]
     )
-
-
-def _flush(errors: Console) -> int:
-    """Makes sure that all that was printed got somewhere.
-
-    **Returns:** the exit code: 0, or 2 if there is no room for it or nobody who reads it.
-    """
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        # Or Python would try again when it ends, and show a traceback.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            errors.print(f"l2o: {sentence_of(error)}")
-        return 2
-    return 0
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -1,7 +1,9 @@
 """The commands: their arguments, and which part of the library does the work."""
 
 import abc
+import inspect
 import json
+import re
 import shlex
 import sys
 from dataclasses import dataclass, field, replace
@@ -34,6 +36,7 @@ from l2o.recipes import (
     find_recipe,
     find_reproduction,
     flatness_of_run,
+    is_run,
     num_cores,
     read_settings,
     set_up_jax,
@@ -83,7 +86,7 @@ class Train(Command):
     """Meta-train a learned optimizer.
 
     RECIPE is a name that `l2o list` shows, or a JSON file such as the config.json of a run. The
-    options below are the fields of that recipe, with its values as defaults.
+    options are the fields of that recipe, with its values as defaults: `l2o train RECIPE --help`.
     """
 
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]
@@ -100,8 +103,8 @@ class Train(Command):
         **Raises:** `ValueError` if the first argument names no recipe; `SystemExit` as usual.
         """
         if arguments and arguments[0] in ("-h", "--help"):
-            default = cls(RECIPES[0], Path("runs/RECIPE"))
-            return read_flags(cls, arguments, default=default, prog=f"l2o {name} RECIPE")
+            print(cls._help(name))
+            raise SystemExit(0)
         if not arguments or arguments[0].startswith("-"):
             raise ValueError(
                 "The name of a recipe comes first, as in `l2o train digits-rnnprop`; there are "
@@ -130,6 +133,14 @@ class Train(Command):
             )
             print(f"Going on with the run's own settings: {listed}.", file=sys.stderr)
         return parsed(before)
+
+    @classmethod
+    def _help(cls, name: str) -> str:
+        """What can be said before the recipe, and so its options, are known."""
+        width = max(len(recipe.name) for recipe in RECIPES)
+        lines = [f"  {recipe.name:<{width}}  {recipe.description}" for recipe in RECIPES]
+        usage = f"usage: l2o {name} RECIPE [OPTIONS]"
+        return "\n".join([usage, "", inspect.getdoc(cls) or "", "", "recipes:", *lines])
 
     @property
     def interruption_hint(self) -> str:
@@ -212,7 +223,7 @@ class Tune(Command):
     """Recipe, or JSON file, that says what to tune on."""
     configurations: int = EvaluationSettings.num_configurations
     """Hyperparameter configurations to try."""
-    tasks: int = EvaluationSettings.tuning_tasks
+    tuning_tasks: int = EvaluationSettings.tuning_tasks
     """Tasks that each configuration is tried on."""
     steps: int | None = None
     """Steps of each run; by default those of the recipe's evaluation."""
@@ -230,7 +241,7 @@ class Tune(Command):
         evaluation = replace(
             recipe.evaluation,
             num_configurations=self.configurations,
-            tuning_tasks=self.tasks,
+            tuning_tasks=self.tuning_tasks,
             num_steps=_given(self.steps, recipe.evaluation.num_steps),
         )
         recipe = replace(recipe, evaluation=evaluation, seed=_given(self.seed, recipe.seed))
@@ -298,15 +309,18 @@ class Demo(Command):
 class Explain(Command):
     """Show how an optimizer works: momentum, clipping, schedule and adaptation.
 
-    NAME_OR_RUN is a hand-designed optimizer (see `l2o list`) or the folder of a finished run.
+    OPTIMIZER is a hand-designed optimizer (see `l2o list`), the folder of a finished run or of a
+    saved optimizer, or one of your own: module:attribute or file.py:attribute, which is imported.
     """
 
-    subject: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME_OR_RUN")]
-    """Name of a hand-designed optimizer, or folder of a finished run."""
+    subject: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OPTIMIZER")]
+    """Name of a hand-designed optimizer, folder of a finished run or of a saved optimizer, or one
+    of your own, as in my_module:optimizer or my_file.py:optimizer."""
     set: tuple[str, ...] = ()
-    """Hyperparameters of a hand-designed optimizer, as in --set learning_rate=0.1 momentum=0.9."""
+    """Hyperparameters of a hand-designed optimizer, as in --set learning_rate=0.1 momentum=0.9; or
+    keywords of what makes one of your own."""
     against: tuple[str, ...] = ()
-    """Names or runs to show side by side."""
+    """Optimizers to show side by side, named in the same way."""
     out: Path | None = None
     """Folder for the page and its figures; by default runs/explain-NAME, or explain in the run."""
     steps: int = 200
@@ -344,9 +358,10 @@ class Explain(Command):
     def _out(self) -> Path:
         """The folder for the page."""
         path = Path(self.subject)
-        is_run = RunFolder(path).config.exists()
-        out = path / "explain" if is_run else Path("runs") / f"explain-{self.subject}"
-        return _given(self.out, out)
+        name = re.sub(r"[^\w-]+", "-", self.subject)
+        return _given(
+            self.out, path / "explain" if is_run(self.subject) else Path("runs") / f"explain-{name}"
+        )
 
     def _write(self, subjects: "dict[str, Subject]") -> Path:
         """Writes page and numbers."""
@@ -375,9 +390,10 @@ class Explain(Command):
 class Flatness(Command):
     """Show how flat the minima are that a run's optimizer finds, beside tuned baselines.
 
-    Networks are trained anew and measured where they end, on all of their training data: the
-    Hessian's spectral norm and trace, the trace relative to the size of parameters, and the gap of
-    local entropy; with pictures of the loss around them. `l2o eval RUN` comes first.
+    Networks are trained anew as in the run's latest `l2o eval`, which comes first: with its seed
+    and baselines and for as many steps. They are measured where they end, on all of their training
+    data: the Hessian's spectral norm and trace, the trace relative to the size of parameters, and
+    the gap of local entropy; with pictures of the loss around them.
     """
 
     run_folder: _Run
@@ -385,7 +401,7 @@ class Flatness(Command):
     tasks: int = 10
     """Networks to train."""
     steps: int | None = None
-    """Steps to train each; by default those of the run's evaluation."""
+    """Steps to train each; by default those of the latest `l2o eval`."""
     out: Path | None = None
     """Folder for figures and numbers; by default flatness in the run."""
     json: Path | None = None
@@ -459,15 +475,19 @@ def _given(value: _Value | None, otherwise: _Value) -> _Value:
 
 
 def _compare_and_report(recipe: Recipe, folder: RunFolder, json_path: Path | None) -> None:
-    """Compares the run's optimizer with baselines and writes down all about it."""
+    """Compares the run's optimizer with baselines and writes down all about it.
+
+    What the run's files hold is read before anything is computed or written.
+    """
     folder.read_recipe()
+    history = folder.read_history()
     with only_writer(folder.path), LiveProgress("comparing with baselines") as progress:
         set_up_jax()
         comparison = compare(recipe, folder, on_progress=progress.on_comparison)
         _write_numbers(comparison.as_dict(), folder.evaluation)
         if json_path is not None:
             _write_numbers(comparison.as_dict(), json_path)
-        _write_report(comparison, recipe, folder)
+        _write_report(comparison, recipe, folder, history)
     print_comparison(comparison)
     print(f"Report: {folder.report}")
 
@@ -479,7 +499,9 @@ def _write_numbers(numbers: dict[str, Any], path: Path) -> None:
     write_atomically(path, json.dumps(numbers, indent=2, allow_nan=False).encode())
 
 
-def _write_report(comparison: "Comparison", recipe: Recipe, folder: RunFolder) -> None:
+def _write_report(
+    comparison: "Comparison", recipe: Recipe, folder: RunFolder, history: list[dict[str, Any]]
+) -> None:
     """Writes the page and its figures."""
     from l2o.report import write_report
 
@@ -492,6 +514,6 @@ def _write_report(comparison: "Comparison", recipe: Recipe, folder: RunFolder) -
         title=f"{comparison.learned} against tuned baselines",
         description=recipe.description,
         config=recipe.to_json(),
-        history=folder.read_history(),
+        history=history,
         windows=horizon // training.truncation,
     )

@@ -4,9 +4,9 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from l2o.cli.terminal import PlainConsole
 from l2o.recipes import ComparisonProgress
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class LiveProgress:
     """
 
     def __init__(self, title: str) -> None:
-        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._console = PlainConsole(stderr=True)
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -40,7 +40,7 @@ class LiveProgress:
         if self._console.is_terminal:
             self._bar.start()
         else:
-            self._console.print(f"{self._title}: starting", markup=False)
+            self._console.print(f"{self._title}: starting", soft_wrap=True)
             self._last_line = time.monotonic()
         return self
 
@@ -62,13 +62,15 @@ class LiveProgress:
             else f"  validation {progress.validation_score:.4g}"
         )
         skipped = f"  skipped {progress.num_skipped}" if progress.num_skipped else ""
+        rate, left = progress.meta_steps_per_second, progress.seconds_left
+        pace = "" if rate is None else f"  {rate:.1f} meta-steps/s"
+        pace += "" if left is None else f"  {_duration(left)} left"
         self._show(
             self._title,
             progress.meta_step,
             progress.meta_steps,
             f"{progress.meta_step}/{progress.meta_steps}  meta-loss {progress.meta_loss:.4g}"
-            f"{validation}  {progress.meta_steps_per_second:.1f} meta-steps/s  "
-            f"{_duration(progress.seconds_left)} left{skipped}",
+            f"{validation}{pace}{skipped}",
         )
 
     def on_comparison(self, progress: ComparisonProgress) -> None:
@@ -83,7 +85,7 @@ class LiveProgress:
                 self._task, description=title, completed=done, total=total, details=details
             )
         elif done == total or time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
-            self._console.print(f"{title}: {details}", markup=False)
+            self._console.print(f"{title}: {details}", soft_wrap=True)
             self._last_line = time.monotonic()
 
 

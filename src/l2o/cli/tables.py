@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from l2o.cli.terminal import PlainConsole
 from l2o.recipes import (
     HAND_DESIGNED,
     RECIPES,
@@ -18,7 +19,6 @@ from l2o.recipes import (
     Recipe,
     RunFolder,
     find_hand_designed,
-    metrics_of,
 )
 
 if TYPE_CHECKING:
@@ -32,18 +32,10 @@ _UNLIMITED = 10_000
 
 def print_comparison(comparison: "Comparison") -> None:
     """The results of all optimizers in a table, and who wins."""
-    from l2o.report import judge, metric_label, results_table, table_columns
+    from l2o.report import judge
 
-    metrics = table_columns(comparison)
-    title = f"{comparison.main.title}, {comparison.main.evaluation.num_tasks} tasks"
-    table = _table(title, "optimizer", numbers=(*map(metric_label, metrics), "diverged"))
-    for row in results_table(comparison):
-        style = "bold" if row["name"] == comparison.learned else None
-        table.add_row(
-            row["name"], *(row[metric] for metric in metrics), str(row["diverged"]), style=style
-        )
-    console = _console()
-    _print(table, console)
+    console = PlainConsole()
+    _print(_results(comparison.as_dict()), console)
     for setting in (comparison.main, *comparison.others):
         verdict = judge(setting, comparison.learned, "objective")
         console.print(f"{setting.title}: {verdict.sentence}")
@@ -87,7 +79,7 @@ def print_tuned(tuned: "Tuned", recipe: Recipe) -> None:
         edge = " (best is on the edge)" if name in tuned.edges else ""
         searched = _range(tuned.hand_designed.space[name])
         table.add_row(name, f"{value:.4g}", searched + edge)
-    console = _console()
+    console = PlainConsole()
     _print(table, console)
     console.print(
         f"{recipe.training.objective}: {tuned.score:.4g} ± {tuned.sem:.2g} over {tuned.num_runs} "
@@ -98,7 +90,7 @@ def print_tuned(tuned: "Tuned", recipe: Recipe) -> None:
 
 def print_findings(subjects: "dict[str, Subject]") -> None:
     """What was found about each optimizer, a line for each mechanism."""
-    console = _console()
+    console = PlainConsole()
     for name, subject in subjects.items():
         table = _table(name, "mechanism", "what was found")
         for mechanism, sentence in subject.explanation.findings.items():
@@ -112,7 +104,7 @@ def print_findings(subjects: "dict[str, Subject]") -> None:
 
 def print_closed_form(distillation: "Distillation") -> None:
     """A closed form, and how good it is."""
-    console = _console()
+    console = PlainConsole()
     distilled = distillation.distilled
     console.print("As a formula:", distilled.formula, sep="\n")
     console.print(
@@ -136,12 +128,12 @@ def print_flatness(found: "RunFlatness") -> None:
     for name, summaries in found.summaries.items():
         numbers = [f"{each.mean:.3g} ± {each.sem:.2g}" for each in summaries.values()]
         table.add_row(name, *numbers)
-    _print(table, _console())
+    _print(table, PlainConsole())
 
 
 def print_lists() -> None:
     """Recipes, tasks, optimizers and papers; JAX is left alone, so that it is quick."""
-    console = _console()
+    console = PlainConsole()
     recipes = _table("Recipes (l2o train RECIPE)", "name", "description")
     for recipe in RECIPES:
         recipes.add_row(recipe.name, recipe.description)
@@ -165,7 +157,7 @@ def print_lists() -> None:
 
 def print_search_spaces() -> None:
     """What tuning searches for each hand-designed optimizer."""
-    console = _console()
+    console = PlainConsole()
     table = _table("Searched by l2o tune", "name", "hyperparameter", numbers=("range",))
     for name in HAND_DESIGNED:
         for hyperparameter, searched in find_hand_designed(name).space.items():
@@ -177,7 +169,7 @@ def print_run(folder: RunFolder) -> None:
     """A run's settings, how far it is, and its results if it was evaluated."""
     recipe = folder.read_recipe()
     history, evaluation = folder.read_history(), folder.read_evaluation()
-    console = _console()
+    console = PlainConsole()
     settings = _table(f"{folder.path}: {recipe.description}", "setting", "value")
     for name, value in recipe.flat().items():
         settings.add_row(name, str(value))
@@ -202,28 +194,16 @@ def print_run(folder: RunFolder) -> None:
 
 
 def _results(evaluation: dict[str, Any]) -> Table:
-    """The results in an `evaluation.json`."""
-    results = evaluation["results"]
-    metrics = metrics_of(results[0])
-    table = _table(
-        f"{evaluation['setting']}, {evaluation['num_tasks']} tasks",
-        "optimizer",
-        numbers=(*(metric.replace("_", " ") for metric in metrics), "diverged"),
-    )
-    for result in results:
-        numbers = [f"{_number(result[m]['mean'])} ± {_number(result[m]['sem'])}" for m in metrics]
-        table.add_row(result["name"], *numbers, str(result["diverged"]))
+    """The results of an evaluation, or of an `evaluation.json`, the learned optimizer's in bold."""
+    from l2o.evaluation import metric_label, metrics_of, results_table
+
+    learned = evaluation["results"][0]
+    metrics = metrics_of(learned)
+    title = f"{evaluation['setting']}, {evaluation['num_tasks']} tasks"
+    table = _table(title, "optimizer", numbers=(*map(metric_label, metrics), "diverged"))
+    for row in results_table(evaluation):
+        table.add_row(*row.values(), style="bold" if row["name"] == learned["name"] else None)
     return table
-
-
-def _number(value: float | None) -> str:
-    """A number in a table; `None` stands for one that is not finite."""
-    return "not finite" if value is None else f"{value:.4g}"
-
-
-def _console() -> Console:
-    """Where everything is printed, as it is: names of folders and the like are no markup."""
-    return Console(highlight=False, markup=False, emoji=False)
 
 
 def _table(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:

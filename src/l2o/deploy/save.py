@@ -1,5 +1,6 @@
 """Saving a learned optimizer and getting it back, bit for bit."""
 
+import hashlib
 import inspect
 import json
 from collections.abc import Mapping
@@ -9,17 +10,21 @@ from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 
 import equinox as eqx
 import jax
+import numpy as np
 
 from l2o import multiobjective, optimizers
 from l2o.deploy.tensors import check_is_file, checksum, read, to_array, to_numpy, write
-from l2o.optimizers import LearnedOptimizer
+from l2o.optimizers import LearnedOptimizer, check_optimizer
 from l2o.support.atomic import write_atomically
-from l2o.support.checks import check_choice
+from l2o.support.checks import check_choice, in_a_line
+from l2o.support.strict_json import read_json
 
 _FORMAT = 1
 _WEIGHTS = "model.safetensors"
 _CONFIG = "config.json"
-_CHECKSUM = "sha256 of the tensors"
+_CHECKSUM = "sha256 of all else and the tensors"
+# What files have that were written before the constructor's arguments were under it.
+_CHECKSUM_OF_TENSORS = "sha256 of the tensors"
 
 Architecture = TypeVar("Architecture", bound=LearnedOptimizer)
 
@@ -38,8 +43,8 @@ def save(optimizer: LearnedOptimizer, path: str | Path) -> None:
 
     The folder holds `model.safetensors`, one tensor for every array leaf, named by its path in
     the pytree, in its own precision; and `config.json`, the architecture's name, the arguments of
-    its constructor, and a checksum of the tensors, which tells whether the two files belong
-    together. Nothing is pickled. Each file is replaced as a whole, never left half-written.
+    its constructor, and a checksum of all this and the tensors, which tells whether they are as
+    they were written. Nothing is pickled. Each file is replaced as a whole.
 
     **Arguments:** `optimizer`, with a method `config()` that returns the keywords with which
     `type(optimizer)(**keywords, key=key)` gives an optimizer of the same structure; `path`, a
@@ -48,6 +53,7 @@ def save(optimizer: LearnedOptimizer, path: str | Path) -> None:
     **Raises:** `ValueError` if the optimizer has no such method, as hand-designed ones do not, its
     keywords do not go into JSON, or an array is of a kind that the format does not have.
     """
+    check_optimizer(optimizer)
     name = type(optimizer).__name__
     if not isinstance(optimizer, _Configurable):
         raise ValueError(
@@ -60,15 +66,16 @@ def save(optimizer: LearnedOptimizer, path: str | Path) -> None:
         "architecture": name,
         "arguments": optimizer.config(),
         "library version": version("l2o"),
-        _CHECKSUM: checksum(tensors),
     }
     try:
-        text = json.dumps(config, indent=2, allow_nan=False)
+        # As it is read again: tuples become lists.
+        config = json.loads(json.dumps(config, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ValueError(f"The config of {name} does not go into JSON: {error}.") from error
+    config[_CHECKSUM] = _checksum(config, tensors)
     path = Path(path)
     write(path / _WEIGHTS, tensors)
-    write_atomically(path / _CONFIG, text.encode())
+    write_atomically(path / _CONFIG, json.dumps(config, indent=2).encode())
 
 
 @overload
@@ -93,6 +100,10 @@ def load(
     unknown, the config does not fit it, or the tensors are not those of that config: names, shapes
     and kinds are checked before anything is read, and afterwards the checksum, if there is one.
     """
+    if not (architecture is None or inspect.isclass(architecture)):
+        raise ValueError(
+            f"architecture must be a class of optimizers, got {in_a_line(architecture)}."
+        )
     path = Path(path)
     config = _read_config(path / _CONFIG)
     if architecture is None:
@@ -106,11 +117,7 @@ def load(
         )
     skeleton = _skeleton(architecture, config["arguments"], path / _CONFIG)
     tensors = read(path / _WEIGHTS, _named_leaves(skeleton))
-    if _CHECKSUM in config and config[_CHECKSUM] != checksum(tensors):
-        raise ValueError(
-            f"{path / _WEIGHTS} does not hold the tensors that {path / _CONFIG} was written for: "
-            "one of them is damaged or from another save."
-        )
+    _check_checksum(path, config, tensors)
 
     def fill(leaf_path: tuple[Any, ...], leaf: Any) -> Any:
         if not isinstance(leaf, jax.ShapeDtypeStruct):
@@ -119,6 +126,28 @@ def load(
         return to_array(name, tensors[name], path / _WEIGHTS)
 
     return jax.tree_util.tree_map_with_path(fill, skeleton)
+
+
+def _check_checksum(path: Path, config: dict[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+    """Makes sure that config and tensors are those that were written, if a checksum is there."""
+    if _CHECKSUM in config:
+        content = {name: value for name, value in config.items() if name != _CHECKSUM}
+        if config[_CHECKSUM] != _checksum(content, tensors):
+            raise ValueError(
+                f"{path / _CONFIG} and the tensors in {path / _WEIGHTS} are not as they were "
+                "written: one of them is damaged, changed or from another save."
+            )
+    elif config.get(_CHECKSUM_OF_TENSORS, checksum(tensors)) != checksum(tensors):
+        raise ValueError(
+            f"{path / _WEIGHTS} does not hold the tensors that {path / _CONFIG} was written for: "
+            "one of them is damaged or from another save."
+        )
+
+
+def _checksum(content: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
+    """Of the config, whatever the order and the layout in the file, and of the tensors."""
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256((text + checksum(tensors)).encode()).hexdigest()
 
 
 def _named_leaves(tree: Any) -> dict[str, Any]:
@@ -147,9 +176,9 @@ def _read_config(path: Path) -> dict[str, Any]:
     """The content of `config.json`, checked as far as it does not depend on the architecture."""
     check_is_file(path, f"{path.parent} holds no saved optimizer: {path} does not exist.")
     try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a readable JSON file: {error}.") from error
+        config = read_json(path.read_bytes(), path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from error
     expected = {"format": int, "architecture": str, "arguments": dict}
     for field, kind in expected.items():
         if not isinstance(config, dict) or not isinstance(config.get(field), kind):

@@ -8,6 +8,11 @@ from l2o.evaluation.draw import (
     tuning_key as tuning_key,
 )
 from l2o.evaluation.evaluate import Evaluation as Evaluation, Runs as Runs, evaluate as evaluate
+from l2o.evaluation.results import (
+    metric_label as metric_label,
+    metrics_of as metrics_of,
+    results_table as results_table,
+)
 from l2o.evaluation.statistics import (
     MeanDifference as MeanDifference,
     PairedDifference as PairedDifference,

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from l2o.inner_loop import InnerState, unroll
 from l2o.optimizers import LearnedOptimizer, per_task
+from l2o.support.keys import check_key
 from l2o.tasks import Params, TaskBatch, TaskFamily
 
 
@@ -35,6 +36,7 @@ class Draw(eqx.Module):
 @eqx.filter_jit
 def draw_tasks(family: TaskFamily, key: PRNGKeyArray, num_tasks: int) -> Draw:
     """Draws `num_tasks` tasks of `family`, where they start and their minibatches."""
+    check_key(key)
     task_key, init_key, unroll_key = jax.random.split(key, 3)
     tasks = TaskBatch.draw(family, task_key, num_tasks)
     return Draw(tasks, tasks.init(init_key), unroll_key)
@@ -46,9 +48,11 @@ def tuning_key(key: PRNGKeyArray) -> PRNGKeyArray:
     It shares nothing with `evaluation_key`, so that one key given to both `tune` and `evaluate`
     does not let hyperparameters be chosen on the very tasks they are judged on.
     """
+    check_key(key)
     return jax.random.fold_in(key, 0x74756E65)
 
 
 def evaluation_key(key: PRNGKeyArray) -> PRNGKeyArray:
     """The part of a key's randomness that is set aside for evaluation (see `tuning_key`)."""
+    check_key(key)
     return jax.random.fold_in(key, 0x6576616C)

@@ -18,11 +18,11 @@ from l2o.evaluation.statistics import (
     paired_difference,
 )
 from l2o.objectives import MeanLoss, Objective
-from l2o.optimizers import LearnedOptimizer
+from l2o.optimizers import LearnedOptimizer, check_optimizer
 from l2o.support.canonical import canonical
-from l2o.support.checks import check_choice
+from l2o.support.checks import check_choice, check_instance, check_size
 from l2o.support.programs import forget_programs_if_many
-from l2o.tasks import TaskFamily
+from l2o.tasks import TaskFamily, check_family
 
 
 class Runs(eqx.Module):
@@ -222,10 +222,17 @@ def evaluate(
     **Returns:** the losses and held-out metrics of every run. None is left out: what is not
     finite stays so, and `Runs.diverged` tells.
 
-    **Raises:** `ValueError` for a number below 1, or no optimizers.
+    **Raises:** `ValueError` for a number below 1, arguments of another kind, or no optimizers.
     """
+    check_instance("optimizers", optimizers, Mapping, "Each has a name: {'name': optimizer}.")
     if not optimizers:
         raise ValueError("There must be at least one optimizer to evaluate, got none.")
+    for name, optimizer in optimizers.items():
+        check_optimizer(optimizer, f"The optimizer {name!r}")
+    check_family(family)
+    check_size("num_tasks", num_tasks)
+    check_size("num_steps", num_steps)
+    check_instance("objective", objective, Objective)
     forget_programs_if_many()
     draw = draw_tasks(canonical(family), evaluation_key(key), num_tasks)
     objective = canonical(objective)
@@ -258,12 +265,12 @@ def _train(
 @eqx.filter_jit
 def _judge(
     draw: Draw, objective: Objective, losses: Float[Array, "losses tasks *objectives"], params: Any
-) -> tuple[Float[Array, "tasks *objectives"], dict[str, Float[Array, " tasks"]]]:
+) -> tuple[Float[Array, " tasks *objectives"], dict[str, Float[Array, " tasks"]]]:
     return objective(losses, losses[0]), draw.tasks.evaluate(params)
 
 
 def _over_objectives(
-    values: Float[np.ndarray, "tasks *objectives"],
+    values: Float[np.ndarray, " tasks *objectives"],
 ) -> Float[np.ndarray, " tasks"]:
     """The mean over the losses of a task that has several."""
     with np.errstate(invalid="ignore", over="ignore"):

@@ -18,9 +18,9 @@ from l2o.evaluation.statistics import Summary
 from l2o.objectives import MeanLoss, Objective
 from l2o.optimizers import HandDesigned, OptaxOptimizer
 from l2o.support.canonical import canonical
-from l2o.support.checks import check_at_least, check_choice
+from l2o.support.checks import check_choice, check_instance, check_size
 from l2o.support.programs import forget_programs_if_many
-from l2o.tasks import TaskFamily
+from l2o.tasks import TaskFamily, check_family
 
 Configurations = dict[str, Float[np.ndarray, " _"]]
 """Several configurations: the values of each hyperparameter, in the same order."""
@@ -146,16 +146,25 @@ def tune(
     **Returns:** the best configuration, and all that were tried. One whose score is not finite
     counts as worst.
 
-    **Raises:** `ValueError` for a number below 1, and for a metric that the tasks do not have.
+    **Raises:** `ValueError` for a number below 1, arguments of another kind, and a metric that the
+    tasks do not have.
     """
-    check_at_least("num_configurations", num_configurations, 1)
+    hint = "Take one such as l2o.optimizers.adam."
+    check_instance("hand_designed", hand_designed, HandDesigned, hint)
+    check_family(family)
+    check_instance("objective", objective, Objective)
+    check_size("num_steps", num_steps)
+    check_size("num_tasks", num_tasks)
+    check_size("num_configurations", num_configurations)
     forget_programs_if_many()
+    # In a canonical form, dictionaries are in the order of the alphabet.
+    given = hand_designed
     hand_designed, family = canonical(hand_designed), canonical(family)
     objective = canonical(objective)
     search_key, final_key, explore_key, refine_key = jax.random.split(tuning_key(key), 4)
     draw = draw_tasks(family, search_key, num_tasks)
     at_once = _fitting_at_once(draw) if configurations_at_once is None else configurations_at_once
-    check_at_least("configurations_at_once", at_once, 1)
+    check_size("configurations_at_once", at_once)
 
     if final_metric is not None:
         known = jax.eval_shape(draw.tasks.evaluate, draw.params)
@@ -217,8 +226,9 @@ def tune(
         return reduce(Outcomes.and_on, (run(some, fresh, each.at_once) for fresh in draws))
 
     winner, met = hold_finals(outcomes.take(finalists), finals, run_finalists)
+    configurations = {name: configurations[name] for name in given.space}
     return Tuned(
-        hand_designed=hand_designed,
+        hand_designed=given,
         hyperparameters=_one(configurations, int(finalists[winner])),
         outcomes=met.objective[0],
         diverged_runs=int(np.sum(met.diverged)),

@@ -7,7 +7,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from l2o.flatness.hessian import hessian_product
 from l2o.flatness.lanczos import RitzPairs, lanczos
 from l2o.flatness.raveled import Loss, ravel
-from l2o.support.checks import check_at_least
+from l2o.support.checks import check_size
+from l2o.support.keys import check_key
 
 
 def spectral_norm(
@@ -48,7 +49,8 @@ def ritz_pairs(loss: Loss, params: PyTree, key: PRNGKeyArray, num_products: int)
 
     **Raises:** `ValueError` if there are no parameters, or `num_products` is less than 1.
     """
-    check_at_least("num_products", num_products, 1)
+    check_size("num_products", num_products)
     flat = ravel(loss, params)
+    check_key(key)
     start = jax.random.normal(key, flat.params.shape, flat.params.dtype)
     return lanczos(hessian_product(flat.loss, flat.params), start, num_products)

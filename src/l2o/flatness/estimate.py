@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.support.checks import check_at_least
+from l2o.support.checks import check_size
+from l2o.support.keys import check_key
 from l2o.support.scaling import standard_deviation
 
 # Samples computed side by side: enough to fill processors, few enough for memory.
@@ -46,6 +47,7 @@ def draw(
 
     **Raises:** `ValueError` if `num_samples` is less than 1.
     """
-    check_at_least("the number of samples", num_samples, 1)
+    check_size("the number of samples", num_samples)
+    check_key(key)
     keys = jax.random.split(key, num_samples)
     return jax.lax.map(sample, keys, batch_size=min(SAMPLES_AT_ONCE, num_samples))

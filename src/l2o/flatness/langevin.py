@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from l2o.flatness.estimate import Estimate, mean_of
 from l2o.flatness.raveled import Loss, lay_out, moves, ravel
-from l2o.support.checks import check_at_least
+from l2o.support.checks import check_size
+from l2o.support.keys import check_key
 
 
 def sgld_mean(
@@ -45,7 +46,8 @@ def sgld_mean(
 
     **Raises:** `ValueError` if there are no parameters, or `num_steps` is less than 1.
     """
-    check_at_least("num_steps", num_steps, 1)
+    check_key(key)
+    check_size("num_steps", num_steps)
     mask = moves(params)
     layout = lay_out(params)
     centre = layout.params
@@ -104,8 +106,8 @@ def entropy_gap_by_sgld(
 
     **Raises:** `ValueError` if there are no parameters, or a number is out of range.
     """
-    check_at_least("num_steps", num_steps, 2)
-    check_at_least("num_temperatures", num_temperatures, 1)
+    check_size("num_steps", num_steps, least=2)
+    check_size("num_temperatures", num_temperatures)
     flat = ravel(loss, params)
     centre = flat.params
     base = flat.loss(centre)

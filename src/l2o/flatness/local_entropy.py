@@ -8,7 +8,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from l2o.flatness.eigenvalues import ritz_pairs
 from l2o.flatness.estimate import Estimate, draw
 from l2o.flatness.raveled import Loss, ravel
-from l2o.support.checks import check_at_least
+from l2o.support.checks import check_size
+from l2o.support.keys import check_key
 from l2o.support.scaling import standard_deviation
 
 
@@ -49,7 +50,8 @@ def entropy_gap(
 
     **Raises:** `ValueError` if there are no parameters, or a number is out of range.
     """
-    check_at_least("rank", rank, 0)
+    check_size("rank", rank, least=0)
+    check_key(key)
     proposal_key, sample_key = jax.random.split(key)
     flat = ravel(loss, params)
     centre = flat.params

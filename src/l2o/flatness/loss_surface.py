@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from l2o.flatness.estimate import SAMPLES_AT_ONCE
 from l2o.flatness.raveled import Loss, in_single, moves, split, still
 from l2o.flatness.rescaled import filter_norms
-from l2o.support.checks import check_at_least
+from l2o.support.checks import check_size
+from l2o.support.keys import check_key
 
 
 class LossSurface(eqx.Module):
@@ -48,6 +49,7 @@ def loss_surface(
     """
     if dimensions not in (1, 2):
         raise ValueError(f"dimensions must be 1 or 2, got {dimensions}.")
+    check_key(key)
     keys = jax.random.split(key, dimensions)
     directions = tuple(filter_normalised_direction(params, key) for key in keys)
     return loss_slice(loss, params, directions, radius=radius, num_points=num_points)
@@ -69,7 +71,7 @@ def loss_slice(
     """
     if len(directions) not in (1, 2):
         raise ValueError(f"There must be 1 or 2 directions, got {len(directions)}.")
-    check_at_least("num_points", num_points, 2)
+    check_size("num_points", num_points, least=2)
     moving, held = split(params)
     mask = moves(params)
     along = [eqx.filter(direction, mask) for direction in directions]
@@ -100,6 +102,7 @@ def filter_normalised_direction(params: PyTree, key: PRNGKeyArray) -> PyTree:
 
     **Arguments:** `params`; `key`.
     """
+    check_key(key)
     moving, held = split(params)
     leaves, treedef = jax.tree.flatten(jax.tree.map(in_single, moving))
     keys = jax.random.split(key, max(1, len(leaves)))

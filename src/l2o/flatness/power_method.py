@@ -6,7 +6,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from l2o.flatness.hessian import curvature, hessian_product
 from l2o.flatness.raveled import Loss, ravel
-from l2o.support.checks import check_at_least
+from l2o.support.checks import check_size
+from l2o.support.keys import check_key
 from l2o.support.scaling import length_and_unit
 
 Vector = Float[Array, " size"]
@@ -33,7 +34,7 @@ def power_iteration(
 
     **Raises:** `ValueError` if there are no parameters, or `num_iterations` is less than 0.
     """
-    check_at_least("num_iterations", num_iterations, 0)
+    check_size("num_iterations", num_iterations, least=0)
     flat = ravel(loss, params)
     product = hessian_product(flat.loss, jax.lax.stop_gradient(flat.params))
 
@@ -44,6 +45,7 @@ def power_iteration(
         norm, following = length_and_unit(product(vector))
         return before, vector, jnp.where(norm > 0, following, vector), norm_before, norm
 
+    check_key(key)
     start = jax.random.normal(key, flat.params.shape, flat.params.dtype)
     start = start / jnp.linalg.norm(start)
     nothing = jnp.zeros((), start.dtype)

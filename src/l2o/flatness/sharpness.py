@@ -7,7 +7,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from l2o.flatness.estimate import Estimate, mean_of
 from l2o.flatness.raveled import Loss, ravel
-from l2o.support.checks import check_at_least
+from l2o.support.checks import check_size
+from l2o.support.keys import check_key
 from l2o.support.scaling import length_and_unit, to_length
 
 
@@ -35,7 +36,9 @@ def sharpness(
 
     **Raises:** `ValueError` if there are no parameters, or `num_steps` is less than 1.
     """
-    check_at_least("num_steps", num_steps, 1)
+    check_size("num_steps", num_steps)
+    if key is not None:
+        check_key(key)
     flat = ravel(loss, params)
     centre = flat.params
     radius = jnp.asarray(radius, centre.dtype)

@@ -11,7 +11,7 @@ from l2o.flatness.estimate import draw
 from l2o.flatness.hessian import hessian_product
 from l2o.flatness.lanczos import lanczos
 from l2o.flatness.raveled import Loss, ravel
-from l2o.support.checks import check_at_least
+from l2o.support.checks import check_at_least, check_size
 
 # Beyond so many widths a Gaussian is nothing in single precision; points in half a width make its
 # sum exact in the same sense.
@@ -60,7 +60,7 @@ def spectral_density(
 
     **Raises:** `ValueError` if there are no parameters, or a number is out of range.
     """
-    check_at_least("num_products", num_products, 1)
+    check_size("num_products", num_products)
     check_at_least("relative_width", relative_width, 1e-4)
     flat = ravel(loss, params)
     product = hessian_product(flat.loss, flat.params)

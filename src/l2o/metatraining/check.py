@@ -9,6 +9,7 @@ from l2o.metatraining.curriculum import Curriculum
 from l2o.metatraining.metatrain import metatrain
 from l2o.metatraining.plan import Footprint, make_plan
 from l2o.optimizers import LearnedOptimizer
+from l2o.support.checks import check_instance
 from l2o.tasks import TaskFamily
 
 
@@ -36,6 +37,8 @@ def check_metatraining(
 
     **Raises:** `ValueError` as `metatrain` does; `TypeError` for an argument that it does not have.
     """
+    if curriculum is not None:
+        check_instance("curriculum", curriculum, Curriculum)
     settings = {"key": jax.random.key(0), **settings}
     if curriculum is None:
         horizons = [{}]

@@ -100,10 +100,7 @@ class Checkpoints:
                 damaged.append(path)
                 continue
             if layout != _layout(_leaves(like)):
-                raise ValueError(
-                    f"The checkpoint {path} does not fit this run's settings: was the run "
-                    "started with other settings, another version or another number of devices?"
-                )
+                raise ValueError(_misfit(path, layout, _layout(_leaves(like))))
             if damaged:
                 warnings.warn(
                     f"Damaged: {', '.join(map(str, damaged))}. The run goes on from the checkpoint "
@@ -148,6 +145,22 @@ def _leaves(state: PyTree) -> list[jax.Array]:
 
 def _layout(leaves: list[jax.Array]) -> list[list[Any]]:
     return [[list(leaf.shape), str(leaf.dtype)] for leaf in leaves]
+
+
+def _misfit(path: Path, layout: list[list[Any]], expected: list[list[Any]]) -> str:
+    """What is wrong with a checkpoint that is not of the expected layout."""
+    written, wanted = json.dumps(layout), json.dumps(expected)
+    if written.replace("float64", "float32") == wanted.replace("float64", "float32"):
+        precisions = ("double", "single") if "float64" in written else ("single", "double")
+        return (
+            f"The checkpoint {path} is of a run in {precisions[0]} precision, and this process is "
+            f"in {precisions[1]} precision: to go on, set the environment variable "
+            f"JAX_ENABLE_X64={int(precisions[0] == 'double')}."
+        )
+    return (
+        f"The checkpoint {path} does not fit this run's settings: was the run started with other "
+        "settings, another version or another number of devices?"
+    )
 
 
 def _numbers(leaf: jax.Array) -> jax.Array:

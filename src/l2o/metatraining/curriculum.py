@@ -11,7 +11,8 @@ from jaxtyping import PRNGKeyArray
 
 from l2o.metatraining.metatrain import MetaTrainingResult, metatrain
 from l2o.optimizers import LearnedOptimizer
-from l2o.support.checks import check_at_least, check_instance, check_integer
+from l2o.support.checks import check_instance, check_integer, check_rising
+from l2o.support.keys import check_key
 from l2o.tasks import TaskFamily
 
 
@@ -35,13 +36,8 @@ class Curriculum:
     min_validations: int = 3
 
     def __post_init__(self) -> None:
-        check_instance("horizons", self.horizons, tuple)
-        check_at_least("the number of horizons", len(self.horizons), 2)
-        for horizon in self.horizons:
-            check_integer("Each of the horizons", horizon, least=1)
+        check_rising("horizons", self.horizons, shortest=2)
         check_integer("min_validations", self.min_validations, least=1)
-        if any(later <= earlier for earlier, later in pairwise(self.horizons)):
-            raise ValueError(f"horizons must rise, got {self.horizons}.")
 
     def stages(self) -> list[tuple[int, int]]:
         """The horizons to train on and to validate on, stage by stage."""
@@ -102,6 +98,8 @@ def metatrain_on_curriculum(
 
     **Raises:** `ValueError` as `metatrain` does.
     """
+    check_instance("curriculum", curriculum, Curriculum)
+    check_key(key)
     results: list[MetaTrainingResult] = []
     for number, (horizon, next_horizon) in enumerate(curriculum.stages(), start=1):
         result = metatrain(

@@ -9,8 +9,16 @@ import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from l2o.inner_loop import InnerState, unroll
-from l2o.optimizers import LearnedOptimizer, OptState, Updates, flatten, from_optax, per_task
-from l2o.support.checks import check_instance, check_number
+from l2o.optimizers import (
+    LearnedOptimizer,
+    OptState,
+    Updates,
+    check_optimizer,
+    flatten,
+    from_optax,
+    per_task,
+)
+from l2o.support.checks import check_number
 from l2o.tasks import TaskBatch
 
 
@@ -34,7 +42,7 @@ class Imitation(eqx.Module):
 
     def __check_init__(self) -> None:
         check_number("ratio", self.ratio, least=0, most=1)
-        check_instance("teacher", self.teacher, LearnedOptimizer)
+        check_optimizer(self.teacher, "teacher")
 
     def is_due(self, step_key: PRNGKeyArray) -> Bool[Array, ""]:
         """Whether the meta-step with this key is one of imitation."""

@@ -25,7 +25,7 @@ class Window(eqx.Module):
     fresh: Bool[Array, ""]
     """Whether the stretch begins at initialisation; if so, the optimizer's initial state is
     differentiated too."""
-    initial_loss: Float[Array, "tasks *objectives"]
+    initial_loss: Float[Array, " tasks *objectives"]
     """Each task's loss where its trajectory began; not used where the stretch is fresh."""
     meta_step: Int[Array, ""]
     """How many updates of the meta-parameters came before, for schedules of weights."""
@@ -33,7 +33,7 @@ class Window(eqx.Module):
 
     def start_of(
         self, losses: Float[Array, "losses tasks *objectives"]
-    ) -> Float[Array, "tasks *objectives"]:
+    ) -> Float[Array, " tasks *objectives"]:
         """Each task's loss where its trajectory began, given the losses of this stretch."""
         return jax.lax.stop_gradient(jnp.where(self.fresh, losses[0], self.initial_loss))
 
@@ -48,7 +48,7 @@ class MetaLoss(eqx.Module):
     def of_losses(
         self,
         losses: Float[Array, "losses tasks *objectives"],
-        initial_loss: Float[Array, "tasks *objectives"],
+        initial_loss: Float[Array, " tasks *objectives"],
     ) -> Float[Array, ""]:
         """The weighted objective, averaged over tasks and their losses."""
         return self.objective_weight * jnp.mean(self.objective(losses, initial_loss))

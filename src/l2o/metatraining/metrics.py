@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from l2o.support.atomic import write_atomically
+from l2o.support.checks import LARGEST_SIZE, is_finite_number
+from l2o.support.strict_json import read_json
 
 Row = dict[str, Any]
 """What one meta-step measured: `meta_step`, a whole number, and other numbers by name, `None` where
@@ -142,21 +144,19 @@ def read_metrics(folder: Path) -> list[Row]:
 def _parse(line: str) -> Row | None:
     """The row in a line, or `None` if it is none."""
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = read_json(line, _METRICS)
+    except ValueError:
         return None
     is_row = isinstance(row, dict) and _is_whole(row.get("meta_step"))
     return row if is_row and all(_is_number(value) for value in row.values()) else None
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return type(value) is int and 0 <= value <= LARGEST_SIZE
 
 
 def _is_number(value: Any) -> bool:
-    if value is None or isinstance(value, int):
-        return not isinstance(value, bool)
-    return isinstance(value, float) and math.isfinite(value)
+    return value is None or is_finite_number(value)
 
 
 def _damaged(path: Path, reason: str) -> ValueError:

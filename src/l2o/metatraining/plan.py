@@ -19,13 +19,11 @@ from l2o.metatraining.meta_step import MetaState, MetaStep
 from l2o.metatraining.regularizers import Regularizer
 from l2o.metatraining.validation import Validation
 from l2o.objectives import MeanLoss, Objective
-from l2o.optimizers import LearnedOptimizer
+from l2o.optimizers import LearnedOptimizer, check_optimizer
 from l2o.support.canonical import canonical
-from l2o.support.checks import check_instance, check_integer, check_number
-from l2o.tasks import TaskFamily
-
-# Sizes are counted in 32 bits, and there is one loss more than there are steps.
-_LARGEST_SIZE = 2**31 - 2
+from l2o.support.checks import check_instance, check_number, check_size
+from l2o.support.keys import check_key
+from l2o.tasks import TaskFamily, check_family
 
 init = eqx.filter_jit(MetaStep.init)
 """The compiled `MetaStep.init`."""
@@ -137,8 +135,8 @@ def make_plan(
     if horizon % truncation:
         raise ValueError(f"truncation must divide horizon, got {truncation} and {horizon}.")
     _check_optimizer(optimizer)
-    check_instance("family", family, TaskFamily)
-    check_instance("validation_family", validation_family, TaskFamily)
+    check_family(family)
+    check_family(validation_family, "validation_family")
     check_instance("objective", objective, Objective)
     check_number("objective_weight", objective_weight, least=0)
     check_instance("regularizers", regularizers, Sequence)
@@ -148,7 +146,8 @@ def make_plan(
     check_instance("meta_optimizer", meta_optimizer, optax.GradientTransformation)
     if imitation is not None:
         check_instance("imitation", imitation, Imitation)
-    train_key, validation_key = _split(key)
+    check_key(key)
+    train_key, validation_key = jax.random.split(key)
     meta_loss = MetaLoss(
         canonical(objective), tuple(canonical(each) for each in regularizers), objective_weight
     )
@@ -178,21 +177,11 @@ def make_plan(
 
 def _check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
-        check_integer(name, size, least=1, most=_LARGEST_SIZE)
-
-
-def _split(key: Any) -> tuple[PRNGKeyArray, PRNGKeyArray]:
-    try:
-        train_key, validation_key = jax.random.split(key)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"key must be a random key such as jax.random.key(0), got {key!r}."
-        ) from None
-    return train_key, validation_key
+        check_size(name, size)
 
 
 def _check_optimizer(optimizer: Any) -> None:
-    check_instance("optimizer", optimizer, LearnedOptimizer)
+    check_optimizer(optimizer)
     leaves = jax.tree.leaves(optimizer)
     if not any(jnp.issubdtype(getattr(leaf, "dtype", bool), jnp.inexact) for leaf in leaves):
         raise ValueError(

@@ -35,6 +35,7 @@ from l2o.optimizers.learned_optimizer import (
     PerTask as PerTask,
     Updates as Updates,
     as_optax as as_optax,
+    check_optimizer as check_optimizer,
     from_optax as from_optax,
 )
 from l2o.optimizers.recurrent import (

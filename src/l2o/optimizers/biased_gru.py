@@ -47,7 +47,7 @@ class BiasedGRU(eqx.Module):
         self,
         inputs: Float[Array, "inputs columns"],
         state: Float[Array, "hidden columns"],
-        extra: Float[Array, "biases #columns"] | None = None,
+        extra: Float[Array, " biases #columns"] | None = None,
     ) -> Float[Array, "hidden columns"]:
         """One step.
 

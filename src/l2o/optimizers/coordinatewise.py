@@ -8,7 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from l2o.optimizers.learned_optimizer import LearnedOptimizer, OptState, PerTask, Updates
+from l2o.optimizers.learned_optimizer import (
+    LearnedOptimizer,
+    OptState,
+    PerTask,
+    Updates,
+    check_optimizer,
+)
 from l2o.optimizers.parameters import (
     check_count,
     check_gradients,
@@ -131,5 +137,8 @@ def per_task(optimizer: LearnedOptimizer) -> LearnedOptimizer:
 
     A coordinate-wise optimizer serves as it is, the stack being more coordinates; any other is
     mapped over the tasks.
+
+    **Raises:** `ValueError` for anything but an optimizer of this library.
     """
+    check_optimizer(optimizer)
     return optimizer if isinstance(optimizer, CoordinatewiseOptimizer) else PerTask(optimizer)

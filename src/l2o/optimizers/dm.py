@@ -11,6 +11,7 @@ from l2o.optimizers.cells import LSTM
 from l2o.optimizers.features import log_and_sign
 from l2o.optimizers.layers import Chain, Layer, Linear, Scale
 from l2o.optimizers.recurrent import RecurrentOptimizer
+from l2o.support.keys import check_key
 
 
 class DM(RecurrentOptimizer):
@@ -34,6 +35,7 @@ class DM(RecurrentOptimizer):
     def __init__(self, hidden_size: int = 20, steepness: float = 5.0, *, key: PRNGKeyArray) -> None:
         self.hidden_size = hidden_size = settings.size("hidden_size", hidden_size)
         self.steepness = settings.steepness("steepness", steepness)
+        check_key(key)
         first, second, readout = jax.random.split(key, 3)
         self.network = Chain(
             (

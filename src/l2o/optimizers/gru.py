@@ -11,6 +11,7 @@ from l2o.optimizers.features import log1p_and_sign
 from l2o.optimizers.layers import Chain, Layer, Linear, Scale
 from l2o.optimizers.recurrent import RecurrentOptimizer
 from l2o.support.checks import check_choice
+from l2o.support.keys import check_key
 
 
 class GRU(RecurrentOptimizer):
@@ -47,6 +48,7 @@ class GRU(RecurrentOptimizer):
         self.input_features = input_features
         self.input_scale = settings.factor("input_scale", input_scale)
         self.output_scale = output_scale = settings.factor("output_scale", output_scale)
+        check_key(key)
         num_inputs = 1 if input_features == "raw" else 2
         readout = Linear(hidden_size, 1, key=key)
         readout = eqx.tree_at(lambda layer: layer.weight, readout, jnp.zeros((1, hidden_size)))

@@ -22,6 +22,7 @@ from l2o.optimizers.parameters import (
     with_dtypes_of,
     working_dtype,
 )
+from l2o.support.keys import check_key
 
 _NUM_SCALES = 4
 _NUM_FEATURES = 12
@@ -164,6 +165,7 @@ class Hierarchical(LearnedOptimizer):
                 "smallest_initial_rate must be at most largest_initial_rate, got "
                 f"{smallest_initial_rate} and {largest_initial_rate}."
             )
+        check_key(key)
         keys = jax.random.split(key, 7)
         self.coordinate_cell = BiasedGRU(_NUM_FEATURES, coordinate_size, key=keys[0])
         self.tensor_cell = BiasedGRU(coordinate_size + _NUM_FEATURES, tensor_size, key=keys[1])

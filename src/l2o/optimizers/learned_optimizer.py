@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PyTree
 
 from l2o.optimizers.parameters import check_leaves_are_numbers, with_dtypes_of
 from l2o.support.canonical import canonical
+from l2o.support.checks import check_instance, in_a_line
 from l2o.tasks import ValueFunction
 
 Updates = PyTree[Float[Array, "..."]]
@@ -52,11 +53,25 @@ class LearnedOptimizer(eqx.Module):
         """
 
 
+def check_optimizer(optimizer: Any, name: str = "optimizer", kind: type = LearnedOptimizer) -> None:
+    """Makes sure that `optimizer` is one of this library's.
+
+    **Arguments:** `optimizer`; `name`, what the argument is called; `kind`, which it must be of.
+
+    **Raises:** `ValueError` that says where to take one from.
+    """
+    hint = "Optax's come through l2o.from_optax, hand-designed ones from with_hyperparameters()."
+    check_instance(name, optimizer, kind, hint)
+
+
 def as_optax(optimizer: LearnedOptimizer) -> optax.GradientTransformationExtraArgs:
     """Gives a learned optimizer as an Optax transformation, to chain, mask and accumulate.
 
     The transformation closes over the meta-parameters: they are constants of the training step.
+
+    **Raises:** `ValueError` for anything else.
     """
+    check_optimizer(optimizer)
 
     # Functions of their own: a module's methods compare by its arrays, which `jax.jit` refuses.
     def init(params: PyTree) -> OptState:
@@ -120,7 +135,7 @@ def _with_own_buffers(state: OptState, params: PyTree) -> OptState:
     return jax.tree.map(unshared, state)
 
 
-def from_optax(transformation: optax.GradientTransformation) -> OptaxOptimizer:
+def from_optax(transformation: optax.GradientTransformation | optax.MultiSteps) -> OptaxOptimizer:
     """Makes an Optax transformation fit every tool of this library.
 
     Transformations made anew with the same settings give equal optimizers, for which a program is
@@ -128,10 +143,12 @@ def from_optax(transformation: optax.GradientTransformation) -> OptaxOptimizer:
 
     **Raises:** `ValueError` for anything else.
     """
+    if isinstance(transformation, optax.MultiSteps):
+        transformation = transformation.gradient_transformation()
     if not isinstance(transformation, optax.GradientTransformation):
         raise ValueError(
             "from_optax takes an Optax transformation, such as optax.adam(1e-3), got "
-            f"{transformation!r}."
+            f"{in_a_line(transformation)}."
         )
     return OptaxOptimizer(canonical(optax.with_extra_args_support(transformation)))
 

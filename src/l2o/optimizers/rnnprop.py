@@ -12,6 +12,7 @@ from l2o.optimizers.cells import LSTM
 from l2o.optimizers.features import Moments, adam_features
 from l2o.optimizers.layers import Chain, Elementwise, Layer, Linear, Scale
 from l2o.optimizers.recurrent import RecurrentOptimizer
+from l2o.support.keys import check_key
 
 
 class RNNProp(RecurrentOptimizer):
@@ -45,6 +46,7 @@ class RNNProp(RecurrentOptimizer):
         self.hidden_size = hidden_size = settings.size("hidden_size", hidden_size)
         self.decay = settings.decay("decay", decay)
         self.max_step = max_step = settings.factor("max_step", max_step)
+        check_key(key)
         dense, first, second, readout = jax.random.split(key, 4)
         self.network = Chain(
             (

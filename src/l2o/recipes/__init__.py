@@ -13,6 +13,7 @@ from l2o.recipes.evaluation_settings import EvaluationSettings as EvaluationSett
 from l2o.recipes.explanations import (
     check_subjects as check_subjects,
     explain_all as explain_all,
+    is_run as is_run,
     read_settings as read_settings,
 )
 from l2o.recipes.flatness_of_run import (
@@ -37,7 +38,6 @@ from l2o.recipes.reproductions import (
 )
 from l2o.recipes.run_folder import (
     RunFolder as RunFolder,
-    metrics_of as metrics_of,
     training_differences as training_differences,
 )
 from l2o.recipes.runtime import num_cores as num_cores, set_up_jax as set_up_jax

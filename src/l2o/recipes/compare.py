@@ -52,7 +52,6 @@ def tune_baseline(
     """
     from l2o.recipes.feasibility import check_runs
 
-    recipe.evaluation.check()
     family = recipe.task.family(judge_on="validation")
     check_runs(recipe, [family])
     return _tune(hand_designed, recipe, family, on_progress, final_metric)
@@ -110,7 +109,6 @@ def compare(
     from l2o.report import Comparison
 
     settings = recipe.evaluation
-    settings.check()
     baselines = settings.build_baselines()
     if not folder.optimizer.exists():
         raise ValueError(

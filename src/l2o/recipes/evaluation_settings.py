@@ -41,7 +41,7 @@ class EvaluationSettings:
         return tuple(find_hand_designed(name) for name in self.baselines)
 
     def check(self) -> None:
-        """Makes sure that the settings are in range, before any time is spent.
+        """Makes sure that the settings are in range; JAX is left alone.
 
         **Raises:** `ValueError` that names the setting.
         """

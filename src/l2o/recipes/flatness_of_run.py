@@ -1,6 +1,6 @@
 """The flatness of what a run's optimizer finds, beside tuned baselines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from l2o.recipes.compare import ComparisonProgress, OnProgress, evaluation_key
@@ -17,6 +17,7 @@ class RunFlatness:
 
     title: str
     """The task and the number of steps."""
+    seed: int
     num_tasks: int
     summaries: "dict[str, dict[str, Summary]]"
     """Every metric of every optimizer, over networks."""
@@ -30,6 +31,7 @@ class RunFlatness:
         return plain(
             {
                 "title": self.title,
+                "seed": self.seed,
                 "num_tasks": self.num_tasks,
                 "results": [
                     {
@@ -50,8 +52,11 @@ def flatness_of_run(
 ) -> RunFlatness:
     """Lets a run's optimizer and its tuned baselines train networks, and measures where they end.
 
+    Networks are drawn and trained as in the run's latest evaluation, for as many steps as baselines
+    were tuned for there, which need not be those of the run's own settings.
+
     **Arguments:** `folder`, of a finished run that was evaluated, so that its baselines are tuned;
-    `num_tasks`, networks to train; `num_steps`, by default those of the run's evaluation;
+    `num_tasks`, networks to train; `num_steps`, by default those of the latest evaluation;
     `on_progress`, called now and then.
 
     **Raises:** `ValueError` for a folder without an optimizer or an evaluation, and for tasks whose
@@ -61,24 +66,27 @@ def flatness_of_run(
     from l2o.evaluation import Summary
     from l2o.recipes.explanations import tuned_in
     from l2o.recipes.flatness.measure import measure, surfaces
-    from l2o.recipes.hand_designed import find_hand_designed
-    from l2o.support.checks import check_size
+    from l2o.recipes.hand_designed import build_hand_designed
+    from l2o.support.checks import check_integer, check_size
 
     check_size("tasks", num_tasks)
     if num_steps is not None:
         check_size("steps", num_steps)
     recipe = folder.read_recipe()
-    tuned = tuned_in(folder)
-    if not folder.optimizer.exists() or not tuned:
+    evaluation = folder.read_evaluation()
+    if not folder.optimizer.exists() or evaluation is None:
         raise ValueError(
             f"The run in {folder.path} has no tuned baselines to compare with yet: run `l2o eval "
             f"{folder.path}` first."
         )
-    steps = recipe.evaluation.num_steps if num_steps is None else num_steps
+    check_size(f"num_steps in {folder.evaluation}", evaluation.get("num_steps"))
+    check_integer(f"seed in {folder.evaluation}", evaluation.get("seed"))
+    steps = evaluation["num_steps"] if num_steps is None else num_steps
+    recipe = replace(recipe, seed=evaluation["seed"])
     optimizers = {recipe.optimizer.title: load(folder.optimizer)}
-    for name, hyperparameters in tuned.items():
+    for name, hyperparameters in tuned_in(folder).items():
         if name not in optimizers:
-            optimizers[name] = find_hand_designed(name).with_hyperparameters(**hyperparameters)
+            optimizers[name] = build_hand_designed(name, hyperparameters)
     family = recipe.task.family(judge_on="test")
     key = evaluation_key(recipe)
     summaries, lines, planes = {}, {}, {}
@@ -92,4 +100,5 @@ def flatness_of_run(
             )
             for count, dimensions in ((num_tasks, 1), (1, 2))
         )
-    return RunFlatness(f"{recipe.task.title}, {steps} steps", num_tasks, summaries, lines, planes)
+    title = f"{recipe.task.title}, {steps} steps"
+    return RunFlatness(title, recipe.seed, num_tasks, summaries, lines, planes)

@@ -1,9 +1,10 @@
 """The hand-designed optimizers that go by a name, known without JAX."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from l2o.optimizers import HandDesigned
+    from l2o.optimizers import HandDesigned, LearnedOptimizer
 
 HAND_DESIGNED: dict[str, str] = {
     "sgd": "Gradient descent.",
@@ -48,3 +49,19 @@ def find_hand_designed(name: str) -> "HandDesigned":
     from l2o.optimizers import ALL_HAND_DESIGNED
 
     return {each.name: each for each in (*ALL_HAND_DESIGNED, *ALL_AGGREGATED)}[name]
+
+
+def build_hand_designed(name: str, hyperparameters: Mapping[str, float]) -> "LearnedOptimizer":
+    """The hand-designed optimizer of this name.
+
+    **Arguments:** `name`; `hyperparameters`, whose names may be anything: they are not ours.
+
+    **Raises:** `ValueError` for an unknown name, of an optimizer or a hyperparameter, and for a
+    value out of range.
+    """
+    from l2o.support.checks import check_choice
+
+    hand_designed = find_hand_designed(name)
+    for each in hyperparameters:
+        check_choice(f"A hyperparameter of {name}", each, hand_designed.space)
+    return hand_designed.with_hyperparameters(**hyperparameters)

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 # On the command line, fields of all but the evaluation are flags without a prefix.
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a run depends on."""
+    """Everything that a run depends on.
+
+    **Raises:** `ValueError` for settings of meta-training or evaluation that are out of range.
+    """
 
     name: tyro.conf.Suppress[str]
     description: tyro.conf.Suppress[str]
@@ -44,6 +47,9 @@ class Recipe:
 
         # Of a larger number, JAX would take the last 32 bits.
         check_integer("seed", self.seed, least=0, most=2**32 - 1)
+        self.training.check()
+        self.regularization.check(self.training.truncation)
+        self.evaluation.check()
 
     def keys(self) -> "tuple[PRNGKeyArray, PRNGKeyArray, PRNGKeyArray]":
         """Randomness for initial weights, for meta-training, and for tuning and comparing."""
@@ -158,4 +164,4 @@ def _describe(error: BaseException, _: type | None) -> str:
         return f"unknown field {', '.join(sorted(error.extra_fields))}"
     if isinstance(error, KeyError):
         return f"missing field {error.args[0]}"
-    return str(error)
+    return str(error).removesuffix(".")

@@ -53,7 +53,7 @@ class RegularizationSettings:
     """Distance along the gradient of the SAM sharpness."""
 
     def check(self, truncation: int) -> None:
-        """Makes sure that the settings are in range, before anything is written to disk.
+        """Makes sure that the settings are in range; JAX is left alone.
 
         **Arguments:** `truncation`, inner steps of a window, in which regularizers must act.
 

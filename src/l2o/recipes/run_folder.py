@@ -1,11 +1,11 @@
 """A run on disk: what is where, and who may write there."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from l2o.recipes.recipe import Recipe
+from l2o.support.checks import is_finite_number
 from l2o.support.strict_json import read_json
 
 _OF_TRAINING = ("task", "optimizer", "training", "regularization", "seed")
@@ -135,6 +135,8 @@ def _problem_of_evaluation(content: Any) -> str | None:
         return "it is no object"
     if type(content.get("setting")) is not str or type(content.get("num_tasks")) is not int:
         return "it lacks a setting and a number of tasks"
+    from l2o.evaluation import metrics_of
+
     results = content.get("results")
     if not isinstance(results, list) or not results:
         return "it lacks results"
@@ -145,42 +147,41 @@ def _problem_of_evaluation(content: Any) -> str | None:
 
 def _is_result(result: Any) -> bool:
     """Whether this is what a comparison tells of one optimizer."""
+    from l2o.evaluation import metrics_of
+
     if not isinstance(result, dict) or type(result.get("name")) is not str:
         return False
     settings = result.get("hyperparameters")
     return (
         isinstance(settings, dict)
-        and all(map(_is_number, settings.values()))
+        and all(map(is_finite_number, settings.values()))
         and type(result.get("diverged")) is int
         and all(
-            result[metric][number] is None or _is_number(result[metric][number])
+            result[metric][number] is None or is_finite_number(result[metric][number])
             for metric in metrics_of(result)
             for number in ("mean", "sem")
         )
     )
 
 
-def metrics_of(result: dict[str, Any]) -> tuple[str, ...]:
-    """The metrics in an optimizer's part of an evaluation, which have a mean and its error."""
-    return tuple(
-        name
-        for name, value in result.items()
-        if isinstance(value, dict) and value.keys() >= {"mean", "sem"}
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
 def training_differences(one: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
-    """The settings of meta-training that differ, by name; how to evaluate it is none of them."""
+    """The settings of meta-training that differ, by name; how to evaluate it is none of them.
+
+    Of tasks or optimizers of different kinds, which do not have the same settings, it is the kind.
+    """
     settings = [recipe.flat() for recipe in (one, other)]
-    names = settings[0].keys() | settings[1].keys()
+    names = {name for name in settings[0] if name.split(".")[0] in _OF_TRAINING}
+    kinds = [name for name in sorted(names) if name.endswith(".kind")]
+    differences = {
+        name: (settings[0][name], settings[1][name])
+        for name in (*kinds, *sorted(names.difference(kinds)))
+        if name in settings[1] and settings[0][name] != settings[1][name]
+    }
+    others = tuple(name.removesuffix("kind") for name in kinds if name in differences)
     return {
-        name: (settings[0].get(name), settings[1].get(name))
-        for name in sorted(names)
-        if name.split(".")[0] in _OF_TRAINING and settings[0].get(name) != settings[1].get(name)
+        name: values
+        for name, values in differences.items()
+        if name in kinds or not name.startswith(others)
     }
 
 

@@ -41,9 +41,6 @@ def train(
     from l2o.recipes.feasibility import check_training
 
     settings = recipe.training
-    settings.check()
-    recipe.regularization.check(settings.truncation)
-    recipe.evaluation.check()
     optimizer_key, training_key, _ = recipe.keys()
     family = recipe.task.family(judge_on="validation")
     curriculum = settings.build_curriculum()

@@ -1,7 +1,6 @@
 """Settings of meta-training."""
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -65,11 +64,11 @@ class TrainingSettings:
     """Meta-steps between checkpoints, the most that a kill can lose."""
 
     def check(self) -> None:
-        """Makes sure that the settings are in range, before anything is written to disk.
+        """Makes sure that the settings are in range; JAX is left alone.
 
         **Raises:** `ValueError` that names the setting.
         """
-        from l2o.support.checks import check_number, check_size
+        from l2o.support.checks import check_number, check_rising, check_size
 
         for name in (
             "meta_steps",
@@ -93,9 +92,9 @@ class TrainingSettings:
         for name in ("clip_value", "clip_norm"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), above=0)
-        curriculum = self.build_curriculum()
-        horizons = (self.horizon,) if curriculum is None else curriculum.horizons[:-1]
-        for horizon in horizons:
+        if self.curriculum is not None:
+            check_rising("horizons", self.curriculum, shortest=2)
+        for horizon in (self.horizon,) if self.curriculum is None else self.curriculum[:-1]:
             if horizon % self.truncation:
                 raise ValueError(
                     f"truncation must divide horizon, got {self.truncation} and {horizon}."
@@ -129,7 +128,9 @@ class TrainingSettings:
 
     def build_imitation(self) -> "Imitation | None":
         """Builds the imitation of Adam, if there is to be any."""
-        return _imitation(self.imitation_ratio) if self.imitation_ratio else None
+        from l2o.metatraining import Imitation
+
+        return Imitation(self.imitation_ratio) if self.imitation_ratio else None
 
     def build_curriculum(self) -> "Curriculum | None":
         """Builds the curriculum, if there is to be one."""
@@ -139,7 +140,17 @@ class TrainingSettings:
 
     def build_meta_optimizer(self) -> "optax.GradientTransformation":
         """Builds Adam with its schedule, the penalty's gradient and clipping."""
-        return _meta_optimizer(self)
+        import optax
+
+        before = []
+        if self.meta_l2_penalty:
+            before.append(_norm_penalty(self.meta_l2_penalty))
+        if self.clip_value is not None:
+            before.append(optax.clip(self.clip_value))
+        if self.clip_norm is not None:
+            before.append(optax.clip_by_global_norm(self.clip_norm))
+        adam = optax.adam(self.build_schedule(), self.b1, self.b2, self.epsilon)
+        return optax.chain(*before, adam)
 
     def build_schedule(self) -> "optax.Schedule":
         """Builds the learning rate as a function of the meta-step."""
@@ -156,30 +167,6 @@ class TrainingSettings:
             return after
         warmup = optax.linear_schedule(0.0, self.learning_rate, self.warmup_steps)
         return optax.join_schedules([warmup, after], [self.warmup_steps])
-
-
-# Programs are compiled for the very functions that an Optax transformation consists of, so that
-# runs with the same settings share them only if they share these.
-@cache
-def _meta_optimizer(settings: TrainingSettings) -> "optax.GradientTransformation":
-    import optax
-
-    before = []
-    if settings.meta_l2_penalty:
-        before.append(_norm_penalty(settings.meta_l2_penalty))
-    if settings.clip_value is not None:
-        before.append(optax.clip(settings.clip_value))
-    if settings.clip_norm is not None:
-        before.append(optax.clip_by_global_norm(settings.clip_norm))
-    adam = optax.adam(settings.build_schedule(), settings.b1, settings.b2, settings.epsilon)
-    return optax.chain(*before, adam)
-
-
-@cache
-def _imitation(ratio: float) -> "Imitation":
-    from l2o.metatraining import Imitation
-
-    return Imitation(ratio)
 
 
 def _norm_penalty(factor: float) -> "optax.GradientTransformation":

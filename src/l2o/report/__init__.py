@@ -10,10 +10,5 @@ from l2o.report.explanation import (
     Subject as Subject,
     write_explanation as write_explanation,
 )
-from l2o.report.figures import metric_label as metric_label
-from l2o.report.html import (
-    results_table as results_table,
-    table_columns as table_columns,
-    write_report as write_report,
-)
+from l2o.report.html import write_report as write_report
 from l2o.report.verdict import Verdict as Verdict, judge as judge

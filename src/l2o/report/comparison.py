@@ -1,6 +1,5 @@
 """A learned optimizer against tuned baselines: all that a report tells."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,21 +38,37 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """All numbers of the comparison, for JSON.
 
-        **Returns:** `results` and `paired` of the main setting, as `Evaluation.as_dict` has them;
-        `tuning`, with the scores of baselines there and `in_comparison`; `setting`, `num_tasks`,
-        `num_steps`, `objective` and `seed`; and `others`, a list with the same entries for every
-        other setting.
+        **Returns:** `results` and `paired` of the main setting, as `Evaluation.as_dict` has them,
+        and in `results` the `objective` unless it is the mean training loss; `tuning`, with the
+        scores of baselines there and `in_comparison`; `setting`, `num_tasks`, `num_steps`,
+        `objective` and `seed`; and `others`, a list with the same entries for every other setting.
         """
-        hyperparameters = {tuned.name: tuned.hyperparameters for tuned in self.tuned}
         return {
-            **_numbers(self.main, self.learned, hyperparameters),
+            **self._numbers(self.main),
             "objective": self.objective,
             "seed": self.seed,
             "tuning": [
                 {**tuned_as_dict(tuned), "in_comparison": self.in_comparison(tuned).as_dict()}
                 for tuned in self.tuned
             ],
-            "others": [_numbers(other, self.learned, hyperparameters) for other in self.others],
+            "others": [self._numbers(other) for other in self.others],
+        }
+
+    def _numbers(self, setting: Setting) -> dict[str, Any]:
+        """The numbers of one setting."""
+        evaluation = setting.evaluation
+        hyperparameters = {tuned.name: tuned.hyperparameters for tuned in self.tuned}
+        numbers = evaluation.as_dict(learned=[self.learned], hyperparameters=hyperparameters)
+        if self.objective != "mean loss":
+            numbers["results"] = [
+                {"objective": evaluation.summary(result["name"], "objective").as_dict(), **result}
+                for result in numbers["results"]
+            ]
+        return {
+            **numbers,
+            "setting": setting.title,
+            "num_tasks": evaluation.num_tasks,
+            "num_steps": evaluation.num_steps,
         }
 
     def in_comparison(self, tuned: Tuned) -> Summary:
@@ -78,17 +93,4 @@ def tuned_as_dict(tuned: Tuned) -> dict[str, Any]:
         "num_diverged": tuned.num_diverged,
         "num_tasks": tuned.num_tasks,
         "num_steps": tuned.num_steps,
-    }
-
-
-def _numbers(
-    setting: Setting, learned: str, hyperparameters: Mapping[str, Mapping[str, float]]
-) -> dict[str, Any]:
-    """The numbers of one setting."""
-    evaluation = setting.evaluation
-    return {
-        **evaluation.as_dict(learned=[learned], hyperparameters=hyperparameters),
-        "setting": setting.title,
-        "num_tasks": evaluation.num_tasks,
-        "num_steps": evaluation.num_steps,
     }

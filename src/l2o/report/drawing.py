@@ -34,6 +34,11 @@ def style(axes: Axes) -> None:
     axes.tick_params(labelsize=9)
 
 
+def whole_steps(axes: Axes) -> None:
+    """Ticks at whole numbers of steps alone, however few there are."""
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+
+
 def as_png(figure: Figure, dpi: int = 160) -> bytes:
     """The figure as an image file."""
     buffer = io.BytesIO()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from l2o.mechanisms import Explanation, Inapplicable, LinearResponse, Presence
 from l2o.report.distillation import Distillation
-from l2o.report.drawing import as_png, as_svg, blank_figure, style
+from l2o.report.drawing import as_png, as_svg, blank_figure, style, whole_steps
 from l2o.report.pages import render_page, versions
 from l2o.support.atomic import write_atomically
 
@@ -74,6 +74,7 @@ def _draw_gradients(explanation: Explanation, axes: Axes) -> None:
 
 def _draw_schedule(explanation: Explanation, axes: Axes) -> None:
     explanation.schedule.draw(axes)
+    whole_steps(axes)
     rates = explanation.schedule.effective_learning_rate
     if np.all(np.isfinite(rates)):
         axes.set_ylim(min(0.0, 1.1 * float(rates.min())), 1.1 * float(rates.max()) or 1.0)
@@ -250,7 +251,9 @@ def _draw(section: _Section, explanations: Mapping[str, Explanation]) -> Figure:
             style(axes)
             draw(explanation, axes)
             if row == 0:
-                axes.set_title(name, fontsize=10, loc="left")
+                # A name may be that of any folder.
+                shown = name.encode(errors="backslashreplace").decode()
+                axes.set_title(shown, fontsize=10, loc="left", parse_math=False)
     return figure
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from l2o.evaluation import Evaluation
+from l2o.evaluation import Evaluation, metric_label
 from l2o.report.comparison import Setting
 from l2o.report.drawing import (
     BLUE,
@@ -20,6 +20,7 @@ from l2o.report.drawing import (
     VERMILION,
     blank_figure,
     style,
+    whole_steps,
 )
 
 # Line styles tell baselines apart once colours are used up.
@@ -31,18 +32,6 @@ _STYLES = ("-", "--", ":")
 _MOST_POINTS = 250
 
 _BAND = "95 % confidence interval of the mean"
-_METRIC_LABELS = {
-    "objective": "the objective",
-    "mean_train_loss": "mean training loss",
-    "final_train_loss": "final training loss",
-    "test_loss": "test loss",
-    "test_accuracy": "test accuracy",
-}
-
-
-def metric_label(metric: str) -> str:
-    """The name of a metric in words."""
-    return _METRIC_LABELS.get(metric, metric.replace("_", " "))
 
 
 def loss_curves(settings: Sequence[Setting], learned: str) -> Figure:
@@ -138,6 +127,7 @@ def meta_training(history: Sequence[Mapping[str, Any]], windows: int) -> Figure:
     if np.all(values > 0) and np.all(scores[1] > 0):
         axes.set_yscale("log")
     axes.set_xlabel("meta-step (updates of the optimizer's weights)")
+    whole_steps(axes)
     axes.set_ylabel("loss of the tasks")
     axes.legend(frameon=False, fontsize=8.5)
     return figure
@@ -191,6 +181,7 @@ def _draw_losses(axes: Axes, evaluation: Evaluation, learned: str) -> None:
         # Runs that diverge must not squeeze the others into a line.
         axes.set_ylim(0.8 * min(lows), 2 * max(starts))
     axes.set_xlabel("step")
+    whole_steps(axes)
     averaged = f", mean of {bin_size} steps" if bin_size > 1 else ""
     axes.set_ylabel(f"training loss (minibatch{averaged})")
 

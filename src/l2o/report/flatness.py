@@ -136,7 +136,7 @@ def _some(drawn: Mapping[str, _Drawn]) -> Mapping[str, _Drawn]:
 
 def _runs(
     name: str, surface: LossSurface, dimensions: int
-) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, "runs *points"]]:
+) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " runs *points"]]:
     """Coordinates, and losses with a leading axis of runs."""
     losses = np.asarray(surface.losses, np.float64)
     if len(surface.directions) != dimensions:

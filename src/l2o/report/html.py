@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from l2o.evaluation import Evaluation
+from l2o.evaluation import Evaluation, metric_label, metrics_of, results_table
 from l2o.report import figures
 from l2o.report.comparison import Comparison
 from l2o.report.drawing import as_png, as_svg
@@ -42,7 +42,7 @@ def write_report(
     images = {name: as_svg(figure) for name, figure in drawn.items()}
     for name, figure in drawn.items():
         write_atomically(path.parent / "figures" / f"{name}.png", as_png(figure))
-    main = comparison.main
+    main, numbers = comparison.main, comparison.as_dict()
     held_out_metrics = [
         metric for metric in ("test_loss", "test_accuracy") if metric in _metrics(main.evaluation)
     ]
@@ -54,54 +54,14 @@ def write_report(
         headline=judge(main, comparison.learned, "objective"),
         held_out=[judge(main, comparison.learned, metric) for metric in held_out_metrics],
         others=[judge(other, comparison.learned, "objective") for other in comparison.others],
-        columns=[(name, figures.metric_label(name)) for name in table_columns(comparison)],
-        rows=results_table(comparison),
+        columns=[(name, metric_label(name)) for name in metrics_of(numbers["results"][0])],
+        rows=results_table(numbers),
         images=images,
         config=config,
         versions=versions(),
         has_history=bool(history),
     )
     write_atomically(path, page)
-
-
-def results_table(comparison: Comparison) -> list[dict[str, Any]]:
-    """The results in the main setting, best objective first.
-
-    **Returns:** for every optimizer its `name`; the objective, unless it is the mean training
-    loss, and each metric as text "mean ± standard error"; and `diverged`, the number of runs that
-    did.
-    """
-    evaluation = comparison.main.evaluation
-    names = sorted(
-        evaluation.runs, key=lambda name: _order(evaluation.summary(name, "objective").mean)
-    )
-    return [
-        {
-            "name": name,
-            **{metric: _text(evaluation, name, metric) for metric in table_columns(comparison)},
-            "diverged": int(evaluation.runs[name].diverged.sum()),
-        }
-        for name in names
-    ]
-
-
-def table_columns(comparison: Comparison) -> tuple[str, ...]:
-    """The metrics in the table of results."""
-    metrics = _metrics(comparison.main.evaluation)
-    return metrics if comparison.objective == "mean loss" else ("objective", *metrics)
-
-
-def _order(mean: float) -> tuple[bool, float]:
-    """What is not a number comes last."""
-    return (mean != mean, mean)
-
-
-def _text(evaluation: Evaluation, name: str, metric: str) -> str:
-    """A mean and its standard error, accuracies in per cent."""
-    summary = evaluation.summary(name, metric)
-    if metric.endswith("accuracy"):
-        return f"{100 * summary.mean:.1f} ± {100 * summary.sem:.1f} %"
-    return f"{summary.mean:.4g} ± {summary.sem:.2g}"
 
 
 def _metrics(evaluation: Evaluation) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ def render_page(template: str, *, package: str = "l2o.report", **content: Any) -
     **Arguments:** `template`, a file of the package; `package`, whose templates may include those
     of this room; `content`, the template's variables.
 
-    **Returns:** the page, as the bytes of a file.
+    **Returns:** the page, as the bytes of a file; what is no Unicode, as names of files may be, is
+    escaped.
     """
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
@@ -26,7 +27,8 @@ def render_page(template: str, *, package: str = "l2o.report", **content: Any) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**content).encode()
+    page = environment.get_template(template).render(**content)
+    return page.encode(errors="backslashreplace")
 
 
 def versions() -> dict[str, str]:

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from l2o.evaluation import PairedDifference
+from l2o.evaluation import PairedDifference, metric_label
 from l2o.report.comparison import Setting
-from l2o.report.figures import metric_label
 
 _LARGER_IS_BETTER = ("test_accuracy",)
 

@@ -59,6 +59,8 @@ from l2o.tasks.task import (
     SingleTask as SingleTask,
     Task as Task,
     TaskFamily as TaskFamily,
+    check_family as check_family,
+    check_task as check_task,
 )
 from l2o.tasks.task_batch import TaskBatch as TaskBatch
 from l2o.tasks.two_moons import TwoMoons as TwoMoons, TwoMoonsFamily as TwoMoonsFamily

@@ -102,7 +102,7 @@ class ConvNet(Network):
         return tuple(layers)
 
     def __call__(
-        self, params: ConvParams, inputs: Float[Array, "batch *shape"]
+        self, params: ConvParams, inputs: Float[Array, " batch *shape"]
     ) -> Float[Array, "batch outputs"]:
         """The outputs for a batch of images."""
         *convolutional, (weight, bias) = params

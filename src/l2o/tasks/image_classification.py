@@ -16,7 +16,7 @@ from l2o.tasks.metrics import classification_metrics, cross_entropy, smoothed_cr
 from l2o.tasks.networks import MLP, Activation, MLPFamily, Network
 from l2o.tasks.task import Params, Task, TaskFamily
 
-LabelledBatch = tuple[Float[Array, "batch *shape"], Int[Array, " batch"]]
+LabelledBatch = tuple[Float[Array, " batch *shape"], Int[Array, " batch"]]
 """Inputs and labels of a minibatch."""
 
 

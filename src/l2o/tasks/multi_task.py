@@ -104,7 +104,7 @@ class MultiTaskNetwork(MultiObjectiveTask):
         return found
 
     def _representation(
-        self, params: TrunkAndHeads, inputs: Float[Array, "batch *shape"]
+        self, params: TrunkAndHeads, inputs: Float[Array, " batch *shape"]
     ) -> Float[Array, "batch features"]:
         return jax.nn.relu(self.trunk(params.trunk, inputs))
 

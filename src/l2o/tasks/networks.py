@@ -42,7 +42,7 @@ class Network(eqx.Module):
 
     @abc.abstractmethod
     def __call__(
-        self, params: Params, inputs: Float[Array, "batch *shape"]
+        self, params: Params, inputs: Float[Array, " batch *shape"]
     ) -> Float[Array, "batch outputs"]:
         """The outputs for a batch of inputs."""
 
@@ -126,7 +126,7 @@ class MLP(Network):
         return jnp.sqrt((1.0 if is_output else gain) / inputs)
 
     def __call__(
-        self, params: Layers, inputs: Float[Array, "batch *shape"]
+        self, params: Layers, inputs: Float[Array, " batch *shape"]
     ) -> Float[Array, "batch outputs"]:
         """The outputs for a batch of inputs."""
         *hidden, (weight, bias) = params

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from l2o.support.checks import LARGEST_LOG_SCALE, check_number
-from l2o.tasks.task import Batch, Params, Task, TaskFamily
+from l2o.tasks.task import Batch, Params, Task, TaskFamily, check_family
 
 
 class Reparameterized(Task):
@@ -70,13 +70,14 @@ class ReparameterizedFamily(TaskFamily):
     **Arguments:** `family`; `max_log_scale`, r, from 0 to 40; 3 is the choice of Lv, Jiang and Li
     (2017).
 
-    **Raises:** `ValueError` if r is out of range.
+    **Raises:** `ValueError` for another thing than a family, and if r is out of range.
     """
 
     family: TaskFamily
     max_log_scale: float = eqx.field(static=True, default=3.0)
 
     def __check_init__(self) -> None:
+        check_family(self.family)
         check_number("max_log_scale", self.max_log_scale, least=0, most=LARGEST_LOG_SCALE)
 
     def sample(self, key: PRNGKeyArray) -> Reparameterized:

@@ -1,10 +1,13 @@
 """The two protocols for what gets optimized: a `Task`, and a `TaskFamily` to draw tasks from."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from l2o.support.checks import check_instance
 
 Params = PyTree[Float[Array, "..."]]
 """The optimizee's parameters: any pytree of floating-point arrays."""
@@ -80,10 +83,32 @@ class TaskFamily(eqx.Module):
         """Draws a task."""
 
 
+def check_task(task: Any) -> None:
+    """Makes sure that `task` is a task.
+
+    **Raises:** `ValueError` that says where to take one from.
+    """
+    check_instance("task", task, Task, "A family's are drawn by its method sample.")
+
+
+def check_family(family: Any, name: str = "family") -> None:
+    """Makes sure that `family` is a distribution over tasks.
+
+    **Arguments:** `family`; `name`, what the argument is called.
+
+    **Raises:** `ValueError` that says where to take one from.
+    """
+    hint = "The family of one task is l2o.tasks.SingleTask(task)."
+    check_instance(name, family, TaskFamily, hint)
+
+
 class SingleTask(TaskFamily):
     """The family that always gives the same task; its randomness is the initialisation alone."""
 
     task: Task
+
+    def __check_init__(self) -> None:
+        check_task(self.task)
 
     def sample(self, key: PRNGKeyArray) -> Task:
         """Returns the task, whatever the key."""

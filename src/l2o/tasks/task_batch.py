@@ -7,7 +7,9 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.tasks.task import Batch, Params, Task, TaskFamily
+from l2o.support.checks import check_size
+from l2o.support.keys import check_key
+from l2o.tasks.task import Batch, Params, Task, TaskFamily, check_family
 
 
 class TaskBatch(Task):
@@ -32,8 +34,9 @@ class TaskBatch(Task):
 
         **Returns:** the batch. Leaves that are the family's own arrays are kept once.
         """
-        if num_tasks < 1:
-            raise ValueError(f"num_tasks must be at least 1, got {num_tasks}.")
+        check_family(family)
+        check_key(key)
+        check_size("num_tasks", num_tasks)
         own = jax.tree.leaves(family)
         structure: dict[str, Any] = {}
 

@@ -32,7 +32,7 @@ def bounds_along_training(
     num_tasks: int,
     num_steps: int,
     num_points: int,
-) -> dict[str, Float[np.ndarray, "points *tasks"]]:
+) -> dict[str, Float[np.ndarray, " points *tasks"]]:
     """The three sides of ln(1 + lambda_max / gamma) <= 2 Delta <= tr(H) / gamma along trainings.
 
     For convex quadratics, and with |g|^2 / gamma taken off the first side where the gradient g is

@@ -66,7 +66,7 @@ def draw_differences(results: dict[str, Any]) -> Figure:
 
 def draw_bounds(results: dict[str, Any]) -> Figure:
     """Draws both bounds and what they bound along trainings, a panel each."""
-    from l2o.report.drawing import BLUE, GREEN, VERMILION, blank_figure, style
+    from l2o.report.drawing import BLUE, GREEN, VERMILION, blank_figure, style, whole_steps
 
     bounds = results["bounds"]
     columns = min(2, len(bounds))
@@ -87,6 +87,7 @@ def draw_bounds(results: dict[str, Any]) -> Figure:
         axes.set_yscale("log")
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("step")
+        whole_steps(axes)
     for axes in panels.ravel()[len(bounds) :]:
         axes.set_axis_off()
     panels[0, 0].legend(frameon=False, fontsize=8)

@@ -23,11 +23,11 @@ class Classification(eqx.Module):
     `(rows, height, width, channels)`; labels count from 0.
     """
 
-    train_inputs: Float[Array, "train *shape"]
+    train_inputs: Float[Array, " train *shape"]
     train_labels: Int[Array, " train"]
-    validation_inputs: Float[Array, "validation *shape"]
+    validation_inputs: Float[Array, " validation *shape"]
     validation_labels: Int[Array, " validation"]
-    test_inputs: Float[Array, "test *shape"]
+    test_inputs: Float[Array, " test *shape"]
     test_labels: Int[Array, " test"]
     num_classes: int = eqx.field(static=True)
     name: str = eqx.field(static=True)
@@ -55,7 +55,7 @@ class Classification(eqx.Module):
     def from_arrays(
         cls,
         name: str,
-        inputs: Shaped[np.ndarray, "rows *shape"],
+        inputs: Shaped[np.ndarray, " rows *shape"],
         labels: Shaped[np.ndarray, " rows"],
         *,
         num_classes: int,
@@ -110,7 +110,7 @@ class Classification(eqx.Module):
         """The shape of one input."""
         return self.train_inputs.shape[1:]
 
-    def split(self, name: Split) -> tuple[Float[Array, "rows *shape"], Int[Array, " rows"]]:
+    def split(self, name: Split) -> tuple[Float[Array, " rows *shape"], Int[Array, " rows"]]:
         """The inputs and labels of a split, by its name."""
         check_choice("split", name, _SPLITS)
         return getattr(self, f"{name}_inputs"), getattr(self, f"{name}_labels")

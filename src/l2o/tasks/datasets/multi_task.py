@@ -114,7 +114,7 @@ class Numbers(Target):
 class MultiTaskData(eqx.Module):
     """Inputs with several targets a row, in three fixed splits."""
 
-    inputs: dict[str, Float[Array, "rows *shape"]]
+    inputs: dict[str, Float[Array, " rows *shape"]]
     """By split."""
     values: dict[str, tuple[Array, ...]]
     """By split: for each target, one value a row."""
@@ -144,7 +144,7 @@ class MultiTaskData(eqx.Module):
         """The shape of one input."""
         return self.inputs["train"].shape[1:]
 
-    def split(self, name: Split) -> tuple[Float[Array, "rows *shape"], tuple[Array, ...]]:
+    def split(self, name: Split) -> tuple[Float[Array, " rows *shape"], tuple[Array, ...]]:
         """Inputs and values of a split, by its name."""
         check_choice("split", name, _SPLITS)
         return self.inputs[name], self.values[name]
