@@ -77,6 +77,8 @@ def test_a_folder_with_a_colon_is_a_folder(tmp_path, monkeypatch):
         ("def f(:", "my_rules.py:f", {}, "SyntaxError"),
         ("def f(rate): pass", "my_rules:f", {}, "needs rate: give numbers with --set rate="),
         ("def f(rate=1): pass", "my_rules:f", {"rat": 1.0}, "Did you mean 'rate'"),
+        ("rule = 3", "my_rules:rule.part", {}, "An object in my_rules must be one of"),
+        ("def f():\n    return 1 / 0", "my_rules:f", {}, r"f cannot be made: Zero.* \(line 2\)"),
         ("def f(): return 3", "my_rules:f", {}, "or make one, got int"),
     ],
 )

@@ -11,6 +11,7 @@ from l2o.recipes import EvaluationSettings, TrainingSettings
 from l2o.recipes.optimizer_settings import GRU
 from l2o.recipes.reproduction import WorkFolder
 from l2o.recipes.reverse_engineering import Study, run_studies, sentences
+from l2o.recipes.reverse_engineering.experiment import remarks_on
 from l2o.recipes.reverse_engineering.fitted_momentum import fit_momentum
 from l2o.recipes.reverse_engineering.markdown import markdown
 from l2o.recipes.reverse_engineering.presence import MECHANISMS, presence
@@ -408,3 +409,10 @@ def test_meta_optimizer_settings():
     zeros = jax.tree.map(jnp.zeros_like, parameters)
     updates, _ = chain.update(zeros, chain.init(parameters), parameters)
     np.testing.assert_allclose(updates["w"] * -1e12, [0.06, 0.08], rtol=1e-5)
+
+
+def test_interrupted_meta_trainings_are_told():
+    studies = [{"meta_training": [{"resumed_from_step": step} for step in (0, 7, 0)]}]
+    assert remarks_on(studies)[0].startswith("1 of 3 meta-trainings were interrupted")
+    del studies[0]["meta_training"][1]
+    assert remarks_on(studies) == []

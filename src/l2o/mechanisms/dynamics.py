@@ -409,8 +409,10 @@ def _growth(before: Array, after: Array) -> Array:
     return jnp.any(before != after).astype(int)
 
 
-def _time_matters(dynamics: Dynamics) -> bool:
+def _time_matters(dynamics: OptimizerDynamics) -> bool:
     """Whether a step comes out differently at another time, for the same state and gradient."""
+    if not any(jax.tree.leaves(dynamics.increments)):
+        return False
     start = dynamics.initial_state
     state_key, gradient_key = jax.random.split(jax.random.key(0))
     states = start + jnp.abs(jax.random.normal(state_key, (_PROBES, *start.shape)))

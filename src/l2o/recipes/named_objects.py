@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -41,8 +42,8 @@ def find_object(reference: str) -> Any:
         )
     found: Any = _module(source)
     for name in attribute.split("."):
-        public = {known: None for known in vars(found) if not known.startswith("_")}
         if not hasattr(found, name):
+            public = [known for known in dir(found) if not known.startswith("_")]
             check_choice(f"An object in {source}", name, public)
         found = getattr(found, name)
     return found
@@ -67,20 +68,19 @@ def _module(source: str) -> ModuleType:
         return importlib.import_module(source)
     # Whatever a person's code raises.
     except Exception as error:
-        where = f" (line {line})" if (line := _line_in(error, path)) else ""
-        raise ValueError(
-            f"{source} cannot be imported: {type(error).__name__}: {error}{where}."
-        ) from error
+        raise ValueError(f"{source} cannot be imported: {_told(error, source)}.") from error
 
 
-def _line_in(error: Exception, path: Path) -> int | None:
-    """The last line of a file that an error went through, if it did."""
-    line, trace = None, error.__traceback__
-    while trace is not None:
-        if Path(trace.tb_frame.f_code.co_filename).name == path.name:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
+def _told(error: Exception, source: str) -> str:
+    """An error of a person's code in a line, with the last place in their file, if there is one."""
+    name = Path(source.partition(":")[0]).stem.rpartition(".")[2]
+    lines = [
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if Path(frame.f_code.co_filename).stem == name
+    ]
+    where = f" (line {lines[-1]})" if lines else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
 
 
 def build_optimizer(reference: str, settings: Mapping[str, float]) -> "LearnedOptimizer":
@@ -96,7 +96,12 @@ def build_optimizer(reference: str, settings: Mapping[str, float]) -> "LearnedOp
 
     found: Any = find_object(reference)
     if isinstance(found, type) or (callable(found) and not hasattr(found, "update")):
-        made: Any = found(**_keywords(reference, found, settings))
+        keywords = _keywords(reference, found, settings)
+        try:
+            made: Any = found(**keywords)
+        # Whatever a person's code raises.
+        except Exception as error:
+            raise ValueError(f"{reference} cannot be made: {_told(error, reference)}.") from error
     elif settings:
         raise ValueError(
             f"--set is for functions and classes; {reference} is an optimizer as it is."

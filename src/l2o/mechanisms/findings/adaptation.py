@@ -17,7 +17,6 @@ _JUMP = 10.0
 _CLOSED = 1e-9
 _ROUNDING = 1e-14
 _MOSTLY = 0.9
-_LAST_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def _by_signs(survey: Survey, clips: Presence) -> tuple[float, float] | None:
     sizes = survey.met
     updates, states = survey.patterned(survey.time)
     if survey.memory.only_sign:
-        largest = np.max(np.abs(updates[:2, :, -_LAST_STEPS:]), axis=-1) / sizes
+        largest = np.max(np.abs(updates[:2]), axis=-1) / sizes
         agreed, alternated = largest[:, 1]
         return (float(agreed), float(alternated)) if changes(largest[:, 1]) else None
     if not survey.memory.has_parity:

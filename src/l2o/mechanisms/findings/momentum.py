@@ -23,7 +23,6 @@ _NO_RESPONSE = 1e-9
 _AGREEMENT = 0.4
 _OTHERS = 0.5
 _SAME_BETA = 1e-3
-_LAST_STEPS = 10
 # A memory that ends within so many steps is a window, not a decay.
 _LONGEST_WINDOW = 32
 
@@ -66,43 +65,49 @@ def find_momentum(survey: Survey) -> MomentumFinding:
         return MomentumFinding(
             Presence.UNCLEAR, "under constant gradients its updates are zero or not finite"
         )
-    goes_on = [share > WORTH_SAYING for share in going_on if not np.isnan(share)]
-    if any(goes_on) and not all(goes_on):
-        times = [time for time, share in zip(survey.held, going_on, strict=True) if share > 0]
+    told = {
+        time: share
+        for time, share in zip(survey.held, going_on, strict=True)
+        if not np.isnan(share)
+    }
+    going = [time for time, share in told.items() if share > WORTH_SAYING]
+    if going and len(going) < len(told):
         return MomentumFinding(
             Presence.UNCLEAR,
-            f"at step {times[0]:,} its updates go on without gradients, at other times they do not",
+            f"at step {going[0]:,} its updates go on without gradients, at other times they do not",
         )
-    responses = list(_responses(survey))
+    response = _most_common(survey, list(_responses(survey)))
+    if not going:
+        reason = "when gradients stop, its updates stop"
+        if not response.counteracting and min(told.values()) < -WORTH_SAYING:
+            reason = "what it remembers takes back part of its updates"
+        return replace(response, presence=Presence.ABSENT, reason=reason, momenta=(), window=0)
+    if not response.momenta and not response.reason and not response.window:
+        response = replace(response, reason="it does not decay like powers of any number")
+    return replace(response, presence=Presence.PRESENT)
+
+
+def _most_common(survey: Survey, responses: list[MomentumFinding]) -> MomentumFinding:
+    """What most places agree on; without betas, and with the reason, where they do not."""
     if not responses:
         reason = (
             "only the sign of what it makes of past gradients reaches the update"
             if survey.memory.only_sign
             else "small changes of a single gradient do not change its updates"
         )
-        first = MomentumFinding(Presence.PRESENT, reason)
-    else:
-        first = responses[0]
-    if len(responses) > 1 and survey.memory.is_odd_cascade:
-        # Within a clip nothing is answered.
-        answering = [response for response in responses if response.momenta] or responses
-        agree = np.array([[_agree(one, other) for other in answering] for one in answering])
-        agreeing = np.sum(agree, axis=1)
-        index = int(np.argmax(agreeing))
-        first = answering[index]
-        most = agreeing[index]
-        others = np.max(agreeing[~agree[index]], initial=0)
-        if most < _AGREEMENT * len(responses) or others > _OTHERS * most:
-            reason = "at different gradients and times it answers to past gradients differently"
-            first = replace(first, momenta=(), counteracting=(), reason=reason)
-    if not any(goes_on):
-        reason = "when gradients stop, its updates stop"
-        if not first.counteracting and min(going_on) < -WORTH_SAYING:
-            reason = "what it remembers takes back part of its updates"
-        return replace(first, presence=Presence.ABSENT, reason=reason, momenta=(), window=0)
-    if not first.momenta and not first.reason and not first.window:
-        first = replace(first, reason="it does not decay like powers of any number")
-    return replace(first, presence=Presence.PRESENT)
+        return MomentumFinding(Presence.PRESENT, reason)
+    if len(responses) == 1 or not survey.memory.is_odd_cascade:
+        return responses[0]
+    # Within a clip nothing is answered.
+    answering = [response for response in responses if response.momenta] or responses
+    agree = np.array([[_agree(one, other) for other in answering] for one in answering])
+    agreeing = np.sum(agree, axis=1)
+    index = int(np.argmax(agreeing))
+    others = np.max(agreeing[~agree[index]], initial=0)
+    if agreeing[index] >= _AGREEMENT * len(responses) and others <= _OTHERS * agreeing[index]:
+        return answering[index]
+    reason = "at different gradients and times it answers to past gradients differently"
+    return replace(answering[index], momenta=(), counteracting=(), reason=reason)
 
 
 def _going_on(survey: Survey, time: int) -> float:
@@ -126,7 +131,7 @@ def _going_on(survey: Survey, time: int) -> float:
         (*_, first, second), (*_, one, other) = survey.patterned(time)
         stopped = np.zeros((2 * count, PLAIN_STEPS))
         updates, _ = run_many(survey.dynamics, np.concatenate([one, other]), stopped, time)
-        before = np.max(np.abs(first - second)[:, -_LAST_STEPS:], axis=1) / 2
+        before = np.max(np.abs(first - second), axis=1) / 2
         shares = _shares(np.abs(updates[:count] - updates[count:]) / 2, before)
     if not shares.size:
         return float("nan")

@@ -34,6 +34,7 @@ _WATCHED = np.array([1.37e-4, 1.37e-2, 1.0])
 # Those that memories are compared at, among the constant gradients.
 _MET = _ARM[[4, 9, 7]]
 _MOST_ABRUPT = 12
+_LAST_STEPS = 10
 _CLOSE, _LESS_CLOSE = 1e-10, 1e-6
 _SPARSE_TIMES = 24
 # An optimizer is alive when its learning rate is at least this share of its largest.
@@ -115,7 +116,7 @@ class Survey:
         Float[np.ndarray, "patterns gradients steps"],
         Float[np.ndarray, "patterns gradients state"],
     ]:
-        """Updates and last states under gradients of one size, with the time held.
+        """The last updates and states under gradients of one size, with the time held.
 
         Their signs agree, alternate, and are random twice, each the opposite of the other; the
         sizes are those of `met`.
@@ -126,7 +127,7 @@ class Survey:
         start = np.tile(np.asarray(self.dynamics.initial_state), (len(gradients), 1))
         updates, states = run_many(self.dynamics, start, gradients, time)
         shape = (len(signs), len(self.met), -1)
-        return updates.reshape(shape), states.reshape(shape)
+        return updates[:, -_LAST_STEPS:].reshape(shape), states.reshape(shape)
 
     @cached_property
     def off_kinks(self) -> OperatingPoints:

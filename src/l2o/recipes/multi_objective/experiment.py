@@ -50,6 +50,8 @@ def run_study(
         "profile": profile,
         "command": command,
         "versions": versions(),
+        # What else has to be known of how the results came about, a sentence each.
+        "remarks": [],
         "settings": study.as_dict(),
         "problem_comparison": compare_on_problems(done["problems"]),
         "comparisons": compare_methods(done["rows"], done["methods"], done["alone"]),

@@ -25,6 +25,7 @@ def markdown(results: dict[str, Any]) -> str:
             "question is that of Yang, Yang and Tang (arXiv 2311.00559), of whose paper only the "
             "abstract was at hand; tasks, networks, optimizer and guard are ours."
         ),
+        *map(filled, results["remarks"]),
         "## In short",
         listed([*_verdicts(results), *_of_meta_seeds(results)]),
         "## Networks with several tasks",

@@ -57,7 +57,7 @@ def run_studies(
         "versions": versions(),
         "left_out": left_out,
         "cost": _cost(done),
-        "remarks": _remarks(done),
+        "remarks": remarks_on(done),
         "studies": done,
     }
     write_atomically(out / "results.json", _compact(results).encode())
@@ -81,7 +81,7 @@ def _with_data(studies: Sequence[Study]) -> tuple[list[Study], dict[str, str]]:
     return kept, left_out
 
 
-def _remarks(done: Sequence[dict[str, Any]]) -> list[str]:
+def remarks_on(done: Sequence[dict[str, Any]]) -> list[str]:
     """What has to be known of how the results came about, a sentence each."""
     trained = [run for study in done for run in study["meta_training"]]
     resumed = sum(run["resumed_from_step"] > 0 for run in trained)
