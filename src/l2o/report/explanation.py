@@ -115,13 +115,13 @@ _SECTIONS = (
         "Above: the response of updates to a gradient that is larger by 1 for one step. Below: the "
         "eigenvalues of the Jacobian of the state in the complex plane, with the unit circle; an "
         "eigenvalue near 1 is a long memory. One optimizer a column, nothing random.",
-        "Fixed points of the state are found in double precision, at several gradients and, "
-        "where time matters, at several times at which the optimizer is alive. Around them, the "
-        "Jacobians of state and update give the response to first order, and their eigenmodes "
-        "each a momentum with its beta and alpha; of an optimizer that averages gradients and "
-        "their sizes, the "
-        "response to a gradient of the other sign, which sizes do not notice. The figure is of "
-        "the fixed point without a gradient, or under the constant one named above.",
+        "The state settles under a gradient, and then meets none: momentum is what goes on in the "
+        "same direction. Its betas and alphas are the eigenmodes of the response to first order, "
+        "from Jacobians at settled states, at several gradients and, where time matters, at "
+        "several times at which the optimizer is alive; of an optimizer that averages gradients "
+        "and their sizes, of the response to a gradient of the other sign, which sizes do not "
+        "notice. The figure is of the fixed point without a gradient, or under the constant one "
+        "named above.",
     ),
     _Section(
         "clipping",
@@ -131,21 +131,23 @@ _SECTIONS = (
         "effective learning rate alone would give.",
         "The update function is evaluated at the initial state, or at the state named above for "
         "optimizers that are singular there. It saturates if a gradient a hundred times as large "
-        "gives at most 5 % more of an update, up to gradients of 1e12. That is clipping, unless "
-        "the state takes in the size of the gradient without end, and updates level off only "
-        "because they are divided by it.",
+        "gives at most 5 % more of an update, up to gradients of 1e12. That is clipping if it is "
+        "so whatever gradients were met before, and not only because updates are divided by the "
+        "sizes of gradients.",
     ),
     _Section(
         "schedule",
         "Learning-rate schedule",
         (_draw_schedule,),
-        "The effective learning rate against the step, when the optimizer is left to itself.",
+        "The learning rate against the step, whatever gradients are met; above it stands for "
+        "which.",
         "What follows from the time alone (counters, and numbers of the state that evolve whatever "
         "the gradient) is set apart; at each step, what remembers gradients is settled with the "
-        "time held, so that only the time changes the effective learning rate. Of a network "
-        "that has no such parts, the state is followed without a gradient. A law is named "
-        "where it fits clearly better than constant, linear, cosine, exponential and power laws, "
-        "each with a warm-up or without.",
+        "time held, so that only the time changes the learning rate. Where that shows a counter "
+        "that makes up for averages starting at zero, updates under a constant gradient from the "
+        "start are taken instead, in which it cancels. Of a network, the state is followed "
+        "without a gradient. A law is named where it fits clearly better than constant, linear, "
+        "cosine, exponential and power laws, each with a warm-up or without.",
     ),
     _Section(
         "adaptation",
@@ -154,10 +156,10 @@ _SECTIONS = (
         "The effective learning rate after a long time under a constant gradient, against the size "
         "of that gradient, one line a sign.",
         "With the time held, the state is followed to its fixed point for each constant "
-        "gradient; the effective "
-        "learning rate is minus the slope of the update function at zero gradient there. Where the "
-        "update jumps at zero, that slope tells nothing, and it is half the difference of the "
-        "updates for the gradient and its opposite, over the gradient.",
+        "gradient, or meets gradients whose signs alternate; the effective learning rate is minus "
+        "the slope of the update function at zero gradient there. Where the update jumps at zero, "
+        "that slope tells nothing, and it is half the difference of the updates for "
+        "the gradient and its opposite, over the gradient.",
     ),
 )
 
