@@ -114,7 +114,7 @@ def test_rnnprop_forward(compare, benchmark):
 
 @pytest.mark.parametrize("num_tasks", [1, 8])
 def test_rnnprop_on_digits(compare, benchmark, num_tasks):
-    family = tasks.image_mlp_family(digits(), (20,), batch_size=64)
+    family = tasks.image_mlp_family(digits(), (20,), ("relu", "sigmoid", "tanh"), batch_size=64)
     ours = _meta_step(RNNProp(key=_KEY), family, FirstOrder(), num_tasks)
     inputs = torch.rand(_STEPS + 1, num_tasks, 64, 64)
     labels = torch.randint(0, 10, (_STEPS + 1, num_tasks, 64))

@@ -16,7 +16,7 @@ import pytest
 
 import l2o
 from l2o.mechanisms import coordinate_dynamics, explain
-from l2o.multiobjective import ALL_AGGREGATED, FAMO, ML2O, PlainML2O, aggregated, guards
+from l2o.multiobjective import FAMO, ML2O, PlainML2O, aggregated, guards, moco, upgrad
 from l2o.optimizers import (
     ALL_HAND_DESIGNED,
     DM,
@@ -24,6 +24,7 @@ from l2o.optimizers import (
     Hierarchical,
     LearnedOptimizer,
     RNNProp,
+    adam,
     from_optax,
     momentum,
     per_task,
@@ -68,10 +69,6 @@ class Case(NamedTuple):
         return jax.jacrev(self.value_fn())(params)
 
 
-def find(family, name):
-    return next(optimizer for optimizer in family if optimizer.name == name)
-
-
 CASES = {
     "dm": Case(lambda: DM(3, key=KEY), saves=True),
     "rnnprop": Case(lambda: RNNProp(3, key=KEY), saves=True, explains=True),
@@ -83,9 +80,12 @@ CASES = {
         optimizer.name: Case(optimizer.with_hyperparameters, explains=optimizer.name == "adam")
         for optimizer in ALL_HAND_DESIGNED
     },
-    "upgrad-adam": Case(find(ALL_AGGREGATED, "upgrad-adam").with_hyperparameters, 2),
+    "upgrad-adam": Case(aggregated("upgrad-adam", upgrad, adam).with_hyperparameters, 2),
     "famo-sgd": Case(
         lambda: aggregated("famo-sgd", FAMO(), sgd, num_objectives=2).with_hyperparameters(), 2
+    ),
+    "moco-sgd": Case(
+        lambda: aggregated("moco-sgd", moco, sgd, num_objectives=2).with_hyperparameters(), 2
     ),
     "guarded dm": Case(lambda: l2o.guard(DM(3, key=KEY))),
     "guarded momentum": Case(

@@ -9,9 +9,11 @@ from sklearn.metrics import accuracy_score, log_loss
 from l2o.tasks import (
     MLP,
     CharacterLanguageModel,
+    CharacterLanguageModelFamily,
+    MLPFamily,
     TaskBatch,
     character_mlp,
-    character_mlp_family,
+    character_model_family,
 )
 from l2o.tasks.datasets import Text
 
@@ -22,6 +24,12 @@ def reference(task, params, windows):
     units = params["embedding"][windows[:, :-1]].reshape(len(windows), -1)
     (w1, b1), (w2, b2) = params["layers"]
     return softmax(np.tanh(units @ w1 + b1) @ w2 + b2, axis=1)
+
+
+def random_models(text, **networks):
+    sizes = (4 * 3, 7, len(text.vocabulary))
+    several = MLPFamily(sizes, ("relu", "sigmoid", "tanh"), **networks)
+    return CharacterLanguageModelFamily(text, several, context=4)
 
 
 def test_parameters(small_text, key):
@@ -67,14 +75,14 @@ def test_evaluation_counts_every_character_with_a_full_context(small_text, key, 
 
 
 def test_a_batch_of_tasks_keeps_the_text_once(small_text, key):
-    family = character_mlp_family(small_text, (7,), context=4, min_width=2)
+    family = random_models(small_text, min_width=2)
     batch = TaskBatch.draw(family, key, 3)
     assert batch.task.text.train is small_text.train
     assert batch.task.network.activation_index.shape == (3,)
 
 
 def test_a_family_is_deterministic_in_the_key(small_text, key):
-    family = character_mlp_family(small_text, (7,), context=4, max_log_init_scale=1.0)
+    family = random_models(small_text, max_log_init_scale=1.0)
     for x, y in zip(*(jax.tree.leaves(family.sample(key)) for _ in range(2)), strict=True):
         assert jnp.array_equal(x, y)
 
@@ -87,7 +95,7 @@ def test_a_family_is_deterministic_in_the_key(small_text, key):
         ({"context": 30}, r"context must be less than the length of the test split, \d+, got 30"),
     ],
 )
-@pytest.mark.parametrize("make", [character_mlp, character_mlp_family])
+@pytest.mark.parametrize("make", [character_mlp, character_model_family])
 def test_bad_arguments(small_text, make, options, message):
     with pytest.raises(ValueError, match=message):
         make(small_text, **options)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2o.multiobjective.problems import RandomQuadraticsFamily
+from l2o.multiobjective.problems import ConflictingQuadraticsFamily
 from l2o.objectives import MeanLogRatio
 from l2o.tasks import (
     MLP,
@@ -69,8 +69,8 @@ SIZES = [
     (Rosenbrock, "dimension"),
     (LogisticRegressionFamily, "num_points"),
     (LogisticRegressionFamily, "dimension"),
-    (partial(RandomQuadraticsFamily, num_params=2), "num_objectives"),
-    (partial(RandomQuadraticsFamily, num_objectives=2), "num_params"),
+    (partial(ConflictingQuadraticsFamily, dimension=2), "num_quadratics"),
+    (partial(ConflictingQuadraticsFamily, num_quadratics=2), "dimension"),
     (partial(ImageClassification, IMAGES, MLP((36, 2))), "batch_size"),
     (partial(ImageClassificationFamily, IMAGES, MLP((36, 2))), "batch_size"),
     (partial(ImageClassificationFamily, IMAGES, MLP((36, 2))), "num_train"),
@@ -104,7 +104,7 @@ AT_LEAST_ZERO = [
     (partial(TwoMoonsFamily, POINTS), "l2_penalty"),
     (partial(ImageClassificationFamily, IMAGES, MLP((36, 2))), "weight_decay"),
     (partial(ImageClassificationFamily, IMAGES, MLP((36, 2))), "label_smoothing"),
-    (partial(RandomQuadraticsFamily, 2, 2), "max_log_scale"),
+    (partial(ConflictingQuadraticsFamily, 2, 2), "max_log_factor"),
     (partial(ReparameterizedFamily, SingleTask(Quadratic(ONE, jnp.ones(1)))), "max_log_scale"),
     (partial(MLPFamily, (3, 3, 2)), "max_log_init_scale"),
     (partial(digit_attributes, IMAGES), "missing"),
@@ -115,10 +115,10 @@ OTHER = [
     (partial(MLPFamily, (3, 2)), "init_std", 0.0),
     (partial(ConvNet, (6, 6, 1), (Convolution(2, 3, 1),), 2), "init_std", 0.0),
     (MeanLogRatio, "offset", 0.0),
-    (partial(RandomQuadraticsFamily, 2, 2), "max_condition", 0.5),
+    (partial(ConflictingQuadraticsFamily, 2, 2), "max_condition", 0.5),
     (partial(ImageClassificationFamily, IMAGES, MLP((36, 2))), "label_smoothing", 1.0),
     (partial(digit_attributes, IMAGES), "missing", 1.0),
-    (partial(RandomQuadraticsFamily, 2, 2), "max_log_scale", 41.0),
+    (partial(ConflictingQuadraticsFamily, 2, 2), "max_log_factor", 41.0),
     (partial(MLPFamily, (3, 3, 2)), "max_log_init_scale", 41.0),
     (
         partial(ReparameterizedFamily, SingleTask(Quadratic(ONE, jnp.ones(1)))),

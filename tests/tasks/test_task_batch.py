@@ -1,9 +1,12 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from l2o.tasks import (
+    CharacterLanguageModelFamily,
     LeastSquaresFamily,
     LogisticRegressionFamily,
     MLPFamily,
@@ -13,7 +16,6 @@ from l2o.tasks import (
     SingleTask,
     TaskBatch,
     TwoMoonsFamily,
-    character_mlp_family,
     image_mlp_family,
 )
 
@@ -31,15 +33,19 @@ NAMES = (
 
 @pytest.fixture(params=NAMES)
 def family(request, small_images, small_text):
+    several = ("relu", "sigmoid", "tanh")
     networks = {"min_width": 2, "max_log_init_scale": 1.0}
+    sizes = (8, 5, len(small_text.vocabulary))
+    images = partial(image_mlp_family, small_images, (5,), several)
+    models = partial(CharacterLanguageModelFamily, small_text, context=4)
     return {
         "quadratic": lambda: QuadraticFamily(),
         "rosenbrock": lambda: SingleTask(Rosenbrock()),
         "logistic_regression": lambda: LogisticRegressionFamily(),
         "two_moons": lambda: TwoMoonsFamily(network=MLPFamily((2, 5, 1), ("tanh", "relu"), 2)),
-        "images": lambda: image_mlp_family(small_images, (5,), num_train=9, **networks),
-        "language_model": lambda: character_mlp_family(small_text, (5,), context=4, **networks),
-        "reparameterized": lambda: ReparameterizedFamily(image_mlp_family(small_images, (5,))),
+        "images": lambda: images(num_train=9, **networks),
+        "language_model": lambda: models(network=MLPFamily(sizes, several, **networks)),
+        "reparameterized": lambda: ReparameterizedFamily(images()),
     }[request.param]()
 
 

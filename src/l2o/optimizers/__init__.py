@@ -7,8 +7,6 @@ from l2o.optimizers.coordinatewise import (
     per_task as per_task,
     unflatten as unflatten,
 )
-from l2o.optimizers.dm import DM as DM
-from l2o.optimizers.gru import GRU as GRU
 from l2o.optimizers.hand_designed import (
     ALL_HAND_DESIGNED as ALL_HAND_DESIGNED,
     HandDesigned as HandDesigned,
@@ -27,7 +25,7 @@ from l2o.optimizers.hand_designed import (
     sam as sam,
     sgd as sgd,
 )
-from l2o.optimizers.hierarchical import Hierarchical as Hierarchical
+from l2o.optimizers.learned import *
 from l2o.optimizers.learned_optimizer import (
     LearnedOptimizer as LearnedOptimizer,
     OptaxOptimizer as OptaxOptimizer,
@@ -42,5 +40,4 @@ from l2o.optimizers.recurrent import (
     RecurrentOptimizer as RecurrentOptimizer,
     RecurrentState as RecurrentState,
 )
-from l2o.optimizers.rnnprop import RNNProp as RNNProp
 from l2o.optimizers.split_coordinates import SplitCoordinates as SplitCoordinates

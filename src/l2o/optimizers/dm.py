@@ -15,15 +15,19 @@ from l2o.support.keys import check_key
 
 
 class DM(RecurrentOptimizer):
-    """Two LSTM layers on the logarithm and sign of the gradient: L2O-DM.
+    """L2O-DM: two LSTM layers on the logarithm and sign of the gradient.
 
     The update is 0.01 times a linear read-out. With the default sizes it has 5,141
     meta-parameters. Source: *Learning to learn by gradient descent by gradient descent*,
     Andrychowicz et al., NeurIPS 2016, in the form of the public code of *Training Stronger
     Baselines for Learning to Optimize*, Chen et al., NeurIPS 2020.
 
-    **Arguments:** `hidden_size`, units in each layer; `steepness`, the constant `k` of
-    `l2o.optimizers.features.log_and_sign`, at most 80; `key`, of the initial weights.
+    **Arguments:**
+
+    - `hidden_size`: Units in each layer.
+    - `steepness`: Orders of magnitude, base e, that the logarithm of the gradient resolves; at most
+      80.
+    - `key`: Of the initial weights.
 
     **Raises:** `ValueError` for settings out of range.
     """
@@ -45,6 +49,11 @@ class DM(RecurrentOptimizer):
                 Scale(0.01),
             )
         )
+
+    @property
+    def title(self) -> str:
+        """The optimizer's name."""
+        return "L2O-DM"
 
     def config(self) -> dict[str, Any]:
         """The constructor's keywords, without the key."""

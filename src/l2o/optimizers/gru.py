@@ -15,15 +15,20 @@ from l2o.support.keys import check_key
 
 
 class GRU(RecurrentOptimizer):
-    """One GRU layer on the gradient alone, with a linear read-out that starts at zero.
+    """A component-wise GRU with a learned initial state.
 
-    Before meta-training the update is zero. The initial state is a meta-parameter. Source:
+    It sees the gradient alone. A linear read-out starts at zero: before meta-training the update is
+    zero. Source:
     *Reverse engineering learned optimizers reveals known and novel mechanisms*, Maheswaranathan
     et al., NeurIPS 2021, and its public code.
 
-    **Arguments:** `hidden_size`, the number of units (256 in the paper); `input_features`,
-    `"raw"` for `input_scale * g` or `"log"` for `(ln(1 + |g|), sign(g))`; `input_scale` and
-    `output_scale`, constant factors above zero tuned for the task; `key`, of the initial weights.
+    **Arguments:**
+
+    - `hidden_size`: Units of the GRU; 256 in the paper.
+    - `input_features`: The gradient itself (raw), or its logarithm ln(1 + |g|) and sign (log).
+    - `input_scale`: Factor on the gradient.
+    - `output_scale`: Factor on the update.
+    - `key`: Of the initial weights.
 
     **Raises:** `ValueError` for settings out of range.
     """
@@ -36,7 +41,7 @@ class GRU(RecurrentOptimizer):
 
     def __init__(
         self,
-        hidden_size: int,
+        hidden_size: int = 64,
         input_features: Literal["raw", "log"] = "raw",
         input_scale: float = 1.0,
         output_scale: float = 1.0,
@@ -54,6 +59,11 @@ class GRU(RecurrentOptimizer):
         readout = eqx.tree_at(lambda layer: layer.weight, readout, jnp.zeros((1, hidden_size)))
         cell = cells.GRU(num_inputs, hidden_size, key=key)
         self.network = Chain((cell, readout, Scale(output_scale)))
+
+    @property
+    def title(self) -> str:
+        """The optimizer's name."""
+        return f"GRU({self.hidden_size})"
 
     def config(self) -> dict[str, Any]:
         """The constructor's keywords, without the key."""

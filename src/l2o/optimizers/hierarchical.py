@@ -103,7 +103,7 @@ class Affine(eqx.Module):
 
 
 class Hierarchical(LearnedOptimizer):
-    """A GRU for every coordinate, one for every tensor and one for the problem: L2O-Scale.
+    """L2O-Scale: GRUs for every coordinate, every tensor and the whole problem.
 
     Coordinates see twelve features of their gradients on four time scales; tensors see the mean
     of their coordinates, the problem the mean of its tensors; and each level shifts the gates of
@@ -120,11 +120,17 @@ class Hierarchical(LearnedOptimizer):
     and 1e-2, as in the public code, rates suit runs of thousands of steps; for a hundred steps
     begin higher.
 
-    **Arguments:** `coordinate_size`, `tensor_size` and `global_size`, units of the three cells;
-    `last_tensor_only`, whether the problem's cell sees the last tensor alone, as it does in the
-    public code, rather than all of them; `smallest_initial_rate` and `largest_initial_rate`, the
-    range of the initial learning rates, before a learned factor that begins at 1/e; `key`, of the
-    initial weights.
+    **Arguments:**
+
+    - `coordinate_size`: Units of the cell of each coordinate.
+    - `tensor_size`: Units of the cell of each tensor.
+    - `global_size`: Units of the cell of the whole problem.
+    - `last_tensor_only`: The problem's cell sees the last tensor alone, as in the public code.
+    - `smallest_initial_rate`: Smallest learning rate to begin with, before a learned factor that
+      begins at 1/e; each tensor's is drawn at random.
+    - `largest_initial_rate`: Largest learning rate to begin with, before the same factor; each
+      tensor's is drawn at random.
+    - `key`: Of the initial weights.
 
     **Raises:** `ValueError` for settings out of range.
     """
@@ -174,6 +180,11 @@ class Hierarchical(LearnedOptimizer):
         self.global_to_coordinate = Affine(global_size, 3 * coordinate_size, key=keys[4])
         self.global_to_tensor = Affine(global_size, 3 * tensor_size, key=keys[5])
         self.readouts = Readouts(coordinate_size, key=keys[6])
+
+    @property
+    def title(self) -> str:
+        """The optimizer's name."""
+        return "L2O-Scale"
 
     def config(self) -> dict[str, Any]:
         """The constructor's keywords, without the key."""

@@ -28,6 +28,11 @@ class LearnedOptimizer(eqx.Module):
     its leaves.
     """
 
+    @property
+    def title(self) -> str:
+        """The optimizer's name, for tables and figures; by default that of its class."""
+        return type(self).__name__
+
     @abc.abstractmethod
     def init(self, params: PyTree) -> OptState:
         """The state before the first step, for parameters of this structure."""

@@ -16,16 +16,19 @@ from l2o.support.keys import check_key
 
 
 class RNNProp(RecurrentOptimizer):
-    """Two LSTM layers on Adam's direction and the scaled gradient: RNNProp.
+    """RNNProp: two LSTM layers on Adam's direction and the scaled gradient.
 
     The update is at most `max_step` a step and coordinate. With the default sizes it has 6,641
     meta-parameters. Source: *Learning Gradient Descent: Better Generalization and Longer
     Horizons*, Lv, Jiang & Li, ICML 2017, in the form of the public code of *Training Stronger
     Baselines for Learning to Optimize*, Chen et al., NeurIPS 2020.
 
-    **Arguments:** `hidden_size`, units in each layer; `decay`, of both moment averages, at least 0
-    and below 1; `max_step`, the largest update of a parameter in one step, above 0; `key`, of the
-    initial weights.
+    **Arguments:**
+
+    - `hidden_size`: Units in each layer.
+    - `decay`: Decay rate of both moment averages, at least 0 and below 1.
+    - `max_step`: Largest update of a parameter in one step.
+    - `key`: Of the initial weights.
 
     **Raises:** `ValueError` for settings out of range.
     """

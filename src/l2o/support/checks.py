@@ -28,19 +28,23 @@ def is_finite_number(value: Any) -> bool:
     return type(value) in (int, float) and -largest <= value <= largest
 
 
-def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+def check_choice(name: str, value: str, choices: Iterable[str], shown: str = "") -> None:
     """Makes sure that `value` is among `choices`.
 
-    **Arguments:** `name`, what the argument is called; `value`; `choices`, the valid values.
+    **Arguments:** `name`, what the argument is called; `value`; `choices`, the valid values;
+    `shown`, how to list them where there are very many.
 
     **Raises:** `ValueError` that lists the choices and points to the nearest one.
     """
     choices = list(choices)
     if value in choices:
         return
-    near = difflib.get_close_matches(str(value), choices, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}.{hint}")
+    # Whether letters are large is the least that a name can be mistaken in.
+    by_letters = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(str(value).lower(), by_letters, n=1)
+    hint = f" Did you mean {by_letters[near[0]]!r}?" if near else ""
+    shown = shown or ", ".join(choices)
+    raise ValueError(f"{name} must be one of {shown}; got {value!r}.{hint}")
 
 
 def check_instance(name: str, value: Any, kind: type, hint: str = "") -> None:

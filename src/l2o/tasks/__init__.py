@@ -3,34 +3,31 @@
 from l2o.tasks import datasets as datasets
 from l2o.tasks.conv_nets import (
     ConvNet as ConvNet,
+    ConvNetName as ConvNetName,
     Convolution as Convolution,
     cifar_conv as cifar_conv,
     four_layer_conv as four_layer_conv,
     mnist_conv as mnist_conv,
     two_layer_conv as two_layer_conv,
 )
+from l2o.tasks.families import *
 from l2o.tasks.image_classification import (
     ImageClassification as ImageClassification,
     ImageClassificationFamily as ImageClassificationFamily,
     image_mlp as image_mlp,
-    image_mlp_family as image_mlp_family,
 )
 from l2o.tasks.language_model import (
     CharacterLanguageModel as CharacterLanguageModel,
     CharacterLanguageModelFamily as CharacterLanguageModelFamily,
     character_mlp as character_mlp,
-    character_mlp_family as character_mlp_family,
 )
-from l2o.tasks.lasso import Lasso as Lasso, LassoFamily as LassoFamily
-from l2o.tasks.least_squares import (
-    LeastSquares as LeastSquares,
-    LeastSquaresFamily as LeastSquaresFamily,
+from l2o.tasks.lasso import Lasso as Lasso
+from l2o.tasks.least_squares import LeastSquares as LeastSquares
+from l2o.tasks.logistic_regression import LogisticRegression as LogisticRegression
+from l2o.tasks.multi_objective import (
+    MultiObjectiveTask as MultiObjectiveTask,
+    count_objectives as count_objectives,
 )
-from l2o.tasks.logistic_regression import (
-    LogisticRegression as LogisticRegression,
-    LogisticRegressionFamily as LogisticRegressionFamily,
-)
-from l2o.tasks.multi_objective import MultiObjectiveTask as MultiObjectiveTask
 from l2o.tasks.multi_task import (
     MultiTaskFamily as MultiTaskFamily,
     MultiTaskNetwork as MultiTaskNetwork,
@@ -42,8 +39,8 @@ from l2o.tasks.networks import (
     MLPFamily as MLPFamily,
     Network as Network,
 )
-from l2o.tasks.quadratic import Quadratic as Quadratic, QuadraticFamily as QuadraticFamily
-from l2o.tasks.rastrigin import Rastrigin as Rastrigin, RastriginFamily as RastriginFamily
+from l2o.tasks.quadratic import Quadratic as Quadratic
+from l2o.tasks.rastrigin import Rastrigin as Rastrigin
 from l2o.tasks.reparameterized import (
     Reparameterized as Reparameterized,
     ReparameterizedFamily as ReparameterizedFamily,

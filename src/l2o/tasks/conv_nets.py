@@ -8,13 +8,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from l2o.support.checks import check_choice, check_number, check_size
-from l2o.tasks.datasets import Classification
-from l2o.tasks.image_classification import ImageClassification
+from l2o.tasks.datasets import Classification, ImageSet, JudgeOn, read_images
+from l2o.tasks.image_classification import (
+    ImageClassification,
+    ImageClassificationFamily,
+    none_if_zero,
+)
 from l2o.tasks.networks import Network
 
 ConvParams = tuple[tuple[Float[Array, "..."], Float[Array, " _"]], ...]
 """A kernel `(height, width, inputs, outputs)` and a bias for each convolution, then the weight
 `(inputs, outputs)` and bias of the linear layer."""
+
+
+ConvNetName = Literal["mnist-conv", "cifar-conv", "four-layer-conv", "two-layer-conv"]
+"""The name of a convolutional network."""
 
 
 class Convolution(NamedTuple):
@@ -72,6 +80,16 @@ class ConvNet(Network):
                 f"Images of shape {self.input_shape} are too small for the convolutions "
                 f"{self.convolutions}."
             )
+
+    @property
+    def title(self) -> str:
+        """The name, if it is one of this module's networks; otherwise the channels."""
+        mine = tuple(getattr(self, field) for field in _Architecture._fields)
+        for name, architecture in _ARCHITECTURES.items():
+            if mine == architecture:
+                return f"{name} network"
+        channels = "-".join(str(convolution.channels) for convolution in self.convolutions)
+        return f"{channels} convolutional network"
 
     def _num_features(self) -> int:
         """How many numbers the last convolution gives for an image; 0 if none are left."""
@@ -172,6 +190,43 @@ def _max_pool(
     return images.reshape(batch, half_height, 2, half_width, 2, channels).max((2, 4))
 
 
+class _Architecture(NamedTuple):
+    """What a `ConvNet` is, for whatever images and classes."""
+
+    convolutions: tuple[Convolution, ...]
+    padding: Literal["VALID", "SAME"] = "VALID"
+    pool: bool = False
+    relu_outputs: bool = False
+    by_patches: bool = False
+
+    def network(self, dataset: Classification, init_std: float | None = None) -> ConvNet:
+        """The network for a data set of images."""
+        shape = dataset.input_shape
+        if len(shape) != 3:
+            raise ValueError(
+                "A convolutional network takes images (height, width, channels); the inputs of "
+                f"{dataset.name!r} have shape {shape}."
+            )
+        outputs = dataset.num_classes
+        return ConvNet(shape, num_outputs=outputs, init_std=init_std, **self._asdict())
+
+
+_ARCHITECTURES: dict[str, _Architecture] = {
+    "mnist-conv": _Architecture(
+        (Convolution(16, 3, 1), Convolution(32, 5, 1)), pool=True, relu_outputs=True
+    ),
+    "cifar-conv": _Architecture(
+        (Convolution(16, 3, 2), Convolution(32, 5, 2)), pool=True, relu_outputs=True
+    ),
+    "four-layer-conv": _Architecture(
+        (Convolution(32, 5, 2), Convolution(16, 3, 2), Convolution(16, 3, 2)), "SAME"
+    ),
+    "two-layer-conv": _Architecture(
+        (Convolution(8, 3, 2), Convolution(16, 3, 2)), "SAME", by_patches=True
+    ),
+}
+
+
 def mnist_conv(
     dataset: Classification, *, init_std: float | None = None, **options: Any
 ) -> ImageClassification:
@@ -186,7 +241,8 @@ def mnist_conv(
     **Arguments:** `dataset` of images; `init_std`, as for `ConvNet` (0.01 in Open-L2O); further
     `options`, as for `ImageClassification`.
     """
-    return _open_l2o_conv(dataset, 1, init_std, options)
+    network = _ARCHITECTURES["mnist-conv"].network(dataset, init_std)
+    return ImageClassification(dataset, network, **options)
 
 
 def cifar_conv(
@@ -198,21 +254,7 @@ def cifar_conv(
 
     **Arguments:** as for `mnist_conv`.
     """
-    return _open_l2o_conv(dataset, 2, init_std, options)
-
-
-def _open_l2o_conv(
-    dataset: Classification, stride: int, init_std: float | None, options: dict[str, Any]
-) -> ImageClassification:
-    """What the two networks of Open-L2O have in common."""
-    network = ConvNet(
-        _image_shape(dataset),
-        (Convolution(16, 3, stride), Convolution(32, 5, stride)),
-        dataset.num_classes,
-        pool=True,
-        relu_outputs=True,
-        init_std=init_std,
-    )
+    network = _ARCHITECTURES["cifar-conv"].network(dataset, init_std)
     return ImageClassification(dataset, network, **options)
 
 
@@ -228,9 +270,7 @@ def four_layer_conv(
     **Arguments:** `dataset` of images; `batch_size`, 32 as in that code; further `options`, as for
     `ImageClassification`.
     """
-    convolutions = (Convolution(32, 5, 2), Convolution(16, 3, 2), Convolution(16, 3, 2))
-    shape = _image_shape(dataset)
-    network = ConvNet(shape, convolutions, dataset.num_classes, padding="SAME")
+    network = _ARCHITECTURES["four-layer-conv"].network(dataset)
     return ImageClassification(dataset, network, batch_size=batch_size, **options)
 
 
@@ -241,18 +281,49 @@ def two_layer_conv(dataset: Classification, **options: Any) -> ImageClassificati
 
     **Arguments:** `dataset` of images; further `options`, as for `ImageClassification`.
     """
-    convolutions = (Convolution(8, 3, 2), Convolution(16, 3, 2))
-    shape = _image_shape(dataset)
-    network = ConvNet(shape, convolutions, dataset.num_classes, padding="SAME", by_patches=True)
+    network = _ARCHITECTURES["two-layer-conv"].network(dataset)
     return ImageClassification(dataset, network, **options)
 
 
-def _image_shape(dataset: Classification) -> tuple[int, int, int]:
-    """Height, width and channels of the images of a data set."""
-    if len(dataset.input_shape) != 3:
-        raise ValueError(
-            "A convolutional network takes images (height, width, channels); the inputs of "
-            f"{dataset.name!r} have shape {dataset.input_shape}."
-        )
-    height, width, channels = dataset.input_shape
-    return height, width, channels
+def image_conv_family(
+    dataset: ImageSet | Classification = "mnist",
+    network: ConvNetName = "mnist-conv",
+    *,
+    batch_size: int = 128,
+    num_train: int | None = None,
+    num_held_out: int | None = None,
+    weight_decay: float | None = 0.0,
+    label_smoothing: float | None = 0.0,
+    judge_on: JudgeOn = "test",
+) -> ImageClassificationFamily:
+    """Classification of images by convolutional networks, on minibatches.
+
+    **Arguments:**
+
+    - `dataset`: Images: digits (8 x 8, bundled); mnist, mnist-14x14 or cifar10 from the folder
+      L2O_DATA.
+    - `network`: mnist-conv or cifar-conv, the networks of Open-L2O, or four-layer-conv or
+      two-layer-conv, which are smaller.
+    - `batch_size`: Images in a minibatch.
+    - `num_train`: Give every task this many random training images; by default all.
+    - `num_held_out`: Hold this many random training images of every task out, for meta-losses on
+      unseen examples.
+    - `weight_decay`: Factor of half the squared 2-norm of the parameters in the training loss.
+    - `label_smoothing`: Share of each label that is spread over all classes in the training loss.
+    - `judge_on`: The split for held-out metrics.
+
+    **Raises:** `ValueError` for an unknown name, numbers out of range and images that are too small
+    for the network; `DataError` if the images are missing.
+    """
+    check_choice("network", network, _ARCHITECTURES)
+    images = read_images(dataset)
+    return ImageClassificationFamily(
+        images,
+        _ARCHITECTURES[network].network(images),
+        num_train,
+        num_held_out,
+        batch_size,
+        judge_on=judge_on,
+        weight_decay=none_if_zero(weight_decay),
+        label_smoothing=none_if_zero(label_smoothing),
+    )

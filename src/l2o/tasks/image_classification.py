@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from l2o.support.checks import check_choice, check_number, check_size
-from l2o.tasks.datasets import Classification, Split
+from l2o.tasks.datasets import Classification, ImageSet, JudgeOn, Split, read_images
 from l2o.tasks.metrics import classification_metrics, cross_entropy, smoothed_cross_entropy
 from l2o.tasks.networks import MLP, Activation, MLPFamily, Network
 from l2o.tasks.task import Params, Task, TaskFamily
@@ -46,7 +46,7 @@ class ImageClassification(Task):
     network: Network
     batch_size: int = eqx.field(static=True, default=128)
     split: Split = eqx.field(static=True, default="train")
-    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+    judge_on: JudgeOn = eqx.field(static=True, default="test")
     train_rows: Int[Array, " rows"] | None = None
     held_out_rows: Int[Array, " held_out"] | None = None
     weight_decay: Float[Array, ""] | None = None
@@ -56,6 +56,11 @@ class ImageClassification(Task):
         check_size("batch_size", self.batch_size)
         check_choice("split", self.split, ("train", "validation", "test"))
         check_choice("judge_on", self.judge_on, ("test", "validation"))
+
+    @property
+    def title(self) -> str:
+        """Data and network in a few words."""
+        return f"{self.dataset.title}, {self.network.title}"
 
     def init(self, key: PRNGKeyArray) -> Params:
         """Draws the network's parameters."""
@@ -153,7 +158,7 @@ class ImageClassificationFamily(TaskFamily):
     num_held_out: int | None = eqx.field(static=True, default=None)
     batch_size: int = eqx.field(static=True, default=128)
     split: Split = eqx.field(static=True, default="train")
-    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+    judge_on: JudgeOn = eqx.field(static=True, default="test")
     weight_decay: Float[Array, ""] | None = eqx.field(default=None, converter=_weight_decay)
     label_smoothing: Float[Array, ""] | None = eqx.field(default=None, converter=_label_smoothing)
 
@@ -171,6 +176,11 @@ class ImageClassificationFamily(TaskFamily):
                 f"num_train and num_held_out ask for {needed} of the {rows} rows of "
                 f"{self.dataset.name!r}."
             )
+
+    @property
+    def title(self) -> str:
+        """Data and networks in a few words."""
+        return f"{self.dataset.title}, {self.network.title}"
 
     def sample(self, key: PRNGKeyArray) -> ImageClassification:
         """Draws a task."""
@@ -223,27 +233,61 @@ def image_mlp(
 
 
 def image_mlp_family(
-    dataset: Classification,
-    hidden: Sequence[int] = (20,),
-    activations: Sequence[Activation] = ("relu", "sigmoid", "tanh"),
+    dataset: ImageSet | Classification = "digits",
+    hidden: tuple[int, ...] = (20,),
+    activations: tuple[Activation, ...] = ("relu",),
     *,
+    batch_size: int = 128,
+    init_std: float | None = None,
     min_width: int | None = None,
     max_log_init_scale: float = 0.0,
-    init_std: float | None = None,
-    **options: Any,
+    num_train: int | None = None,
+    num_held_out: int | None = None,
+    weight_decay: float | None = 0.0,
+    label_smoothing: float | None = 0.0,
+    judge_on: JudgeOn = "test",
 ) -> ImageClassificationFamily:
-    """Classification by random multilayer perceptrons of the right size for a data set.
+    """Classification of images by multilayer perceptrons, on minibatches.
 
-    **Arguments:** `dataset`; `hidden`, the largest number of units of each hidden layer;
-    `activations`, `min_width`, `max_log_init_scale` and `init_std`, as for `MLPFamily`; further
-    `options`, as for `ImageClassificationFamily`.
+    **Arguments:**
 
-    **Raises:** `ValueError` for an unknown activation or numbers out of range.
+    - `dataset`: Images: digits (8 x 8, bundled); mnist, mnist-14x14 or cifar10 from the folder
+      L2O_DATA.
+    - `hidden`: Units of each hidden layer; with a least width, the most that there can be.
+    - `activations`: Activation of the hidden units; one of them is drawn for each task.
+    - `batch_size`: Images in a minibatch.
+    - `init_std`: Standard deviation of all initial parameters; by default it depends on layer
+      sizes.
+    - `min_width`: Draw each hidden layer's units from here on; by default all layers are full.
+    - `max_log_init_scale`: Scales all initial parameters of a task by exp(U(-r, r)) with this r.
+    - `num_train`: Give every task this many random training images; by default all.
+    - `num_held_out`: Hold this many random training images of every task out, for meta-losses on
+      unseen examples.
+    - `weight_decay`: Factor of half the squared 2-norm of the parameters in the training loss.
+    - `label_smoothing`: Share of each label that is spread over all classes in the training loss.
+    - `judge_on`: The split for held-out metrics.
+
+    **Raises:** `ValueError` for an unknown name and numbers out of range; `DataError` if the images
+    are missing.
     """
-    networks = MLPFamily(
-        _sizes(dataset, hidden), tuple(activations), min_width, max_log_init_scale, init_std
+    images = read_images(dataset)
+    sizes = _sizes(images, hidden)
+    networks = MLPFamily(sizes, tuple(activations), min_width, max_log_init_scale, init_std)
+    return ImageClassificationFamily(
+        images,
+        networks,
+        num_train,
+        num_held_out,
+        batch_size,
+        judge_on=judge_on,
+        weight_decay=none_if_zero(weight_decay),
+        label_smoothing=none_if_zero(label_smoothing),
     )
-    return ImageClassificationFamily(dataset, networks, **options)
+
+
+def none_if_zero(strength: float | None) -> float | None:
+    """Leaves what has no strength out of a loss, rather than to compute it for nothing."""
+    return None if type(strength) in (int, float) and strength == 0 else strength
 
 
 def _sizes(dataset: Classification, hidden: Sequence[int]) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """A small language model on characters."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from l2o.support.checks import check_choice, check_size
-from l2o.tasks.datasets import Split, Text
+from l2o.tasks.datasets import JudgeOn, Split, Text, TextName, read_text
 from l2o.tasks.metrics import classification_metrics, cross_entropy
 from l2o.tasks.networks import MLP, Activation, MLPFamily
-from l2o.tasks.task import Params, Task, TaskFamily
+from l2o.tasks.task import Params, SingleTask, Task, TaskFamily
 
 
 class CharacterLanguageModel(Task):
@@ -39,7 +39,7 @@ class CharacterLanguageModel(Task):
     context: int = eqx.field(static=True, default=8)
     batch_size: int = eqx.field(static=True, default=128)
     split: Split = eqx.field(static=True, default="train")
-    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+    judge_on: JudgeOn = eqx.field(static=True, default="test")
 
     def __check_init__(self) -> None:
         _check(self)
@@ -49,6 +49,11 @@ class CharacterLanguageModel(Task):
                 f"The network must have a multiple of {self.context} inputs and "
                 f"{len(self.text.vocabulary)} outputs, got {inputs} and {outputs}."
             )
+
+    @property
+    def title(self) -> str:
+        """Text, context and network in a few words."""
+        return _title(self)
 
     def init(self, key: PRNGKeyArray) -> Params:
         """Draws the embedding and the network's parameters."""
@@ -105,10 +110,15 @@ class CharacterLanguageModelFamily(TaskFamily):
     context: int = eqx.field(static=True, default=8)
     batch_size: int = eqx.field(static=True, default=128)
     split: Split = eqx.field(static=True, default="train")
-    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+    judge_on: JudgeOn = eqx.field(static=True, default="test")
 
     def __check_init__(self) -> None:
         _check(self)
+
+    @property
+    def title(self) -> str:
+        """Text, context and networks in a few words."""
+        return _title(self)
 
     def sample(self, key: PRNGKeyArray) -> CharacterLanguageModel:
         """Draws a task."""
@@ -140,35 +150,57 @@ def character_mlp(
     return CharacterLanguageModel(text, network, context, **options)
 
 
-def character_mlp_family(
-    text: Text,
-    hidden: Sequence[int] = (64,),
-    activations: Sequence[Activation] = ("relu", "sigmoid", "tanh"),
+def character_model_family(
+    text: TextName | Text = "tiny-shakespeare",
+    hidden: tuple[int, ...] = (64,),
+    activation: Activation = "tanh",
     *,
     context: int = 8,
     embedding_size: int = 16,
-    min_width: int | None = None,
-    max_log_init_scale: float = 0.0,
-    init_std: float | None = None,
-    **options: Any,
-) -> CharacterLanguageModelFamily:
-    """Language models with random perceptrons of the right size for a text.
+    batch_size: int = 128,
+    judge_on: JudgeOn = "test",
+) -> SingleTask:
+    """Prediction of the next character of Shakespeare's plays, on minibatches.
 
-    **Arguments:** `text`; `hidden`, the largest number of units of each hidden layer;
-    `activations`, `min_width`, `max_log_init_scale` and `init_std`, as for `MLPFamily`; `context`
-    and `embedding_size`, as for `character_mlp`; further `options`, as for
+    All randomness is in the start and in minibatches; for random networks there is
     `CharacterLanguageModelFamily`.
 
-    **Raises:** `ValueError` for an unknown activation or numbers out of range.
+    **Arguments:**
+
+    - `text`: Text to learn, from the folder L2O_DATA.
+    - `hidden`: Units of each hidden layer.
+    - `activation`: Activation of the hidden units.
+    - `context`: Characters to look back.
+    - `embedding_size`: Numbers that stand for a character.
+    - `batch_size`: Windows of text in a minibatch.
+    - `judge_on`: The split for held-out metrics.
+
+    **Raises:** `ValueError` for an unknown name and numbers out of range; `DataError` if the text
+    is missing.
     """
-    sizes = _sizes(text, hidden, context, embedding_size)
-    networks = MLPFamily(sizes, tuple(activations), min_width, max_log_init_scale, init_std)
-    return CharacterLanguageModelFamily(text, networks, context, **options)
+    model = character_mlp(
+        read_text(text),
+        hidden,
+        activation,
+        context=context,
+        embedding_size=embedding_size,
+        batch_size=batch_size,
+        judge_on=judge_on,
+    )
+    return SingleTask(model)
 
 
 def _sizes(text: Text, hidden: Sequence[int], context: int, embedding_size: int) -> tuple[int, ...]:
     """The sizes of all layers of a perceptron for a text."""
+    check_size("context", context)
+    check_size("embedding_size", embedding_size)
     return (context * embedding_size, *hidden, len(text.vocabulary))
+
+
+def _title(model: CharacterLanguageModel | CharacterLanguageModelFamily) -> str:
+    """A language model, or its family, in a few words."""
+    units = f"{model.network.sizes[1:-1]} {'/'.join(model.network.activations)} units"
+    return f"{model.text.title}, {model.context} characters back, {units}"
 
 
 def _check(model: CharacterLanguageModel | CharacterLanguageModelFamily) -> None:

@@ -43,9 +43,13 @@ class Lasso(Task):
 
 
 class LassoFamily(TaskFamily):
-    """Lasso problems with standard normal A and b.
+    """Least squares with an l1 penalty, standard normal data.
 
-    **Arguments:** `num_rows` of A and b; `dimension` of x; `l1_penalty`.
+    **Arguments:**
+
+    - `num_rows`: Number of data points.
+    - `dimension`: Number of parameters.
+    - `l1_penalty`: Factor of the 1-norm of the parameters.
 
     **Raises:** `ValueError` for sizes less than 1 or a negative penalty.
     """
@@ -58,6 +62,11 @@ class LassoFamily(TaskFamily):
         check_size("num_rows", self.num_rows)
         check_size("dimension", self.dimension)
         check_number("l1_penalty", self.l1_penalty, least=0)
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"{self.dimension}-dimensional lasso"
 
     def sample(self, key: PRNGKeyArray) -> Lasso:
         """Draws A and b."""

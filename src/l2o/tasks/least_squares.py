@@ -34,9 +34,12 @@ class LeastSquares(Task):
 
 
 class LeastSquaresFamily(TaskFamily):
-    """Least squares with standard normal A and b.
+    """Linear regressions with standard normal data.
 
-    **Arguments:** `num_rows` of A and b; `dimension` of x; both at least 1.
+    **Arguments:**
+
+    - `num_rows`: Number of data points.
+    - `dimension`: Number of parameters.
 
     **Raises:** `ValueError` if one of them is less than 1.
     """
@@ -47,6 +50,11 @@ class LeastSquaresFamily(TaskFamily):
     def __check_init__(self) -> None:
         check_size("num_rows", self.num_rows)
         check_size("dimension", self.dimension)
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"{self.dimension}-dimensional least squares"
 
     def sample(self, key: PRNGKeyArray) -> LeastSquares:
         """Draws A and b."""

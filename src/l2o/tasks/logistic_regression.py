@@ -1,7 +1,5 @@
 """Logistic regression: a linear classifier, convex to train."""
 
-from typing import Literal
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from l2o.support.checks import check_choice, check_number, check_size
 from l2o.tasks import datasets
-from l2o.tasks.datasets import Classification
+from l2o.tasks.datasets import Classification, JudgeOn
 from l2o.tasks.metrics import binary_cross_entropy, binary_metrics
 from l2o.tasks.task import Batch, Task, TaskFamily
 
@@ -32,14 +30,14 @@ class LogisticRegression(Task):
 
     dataset: Classification
     l2_penalty: float = eqx.field(static=True)
-    judge_on: Literal["test", "validation"] = eqx.field(static=True)
+    judge_on: JudgeOn = eqx.field(static=True)
 
     def __init__(
         self,
         dataset: Classification | None = None,
         *,
         l2_penalty: float = 5e-4,
-        judge_on: Literal["test", "validation"] = "test",
+        judge_on: JudgeOn = "test",
     ) -> None:
         check_number("l2_penalty", l2_penalty, least=0)
         check_choice("judge_on", judge_on, ("test", "validation"))
@@ -52,6 +50,11 @@ class LogisticRegression(Task):
             )
         self.l2_penalty = l2_penalty
         self.judge_on = judge_on
+
+    @property
+    def title(self) -> str:
+        """The task in a few words."""
+        return f"logistic regression on {self.dataset.title}"
 
     def init(self, key: PRNGKeyArray) -> LinearParams:
         """Draws weights with variance 1 / features, and a bias of zero."""
@@ -74,14 +77,19 @@ class LogisticRegression(Task):
 
 
 class LogisticRegressionFamily(TaskFamily):
-    """Logistic regressions between two random Gaussian clouds, half of the points from each.
+    """Full-batch logistic regression between two random Gaussian clouds.
 
-    Means are standard normal; a covariance is MM' with a matrix M of normal entries of variance
-    1 / dimension. The kind of problem, and the defaults, follow Li and Malik, "Learning to
-    optimize" (2017), who do not say how they draw means and covariances: that is ours.
+    Half of the points come from each. Means are standard normal; a covariance is MM' with a matrix
+    M of normal entries of variance 1 / dimension. The kind of problem, and the defaults, follow Li
+    and Malik, "Learning to optimize" (2017), who do not say how they draw means and covariances:
+    that is ours.
 
-    **Arguments:** `num_points` in each split, at least 2; `dimension`, at least 1; `l2_penalty`
-    and `judge_on`, as for `LogisticRegression`.
+    **Arguments:**
+
+    - `num_points`: Points in each split.
+    - `dimension`: Numbers that describe a point.
+    - `l2_penalty`: Factor of half the squared 2-norm of the weights.
+    - `judge_on`: The split for held-out metrics.
 
     **Raises:** `ValueError` for numbers out of range or an unknown split.
     """
@@ -89,13 +97,18 @@ class LogisticRegressionFamily(TaskFamily):
     num_points: int = eqx.field(static=True, default=100)
     dimension: int = eqx.field(static=True, default=3)
     l2_penalty: float = eqx.field(static=True, default=5e-4)
-    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+    judge_on: JudgeOn = eqx.field(static=True, default="test")
 
     def __check_init__(self) -> None:
         check_size("num_points", self.num_points, least=2)
         check_size("dimension", self.dimension)
         check_number("l2_penalty", self.l2_penalty, least=0)
         check_choice("judge_on", self.judge_on, ("test", "validation"))
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"{self.dimension}-dimensional logistic regression"
 
     def sample(self, key: PRNGKeyArray) -> LogisticRegression:
         """Draws two clouds, and the points of all three splits from them."""

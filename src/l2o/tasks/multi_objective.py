@@ -1,12 +1,13 @@
-"""The protocol of a task with several losses of the same parameters."""
+"""The protocol of a task with several losses of the same parameters, and how many there are."""
 
 import abc
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.tasks.task import Batch, Params, Task
+from l2o.tasks.task import Batch, Params, Task, TaskFamily, check_family
 
 
 class MultiObjectiveTask(Task):
@@ -34,3 +35,25 @@ class MultiObjectiveTask(Task):
         losses, pullback = jax.vjp(lambda params: self.losses(params, batch), params)
         (jacobian,) = jax.vmap(pullback)(jnp.eye(len(losses), dtype=losses.dtype))
         return losses, jacobian
+
+
+def count_objectives(family: TaskFamily) -> int | None:
+    """How many losses optimizers are told of on the tasks of a family; nothing is computed.
+
+    **Returns:** m, or `None` where it is a number rather than an array of m.
+
+    **Raises:** `ValueError` if it is an array of another shape.
+    """
+    check_family(family)
+
+    def value(family: TaskFamily, key: PRNGKeyArray) -> Float[Array, "..."]:
+        task = family.sample(key)
+        return jnp.asarray(task.value(task.init(key), task.sample(key)))
+
+    shape = eqx.filter_eval_shape(value, family, jax.random.key(0)).shape
+    if len(shape) > 1:
+        raise ValueError(
+            f"The value of a task is a loss, or a vector of losses; {family.title} has tasks with "
+            f"one of shape {shape}."
+        )
+    return shape[0] if shape else None

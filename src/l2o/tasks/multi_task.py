@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import equinox as eqx
 import jax
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from l2o.support.checks import check_choice, check_size
-from l2o.tasks.datasets import MultiTaskData
+from l2o.tasks.datasets import JudgeOn, MultiTaskData, only_target
 from l2o.tasks.multi_objective import MultiObjectiveTask
 from l2o.tasks.networks import MLP, Activation, MLPFamily, Network
 from l2o.tasks.shared_trunk import TrunkAndHeads, trunk_and_heads_gradients
@@ -38,10 +37,15 @@ class MultiTaskNetwork(MultiObjectiveTask):
     trunk: Network
     heads: tuple[Network, ...]
     batch_size: int = eqx.field(static=True, default=128)
-    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+    judge_on: JudgeOn = eqx.field(static=True, default="test")
 
     def __check_init__(self) -> None:
         _check(self)
+
+    @property
+    def title(self) -> str:
+        """Data and trunk in a few words."""
+        return _title(self)
 
     def init(self, key: PRNGKeyArray) -> TrunkAndHeads:
         """Draws the parameters of trunk and heads."""
@@ -131,10 +135,25 @@ class MultiTaskFamily(TaskFamily):
     trunk: Network | MLPFamily
     heads: tuple[Network, ...]
     batch_size: int = eqx.field(static=True, default=128)
-    judge_on: Literal["test", "validation"] = eqx.field(static=True, default="test")
+    judge_on: JudgeOn = eqx.field(static=True, default="test")
 
     def __check_init__(self) -> None:
         _check(self)
+
+    @property
+    def title(self) -> str:
+        """Data and trunk in a few words."""
+        return _title(self)
+
+    def only_target(self, name: str) -> "MultiTaskFamily":
+        """The same networks with the head for one target alone.
+
+        **Raises:** `ValueError` for a name that is none.
+        """
+        data = only_target(self.data, name)
+        names = [target.name for target in self.data.targets]
+        head = self.heads[names.index(name)]
+        return MultiTaskFamily(data, self.trunk, (head,), self.batch_size, self.judge_on)
 
     def sample(self, key: PRNGKeyArray) -> MultiTaskNetwork:
         """Draws a task."""
@@ -149,7 +168,7 @@ def multi_task_mlp_family(
     activations: Sequence[Activation] = ("relu",),
     *,
     batch_size: int = 128,
-    judge_on: Literal["test", "validation"] = "test",
+    judge_on: JudgeOn = "test",
 ) -> MultiTaskFamily:
     """Perceptrons of the right sizes for data with several targets.
 
@@ -163,6 +182,13 @@ def multi_task_mlp_family(
     trunk = MLPFamily((math.prod(data.input_shape), *hidden), tuple(activations))
     heads = tuple(MLP((hidden[-1], *head_hidden, target.num_outputs)) for target in data.targets)
     return MultiTaskFamily(data, trunk, heads, batch_size, judge_on)
+
+
+def _title(network: MultiTaskNetwork | MultiTaskFamily) -> str:
+    """A network, or its family, in a few words."""
+    trunk = network.trunk
+    shown = trunk.sizes[1:] if isinstance(trunk, MLP | MLPFamily) else trunk.title
+    return f"{network.data.title}, trunk {shown}"
 
 
 def _check(network: MultiTaskNetwork | MultiTaskFamily) -> None:

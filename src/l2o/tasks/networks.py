@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from l2o.support.checks import LARGEST_LOG_SCALE, check_choice, check_number, check_size
+from l2o.support.words import in_words
 from l2o.tasks.task import Params
 
 Activation = Literal["relu", "sigmoid", "tanh", "gelu", "silu"]
@@ -35,6 +36,11 @@ _GAINS: dict[str, float] = {"relu": 2.0, "sigmoid": 1.0, "tanh": 1.0, "gelu": 2.
 
 class Network(eqx.Module):
     """A network without its parameters: how to draw them, and what they compute."""
+
+    @property
+    def title(self) -> str:
+        """The network in a few words; by default the class's name."""
+        return in_words(type(self).__name__)
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> Params:
@@ -79,9 +85,9 @@ class MLP(Network):
 
     def __check_init__(self) -> None:
         _check(self.sizes, self.init_std)
-        for name in self._activations:
+        for name in self.activations:
             check_choice("activation", name, _ACTIVATIONS)
-        if len(self._activations) > 1 and self.activation_index is None:
+        if len(self.activations) > 1 and self.activation_index is None:
             raise ValueError("Several activations need an activation_index to choose one.")
         if self.unit_masks is not None:
             widths = tuple(len(mask) for mask in self.unit_masks)
@@ -92,9 +98,14 @@ class MLP(Network):
                 )
 
     @property
-    def _activations(self) -> tuple[Activation, ...]:
-        """The activations there are to choose from."""
+    def activations(self) -> tuple[Activation, ...]:
+        """The activations that there are to choose from."""
         return (self.activation,) if isinstance(self.activation, str) else self.activation
+
+    @property
+    def title(self) -> str:
+        """Sizes and activations: "64-20-10 MLP (relu)"."""
+        return _title(self.sizes, self.activations)
 
     def init(self, key: PRNGKeyArray) -> Layers:
         """Draws weights and biases."""
@@ -118,7 +129,7 @@ class MLP(Network):
         inputs = self.sizes[index]
         if self.unit_masks is not None and index > 0:
             inputs = self.unit_masks[index - 1].sum()
-        gains = [_GAINS[name] for name in self._activations]
+        gains = [_GAINS[name] for name in self.activations]
         gain = (
             gains[0] if self.activation_index is None else jnp.array(gains)[self.activation_index]
         )
@@ -139,7 +150,7 @@ class MLP(Network):
 
     def _activate(self, units: Float[Array, "..."]) -> Float[Array, "..."]:
         """The activation function."""
-        functions = [_ACTIVATIONS[name] for name in self._activations]
+        functions = [_ACTIVATIONS[name] for name in self.activations]
         if self.activation_index is None:
             return functions[0](units)
         return jax.lax.switch(self.activation_index, functions, units)
@@ -184,6 +195,11 @@ class MLPFamily(eqx.Module):
                     f"{self.min_width}."
                 )
 
+    @property
+    def title(self) -> str:
+        """Largest sizes, and all activations."""
+        return _title(self.sizes, self.activations)
+
     def sample(self, key: PRNGKeyArray) -> MLP:
         """Draws a network."""
         activation_key, scale_key, width_key = jax.random.split(key, 3)
@@ -203,6 +219,11 @@ class MLPFamily(eqx.Module):
         return MLP(
             self.sizes, self.activations, self.init_std, activation_index, init_scale, unit_masks
         )
+
+
+def _title(sizes: tuple[int, ...], activations: tuple[Activation, ...]) -> str:
+    """A perceptron in a few words."""
+    return f"{'-'.join(map(str, sizes))} MLP ({'/'.join(activations)})"
 
 
 def _mask(width: Int[Array, ""], size: int) -> Float[Array, " {size}"]:

@@ -54,13 +54,16 @@ class Quadratic(Task):
 
 
 class QuadraticFamily(TaskFamily):
-    """Quadratics with log-uniform eigenvalues in random directions.
+    """Convex quadratics with log-uniform eigenvalues in random directions.
 
     The base-10 logarithms of the eigenvalues of H are uniform and independent, its eigenvectors
     uniformly random, and v is standard normal. The defaults are the linear-regression task of
     Maheswaranathan et al. (2021) as their public code draws it.
 
-    **Arguments:** `dimension`, at least 1; `log10_eigenvalues`, their smallest and largest value.
+    **Arguments:**
+
+    - `dimension`: Number of parameters.
+    - `log10_eigenvalues`: Smallest and largest base-10 logarithm of the eigenvalues.
 
     **Raises:** `ValueError` if the dimension is less than 1 or the bounds are in disorder.
     """
@@ -75,6 +78,11 @@ class QuadraticFamily(TaskFamily):
             check_number("every bound of log10_eigenvalues", value, least=-_LARGEST, most=_LARGEST)
         if low > high:
             raise ValueError(f"log10_eigenvalues must not fall, got {low} and {high}.")
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"{self.dimension}-dimensional quadratics"
 
     def sample(self, key: PRNGKeyArray) -> Quadratic:
         """Draws a quadratic."""

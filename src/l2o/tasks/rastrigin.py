@@ -43,11 +43,16 @@ class Rastrigin(Task):
 
 
 class RastriginFamily(TaskFamily):
-    """Rastrigin functions with a square A; A, b and c are standard normal.
+    """Quadratics under a grid of ripples, with many local minima.
 
-    **Arguments:** `dimension`, at least 1; `amplitude`, at least 0.
+    A is square; A, b and c are standard normal.
 
-    **Raises:** `ValueError` if one of them is less.
+    **Arguments:**
+
+    - `dimension`: Number of parameters.
+    - `amplitude`: Height of the ripples.
+
+    **Raises:** `ValueError` for a dimension below 1 or a negative amplitude.
     """
 
     dimension: int = eqx.field(static=True, default=10)
@@ -56,6 +61,11 @@ class RastriginFamily(TaskFamily):
     def __check_init__(self) -> None:
         check_size("dimension", self.dimension)
         check_number("amplitude", self.amplitude, least=0)
+
+    @property
+    def title(self) -> str:
+        """The family in a few words."""
+        return f"{self.dimension}-dimensional Rastrigin functions"
 
     def sample(self, key: PRNGKeyArray) -> Rastrigin:
         """Draws A, b and c."""

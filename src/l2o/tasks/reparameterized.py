@@ -25,6 +25,11 @@ class Reparameterized(Task):
     task: Task
     log_scale: Params
 
+    @property
+    def title(self) -> str:
+        """The task's own."""
+        return self.task.title
+
     def _original(self, params: Params) -> Params:
         """The parameters in the units of the original task."""
         return jax.tree.map(lambda x, r: x * jnp.exp(r), params, self.log_scale)
@@ -79,6 +84,11 @@ class ReparameterizedFamily(TaskFamily):
     def __check_init__(self) -> None:
         check_family(self.family)
         check_number("max_log_scale", self.max_log_scale, least=0, most=LARGEST_LOG_SCALE)
+
+    @property
+    def title(self) -> str:
+        """The family's own."""
+        return self.family.title
 
     def sample(self, key: PRNGKeyArray) -> Reparameterized:
         """Draws a task and its units."""

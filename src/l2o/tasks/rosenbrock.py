@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from l2o.support.checks import check_size
-from l2o.tasks.task import Batch, Task
+from l2o.tasks.task import Batch, SingleTask, Task
 
 
 class Rosenbrock(Task):
@@ -15,7 +15,7 @@ class Rosenbrock(Task):
     The minimum is 0, at (1, ..., 1). A start is uniform in a box: the last coordinate in
     [-1, 3], all others in [-2, 2]. In two dimensions that is the region that Maheswaranathan et
     al. (2021) plot; its mean loss, 289, agrees with their curves. All randomness is in the start,
-    so the family is `SingleTask(Rosenbrock())`.
+    so a family (`rosenbrock_family`) has only one of them.
 
     **Arguments:** `dimension`, at least 2.
 
@@ -28,6 +28,11 @@ class Rosenbrock(Task):
 
     def __check_init__(self) -> None:
         check_size("dimension", self.dimension, least=2)
+
+    @property
+    def title(self) -> str:
+        """The task in a few words."""
+        return f"{self.dimension}-dimensional Rosenbrock function"
 
     @property
     def minimizer(self) -> Float[Array, " dimension"]:
@@ -44,3 +49,15 @@ class Rosenbrock(Task):
         del batch
         here, following = params[:-1], params[1:]
         return jnp.sum(100 * (following - here**2) ** 2 + (1 - here) ** 2)
+
+
+def rosenbrock_family(dimension: int = 2) -> SingleTask:
+    """The curved valley of Rosenbrock, from random starts.
+
+    **Arguments:**
+
+    - `dimension`: Number of parameters.
+
+    **Raises:** `ValueError` for a dimension below 2.
+    """
+    return SingleTask(Rosenbrock(dimension))

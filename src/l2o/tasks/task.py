@@ -8,6 +8,7 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from l2o.support.checks import check_instance
+from l2o.support.words import in_words
 
 Params = PyTree[Float[Array, "..."]]
 """The optimizee's parameters: any pytree of floating-point arrays."""
@@ -22,6 +23,11 @@ class Task(eqx.Module):
     A task is a pytree, so it goes through `jit`, `vmap` and `grad`; a batch of tasks is one task
     whose leaves have a leading axis (see `l2o.tasks.TaskBatch`).
     """
+
+    @property
+    def title(self) -> str:
+        """The task in a few words, for tables and figures; by default the class's name."""
+        return in_words(type(self).__name__)
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> Params:
@@ -78,6 +84,12 @@ class TaskFamily(eqx.Module):
     the task as they are: `TaskBatch.draw` recognises them and does not copy them per task.
     """
 
+    @property
+    def title(self) -> str:
+        """The family in a few words; by default the class's name, without "Family"."""
+        name = type(self).__name__
+        return in_words(name.removesuffix("Family") or name)
+
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray) -> Task:
         """Draws a task."""
@@ -109,6 +121,11 @@ class SingleTask(TaskFamily):
 
     def __check_init__(self) -> None:
         check_task(self.task)
+
+    @property
+    def title(self) -> str:
+        """The task's own."""
+        return self.task.title
 
     def sample(self, key: PRNGKeyArray) -> Task:
         """Returns the task, whatever the key."""

@@ -1,7 +1,5 @@
 """A small network that separates two half-moons."""
 
-from typing import Literal
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,13 +7,14 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from l2o.support.checks import check_choice, check_number
 from l2o.tasks import datasets
-from l2o.tasks.datasets import Classification
+from l2o.tasks.datasets import Classification, JudgeOn
 from l2o.tasks.metrics import binary_cross_entropy, binary_metrics
-from l2o.tasks.networks import MLP, MLPFamily, Network
+from l2o.tasks.networks import MLP, Activation, MLPFamily, Network
 from l2o.tasks.task import Batch, Params, Task, TaskFamily
 
 _NUM_POINTS = 1024
 _NOISE = 0.1
+_DEFAULT_NETWORK = MLP((2, 64, 64, 64, 1), "tanh")
 
 
 class TwoMoons(Task):
@@ -36,7 +35,7 @@ class TwoMoons(Task):
     dataset: Classification
     network: Network
     l2_penalty: float = eqx.field(static=True)
-    judge_on: Literal["test", "validation"] = eqx.field(static=True)
+    judge_on: JudgeOn = eqx.field(static=True)
 
     def __init__(
         self,
@@ -44,12 +43,12 @@ class TwoMoons(Task):
         network: Network | None = None,
         *,
         l2_penalty: float = 5e-3,
-        judge_on: Literal["test", "validation"] = "test",
+        judge_on: JudgeOn = "test",
     ) -> None:
         check_number("l2_penalty", l2_penalty, least=0)
         check_choice("judge_on", judge_on, ("test", "validation"))
         self.dataset = datasets.two_moons() if dataset is None else dataset
-        self.network = MLP((2, 64, 64, 64, 1), "tanh") if network is None else network
+        self.network = _DEFAULT_NETWORK if network is None else network
         self.l2_penalty = l2_penalty
         self.judge_on = judge_on
 
@@ -84,7 +83,7 @@ class TwoMoonsFamily(TaskFamily):
     dataset: Classification | None
     network: Network | MLPFamily | None
     l2_penalty: float = eqx.field(static=True)
-    judge_on: Literal["test", "validation"] = eqx.field(static=True)
+    judge_on: JudgeOn = eqx.field(static=True)
 
     def __init__(
         self,
@@ -93,7 +92,7 @@ class TwoMoonsFamily(TaskFamily):
         *,
         random_data: bool = False,
         l2_penalty: float = 5e-3,
-        judge_on: Literal["test", "validation"] = "test",
+        judge_on: JudgeOn = "test",
     ) -> None:
         check_number("l2_penalty", l2_penalty, least=0)
         check_choice("judge_on", judge_on, ("test", "validation"))
@@ -106,6 +105,12 @@ class TwoMoonsFamily(TaskFamily):
         self.l2_penalty = l2_penalty
         self.judge_on = judge_on
 
+    @property
+    def title(self) -> str:
+        """Data and network in a few words."""
+        data = "two moons" if self.dataset is None else self.dataset.title
+        return f"{data}, {(self.network or _DEFAULT_NETWORK).title}"
+
     def sample(self, key: PRNGKeyArray) -> TwoMoons:
         """Draws a task."""
         network_key, data_key = jax.random.split(key)
@@ -114,6 +119,32 @@ class TwoMoonsFamily(TaskFamily):
             network = network.sample(network_key)
         dataset = _random_moons(data_key) if self.dataset is None else self.dataset
         return TwoMoons(dataset, network, l2_penalty=self.l2_penalty, judge_on=self.judge_on)
+
+
+def two_moons_family(
+    hidden: tuple[int, ...] = (64, 64, 64),
+    activation: Activation = "tanh",
+    l2_penalty: float = 5e-3,
+    random_data: bool = False,
+    *,
+    judge_on: JudgeOn = "test",
+) -> TwoMoonsFamily:
+    """Full-batch classification of two half-moons by a small network.
+
+    **Arguments:**
+
+    - `hidden`: Units of each hidden layer.
+    - `activation`: Activation of the hidden units.
+    - `l2_penalty`: Factor of the 2-norm, not squared, of the parameters.
+    - `random_data`: Give every task fresh data.
+    - `judge_on`: The split for held-out metrics.
+
+    **Raises:** `ValueError` for an unknown activation or split and for numbers out of range.
+    """
+    network = MLP((2, *hidden, 1), activation)
+    return TwoMoonsFamily(
+        network=network, random_data=random_data, l2_penalty=l2_penalty, judge_on=judge_on
+    )
 
 
 def _norm(params: Params) -> Float[Array, ""]:

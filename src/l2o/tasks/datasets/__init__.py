@@ -12,6 +12,7 @@ from l2o.tasks.datasets.bundled import (
 from l2o.tasks.datasets.cifar import cifar10 as cifar10
 from l2o.tasks.datasets.classification import (
     Classification as Classification,
+    JudgeOn as JudgeOn,
     Split as Split,
     average_pool as average_pool,
     subset as subset,
@@ -23,6 +24,7 @@ from l2o.tasks.datasets.folders import (
 )
 from l2o.tasks.datasets.idx import read_idx as read_idx
 from l2o.tasks.datasets.image_folder import image_folder as image_folder
+from l2o.tasks.datasets.images import ImageSet as ImageSet, read_images as read_images
 from l2o.tasks.datasets.mnist import mnist as mnist
 from l2o.tasks.datasets.multi_task import (
     Classes as Classes,
@@ -33,4 +35,9 @@ from l2o.tasks.datasets.multi_task import (
     only_target as only_target,
     overlaid_pairs as overlaid_pairs,
 )
-from l2o.tasks.datasets.text import Text as Text, tiny_shakespeare as tiny_shakespeare
+from l2o.tasks.datasets.text import (
+    Text as Text,
+    TextName as TextName,
+    read_text as read_text,
+    tiny_shakespeare as tiny_shakespeare,
+)

@@ -9,9 +9,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from l2o.support.checks import check_at_least, check_choice
+from l2o.tasks.datasets.titles import title_of
 
 Split = Literal["train", "validation", "test"]
 """The name of a split."""
+
+JudgeOn = Literal["validation", "test"]
+"""The split for held-out metrics: validation for all choices, test for the final word."""
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -109,6 +113,11 @@ class Classification(eqx.Module):
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one input."""
         return self.train_inputs.shape[1:]
+
+    @property
+    def title(self) -> str:
+        """The name in a text."""
+        return title_of(self.name)
 
     def split(self, name: Split) -> tuple[Float[Array, " rows *shape"], Int[Array, " rows"]]:
         """The inputs and labels of a split, by its name."""

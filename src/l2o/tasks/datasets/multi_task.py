@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from l2o.support.checks import check_at_least, check_choice, check_number, check_size
 from l2o.tasks.datasets.classification import Classification, Split, fixed_permutation
+from l2o.tasks.datasets.titles import title_of
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -144,6 +145,11 @@ class MultiTaskData(eqx.Module):
         """The shape of one input."""
         return self.inputs["train"].shape[1:]
 
+    @property
+    def title(self) -> str:
+        """The name in a text."""
+        return title_of(self.name)
+
     def split(self, name: Split) -> tuple[Float[Array, " rows *shape"], tuple[Array, ...]]:
         """Inputs and values of a split, by its name."""
         check_choice("split", name, _SPLITS)
@@ -199,7 +205,7 @@ def overlaid_pairs(dataset: Classification, *, pairs_per_image: int = 4) -> Mult
         )
     classes = dataset.num_classes
     targets = (Classes("left", classes), Classes("right", classes))
-    return MultiTaskData(inputs, values, targets, f"pairs of {dataset.name}")
+    return MultiTaskData(inputs, values, targets, f"{dataset.name} pairs")
 
 
 def digit_attributes(dataset: Classification, *, missing: float = 0.75) -> MultiTaskData:
@@ -227,7 +233,7 @@ def digit_attributes(dataset: Classification, *, missing: float = 0.75) -> Multi
         inputs[split] = images
         values[split] = (labels, jnp.sum(images.reshape(len(images), -1), axis=1), even)
     targets = (Classes("digit", dataset.num_classes), Numbers("ink"), Classes("even", 2))
-    return MultiTaskData(inputs, values, targets, f"attributes of {dataset.name}")
+    return MultiTaskData(inputs, values, targets, f"{dataset.name} attributes")
 
 
 def only_target(data: MultiTaskData, name: str) -> MultiTaskData:

@@ -1,15 +1,20 @@
 """Text as numbers, a character each."""
 
 from pathlib import Path
+from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from l2o.support.checks import check_choice
+from l2o.support.checks import check_choice, check_instance
 from l2o.tasks.datasets.classification import Split
 from l2o.tasks.datasets.folders import DataError, data_folder, first_existing
+from l2o.tasks.datasets.titles import title_of
+
+TextName = Literal["tiny-shakespeare"]
+"""The name of a text."""
 
 
 class Text(eqx.Module):
@@ -39,6 +44,11 @@ class Text(eqx.Module):
         train, validation, test = (jnp.asarray(part) for part in parts)
         return cls(train, validation, test, "".join(map(chr, vocabulary)), name)
 
+    @property
+    def title(self) -> str:
+        """The name in a text."""
+        return title_of(self.name)
+
     def split(self, name: Split) -> Int[Array, " characters"]:
         """The characters of a split, by its name."""
         check_choice("split", name, ("train", "validation", "test"))
@@ -62,3 +72,15 @@ def tiny_shakespeare(folder: str | Path | None = None) -> Text:
         return Text.from_string("tiny_shakespeare", path.read_bytes().decode("utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as a text in UTF-8: {error}") from error
+
+
+def read_text(text: TextName | Text) -> Text:
+    """The text of this name; one that is given as it is needs no reading.
+
+    **Raises:** `DataError` if the file is missing; `ValueError` for an unknown name.
+    """
+    if isinstance(text, str):
+        check_choice("text", text, ("tiny-shakespeare",))
+        return tiny_shakespeare()
+    check_instance("text", text, Text, "Text.from_string makes one.")
+    return text

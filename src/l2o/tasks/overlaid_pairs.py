@@ -1,0 +1,41 @@
+"""Two overlapping images, both to be recognised by one network."""
+
+from typing import Literal
+
+from l2o.tasks.datasets import Classification, JudgeOn, overlaid_pairs, read_images
+from l2o.tasks.multi_task import MultiTaskFamily, multi_task_mlp_family
+from l2o.tasks.networks import Activation
+
+
+def overlaid_pairs_family(
+    dataset: Literal["digits", "mnist"] | Classification = "digits",
+    pooling: int = 1,
+    hidden: tuple[int, ...] = (32,),
+    head_hidden: tuple[int, ...] = (),
+    activations: tuple[Activation, ...] = ("relu",),
+    batch_size: int = 64,
+    pairs_per_image: int = 4,
+    *,
+    judge_on: JudgeOn = "test",
+) -> MultiTaskFamily:
+    """Two overlapping digits, both to be recognised by one network: MultiMNIST from MNIST.
+
+    **Arguments:**
+
+    - `dataset`: Images that the tasks are made of: digits (8 x 8, bundled), or mnist from the
+      folder L2O_DATA.
+    - `pooling`: Averages squares of so many pixels: 2 makes MNIST 14 x 14.
+    - `hidden`: Units of each layer of the trunk.
+    - `head_hidden`: Units of each hidden layer of every head.
+    - `activations`: Activations of the trunk's hidden units; each task draws one.
+    - `batch_size`: Rows in a minibatch.
+    - `pairs_per_image`: Pairs that each image is upper left in.
+    - `judge_on`: The split for held-out metrics.
+
+    **Raises:** `ValueError` for an unknown name and numbers out of range; `DataError` if the images
+    are missing.
+    """
+    data = overlaid_pairs(read_images(dataset, pooling=pooling), pairs_per_image=pairs_per_image)
+    return multi_task_mlp_family(
+        data, hidden, head_hidden, activations, batch_size=batch_size, judge_on=judge_on
+    )
