@@ -7,14 +7,14 @@ import pytest
 
 import l2o
 from l2o import multiobjective
-from l2o.multiobjective import StatefulWeighting, guards, upgrad, weightings
+from l2o.multiobjective import StatefulWeighting, guards, upgrad
 from l2o.optimizers import momentum
 
 PARAMS = {"matrix": jnp.ones((2, 3)), "one": jnp.ones(1)}
 NEEDS_ONE = {"CRMOGM": upgrad, "Scalarized": jnp.max}
 WEIGHTINGS = {
     name: kind(NEEDS_ONE[name]) if name in NEEDS_ONE else kind()
-    for name, kind in vars(weightings).items()
+    for name, kind in vars(multiobjective).items()
     if inspect.isclass(kind) and issubclass(kind, StatefulWeighting) and kind != StatefulWeighting
 }
 

@@ -8,7 +8,7 @@ import pytest
 import l2o
 from l2o.metatraining import metatrain
 from l2o.multiobjective import ML2O, PlainML2O, aggregate, aggregated, guard, mean, upgrad
-from l2o.multiobjective.problems import ProblemTask, RandomQuadraticsFamily, random_quadratics
+from l2o.multiobjective.problems import ConflictingQuadraticsFamily, ProblemTask, random_quadratics
 from l2o.optimizers import per_task, sgd
 from l2o.tasks import SingleTask, TaskBatch
 
@@ -151,7 +151,7 @@ def test_meta_gradients_are_those_of_finite_differences(name, x64):
         lambda leaf: leaf.astype(jnp.float64) if eqx.is_inexact_array(leaf) else leaf,
         OPTIMIZERS[name],
     )
-    task = TaskBatch.draw(RandomQuadraticsFamily(3, 4), KEY, 2)
+    task = TaskBatch.draw(ConflictingQuadraticsFamily(3, 4), KEY, 2)
 
     def meta_loss(shift):
         shifted = jax.tree.map(lambda x, v: x + shift * v, optimizer, direction)
@@ -172,7 +172,7 @@ def test_meta_gradients_are_those_of_finite_differences(name, x64):
 
 
 def test_meta_training_helps():
-    family = RandomQuadraticsFamily(2, 4)
+    family = ConflictingQuadraticsFamily(2, 4)
     result = metatrain(
         ML2O(2, 4, key=KEY),
         family,
@@ -191,7 +191,7 @@ def test_meta_training_helps():
 
 
 def test_tasks_with_several_losses_are_tuned_and_compared(tmp_path):
-    family = RandomQuadraticsFamily(2, 4)
+    family = ConflictingQuadraticsFamily(2, 4)
     baseline = aggregated("upgrad and sgd", upgrad, sgd)
     tuned = l2o.tune(baseline, family, key=KEY, num_steps=10, num_configurations=8, num_tasks=2)
     assert np.isfinite(tuned.score)

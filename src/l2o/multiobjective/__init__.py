@@ -6,9 +6,11 @@ from l2o.multiobjective.aggregate import (
     aggregate as aggregate,
     aggregate_jacobian as aggregate_jacobian,
 )
-from l2o.multiobjective.aggregated import (
-    ALL_AGGREGATED as ALL_AGGREGATED,
-    aggregated as aggregated,
+from l2o.multiobjective.aggregated import aggregated as aggregated
+from l2o.multiobjective.aggregators import (
+    Weighting as Weighting,
+    find_weighting as find_weighting,
+    make_aggregator as make_aggregator,
 )
 from l2o.multiobjective.box_criticality import box_criticality as box_criticality
 from l2o.multiobjective.criticality import (
@@ -50,52 +52,14 @@ from l2o.multiobjective.indicators import (
     non_dominated as non_dominated,
 )
 from l2o.multiobjective.jacobian import gramian as gramian
-from l2o.multiobjective.learned import (
-    ML2O as ML2O,
-    ML2OState as ML2OState,
-    PlainML2O as PlainML2O,
-    PlainML2OState as PlainML2OState,
-)
-from l2o.multiobjective.scalarizations import (
-    cosmos as cosmos,
-    geometric_mean as geometric_mean,
-    pbi as pbi,
-    stch as stch,
-)
+from l2o.multiobjective.learned import *
+from l2o.multiobjective.learned.ml2o import ML2OState as ML2OState
+from l2o.multiobjective.learned.plain_ml2o import PlainML2OState as PlainML2OState
 from l2o.multiobjective.stateful_weighting import StatefulWeighting as StatefulWeighting
-from l2o.multiobjective.weightings import (
-    CRMOGM as CRMOGM,
-    DWA as DWA,
-    FAMO as FAMO,
-    IMTLL as IMTLL,
-    PCD as PCD,
-    GradNorm as GradNorm,
-    GradVac as GradVac,
-    InitialLoss as InitialLoss,
-    MoDo as MoDo,
-    Scalarized as Scalarized,
-    SDMGrad as SDMGrad,
-    UncertaintyWeighting as UncertaintyWeighting,
-    aligned_mtl as aligned_mtl,
-    cagrad as cagrad,
-    config as config,
-    constant as constant,
-    db_mtl as db_mtl,
-    dualproj as dualproj,
-    excess_mtl as excess_mtl,
-    fairgrad as fairgrad,
-    graddrop as graddrop,
-    gradvac as gradvac,
-    imtl_g as imtl_g,
-    krum as krum,
-    mean as mean,
-    mgda as mgda,
-    mgda_of_present as mgda_of_present,
-    moco as moco,
-    nash_mtl as nash_mtl,
-    pcgrad as pcgrad,
-    random_weighting as random_weighting,
-    sum_ as sum_,
-    trimmed_mean as trimmed_mean,
-    upgrad as upgrad,
-)
+from l2o.multiobjective.weightings import *
+from l2o.multiobjective.weightings.gradvac import gradvac as gradvac
+from l2o.multiobjective.weightings.krum import krum as krum
+from l2o.multiobjective.weightings.linear import constant as constant
+from l2o.multiobjective.weightings.mgda import mgda_of_present as mgda_of_present
+from l2o.multiobjective.weightings.scalarized import Scalarized as Scalarized
+from l2o.multiobjective.weightings.trimmed_mean import trimmed_mean as trimmed_mean

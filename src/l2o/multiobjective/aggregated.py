@@ -4,63 +4,46 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import optax
-from jaxtyping import Array, Float, ScalarLike
+from jaxtyping import ScalarLike
 
-from l2o.multiobjective.aggregate import aggregate
-from l2o.multiobjective.stateful_weighting import StatefulWeighting
-from l2o.multiobjective.weightings import mean, mgda, pcgrad, upgrad
-from l2o.optimizers import HandDesigned, adam, sgd
+from l2o.multiobjective.aggregators import Weighting, make_aggregator
+from l2o.optimizers import HandDesigned
 from l2o.support.checks import check_instance
 
 
 def aggregated(
     name: str,
-    aggregator: Callable[..., Float[Array, " m"]]
-    | StatefulWeighting
-    | optax.GradientTransformation,
+    aggregator: Weighting,
     optimizer: HandDesigned,
     *,
     num_objectives: int | None = None,
 ) -> HandDesigned:
     """A hand-designed optimizer behind an aggregator, with its hyperparameters to be tuned.
 
-    **Arguments:** `name`, of the whole; `aggregator`, a weighting as for `aggregate`, or a
-    transformation of stacked gradients such as `moco(2)`; `optimizer`, for one gradient;
-    `num_objectives`, for a weighting with a state.
+    **Arguments:** `name`, of the whole; `aggregator`, a weighting in any form that
+    `make_aggregator` takes, such as `upgrad`, `FAMO` or `moco`; `optimizer`, for one gradient;
+    `num_objectives`, for a weighting that remembers something of every objective.
 
-    **Raises:** `ValueError` for a weighting with a state without `num_objectives`.
+    **Raises:** `ValueError` as `make_aggregator` does.
     """
     check_instance("optimizer", optimizer, HandDesigned, "Take one such as l2o.optimizers.adam.")
+    make_aggregator(aggregator, num_objectives)
     build = _Chain(aggregator, num_objectives, optimizer.build)
-    build.first()
     return HandDesigned(name, build, optimizer.space, optimizer.defaults)
 
 
 @dataclass(frozen=True)
 class _Chain:
-    """An aggregator and an optimizer, put together when hyperparameters are known.
+    """A weighting and an optimizer, put together when hyperparameters are known.
 
     It is data and no closure, so that what is made of it compares and pickles by value.
     """
 
-    aggregator: Callable[..., Float[Array, " m"]] | StatefulWeighting | optax.GradientTransformation
+    aggregator: Weighting
     num_objectives: int | None
     build: Callable[..., optax.GradientTransformation]
 
-    def first(self) -> optax.GradientTransformation:
-        """The aggregator, as a transformation of stacked gradients."""
-        if isinstance(self.aggregator, optax.GradientTransformation):
-            return self.aggregator
-        return aggregate(self.aggregator, num_objectives=self.num_objectives)
-
     def __call__(self, **hyperparameters: ScalarLike) -> optax.GradientTransformation:
         """Both, one after the other."""
-        return optax.chain(self.first(), self.build(**hyperparameters))
-
-
-ALL_AGGREGATED: tuple[HandDesigned, ...] = tuple(
-    aggregated(f"{name}-{optimizer.name}", weighting, optimizer)
-    for name, weighting in (("mean", mean), ("mgda", mgda), ("upgrad", upgrad), ("pcgrad", pcgrad))
-    for optimizer in (sgd, adam)
-)
-"""Optimizers for tasks with several losses, to be tuned and compared with."""
+        first = make_aggregator(self.aggregator, self.num_objectives)
+        return optax.chain(first, self.build(**hyperparameters))

@@ -51,7 +51,7 @@ class ML2OState(eqx.Module):
 
 
 class ML2O(LearnedOptimizer):
-    """A module for each objective and one that they share, from all gradients to an update.
+    """ML2O: modules for each objective and one that they share, for tasks with several losses.
 
     With the gradients `g_i` in units of their root mean square so far, UPGrad's combination A of
     them and its Adam direction `a`, the update of coordinate j is
@@ -74,9 +74,13 @@ class ML2O(LearnedOptimizer):
     Yang and Tang, of which the abstract alone was at hand. All else is ours; `PlainML2O` keeps
     closer to what is known.
 
-    **Arguments:** `num_objectives`, which meta-parameters do not depend on (`for_objectives`);
-    `hidden_size`, units of both LSTMs; `decay`, of the moments in Adam's directions;
-    `initial_step`; `key`, of the initial weights.
+    **Arguments:**
+
+    - `num_objectives`: Losses of the tasks; meta-parameters do not depend on it (`for_objectives`).
+    - `hidden_size`: Units of both modules.
+    - `decay`: Decay rate of all moment averages.
+    - `initial_step`: Size of the first updates before meta-training.
+    - `key`: Of the initial weights.
 
     **Raises:** `ValueError` for settings out of range.
     """

@@ -32,18 +32,23 @@ class PlainML2OState(eqx.Module):
 
 
 class PlainML2O(LearnedOptimizer):
-    """One LSTM for each objective, and one over all of them, coordinate by coordinate.
+    """ML2O as the paper's abstract has it: an LSTM for each objective, and one over them.
 
-    `z_ij = LSTM_i(P(g_ij))`, `c_j = LSTM(z_1j, ..., z_mj)`, `d_j = output_scale (w c_j + b)`, with
-    the logarithm and sign P of Andrychowicz et al. 2016. Modules have weights of their own, so the
-    number of objectives and their order are fixed.
+    Coordinate by coordinate, `z_ij = LSTM_i(P(g_ij))`, `c_j = LSTM(z_1j, ..., z_mj)`,
+    `d_j = output_scale (w c_j + b)`, with the logarithm and sign P of Andrychowicz et al. 2016.
+    Modules have weights of their own, so the number of objectives and their order are fixed.
 
     Source: *Learning to optimize by multi-gradient for multi-objective optimization*, Yang, Yang
     and Tang. The abstract and a summary name shared and specific modules, LSTMs and the output, a
     direction; sizes, features and the way the modules are joined are our reading.
 
-    **Arguments:** `num_objectives`; `hidden_size`, units of every LSTM; `steepness`, of
-    `l2o.optimizers.features.log_and_sign`; `output_scale`; `key`, of the initial weights.
+    **Arguments:**
+
+    - `num_objectives`: Losses of the tasks.
+    - `hidden_size`: Units of every module.
+    - `steepness`: Orders of magnitude, base e, that the logarithm of the gradient resolves.
+    - `output_scale`: Factor on the update.
+    - `key`: Of the initial weights.
 
     **Raises:** `ValueError` for settings out of range.
     """
@@ -78,6 +83,11 @@ class PlainML2O(LearnedOptimizer):
     def num_objectives(self) -> int:
         """The number of specific modules."""
         return len(self.specific)
+
+    @property
+    def title(self) -> str:
+        """The optimizer's name."""
+        return "plain ML2O"
 
     def config(self) -> dict[str, Any]:
         """The constructor's keywords, without the key."""

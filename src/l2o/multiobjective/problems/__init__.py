@@ -7,13 +7,11 @@ from l2o.multiobjective.problems.dtlz import (
     DTLZ3 as DTLZ3,
     DTLZ4 as DTLZ4,
 )
+from l2o.multiobjective.problems.families import *
 from l2o.multiobjective.problems.fonseca import Fonseca as Fonseca, ff1 as ff1, fonseca as fonseca
 from l2o.multiobjective.problems.hil1 import Hil1 as Hil1
 from l2o.multiobjective.problems.problem import Problem as Problem
-from l2o.multiobjective.problems.problem_task import (
-    ProblemTask as ProblemTask,
-    RandomQuadraticsFamily as RandomQuadraticsFamily,
-)
+from l2o.multiobjective.problems.problem_task import ProblemTask as ProblemTask
 from l2o.multiobjective.problems.quadratics import (
     Quadratics as Quadratics,
     bk1 as bk1,

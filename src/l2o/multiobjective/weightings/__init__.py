@@ -1,5 +1,11 @@
-"""Weightings, one a file: from the Gramian of the gradients to their weights."""
+"""Weightings of several losses, each with defaults for all that it can be told."""
 
+from l2o.multiobjective.scalarizations import (
+    cosmos as cosmos,
+    geometric_mean as geometric_mean,
+    pbi as pbi,
+    stch as stch,
+)
 from l2o.multiobjective.weightings.aligned_mtl import aligned_mtl as aligned_mtl
 from l2o.multiobjective.weightings.cagrad import cagrad as cagrad
 from l2o.multiobjective.weightings.config import config as config
@@ -12,29 +18,19 @@ from l2o.multiobjective.weightings.fairgrad import fairgrad as fairgrad
 from l2o.multiobjective.weightings.famo import FAMO as FAMO
 from l2o.multiobjective.weightings.graddrop import graddrop as graddrop
 from l2o.multiobjective.weightings.gradnorm import GradNorm as GradNorm
-from l2o.multiobjective.weightings.gradvac import GradVac as GradVac, gradvac as gradvac
+from l2o.multiobjective.weightings.gradvac import GradVac as GradVac
 from l2o.multiobjective.weightings.imtl_g import imtl_g as imtl_g
 from l2o.multiobjective.weightings.imtl_l import IMTLL as IMTLL
 from l2o.multiobjective.weightings.initial_loss import InitialLoss as InitialLoss
-from l2o.multiobjective.weightings.krum import krum as krum
-from l2o.multiobjective.weightings.linear import (
-    constant as constant,
-    mean as mean,
-    sum_ as sum_,
-)
-from l2o.multiobjective.weightings.mgda import (
-    mgda as mgda,
-    mgda_of_present as mgda_of_present,
-)
+from l2o.multiobjective.weightings.linear import mean as mean, sum_ as sum_
+from l2o.multiobjective.weightings.mgda import mgda as mgda
 from l2o.multiobjective.weightings.moco import moco as moco
 from l2o.multiobjective.weightings.modo import MoDo as MoDo
 from l2o.multiobjective.weightings.nash_mtl import nash_mtl as nash_mtl
 from l2o.multiobjective.weightings.pcd import PCD as PCD
 from l2o.multiobjective.weightings.pcgrad import pcgrad as pcgrad
 from l2o.multiobjective.weightings.random_weighting import random_weighting as random_weighting
-from l2o.multiobjective.weightings.scalarized import Scalarized as Scalarized
 from l2o.multiobjective.weightings.sdmgrad import SDMGrad as SDMGrad
-from l2o.multiobjective.weightings.trimmed_mean import trimmed_mean as trimmed_mean
 from l2o.multiobjective.weightings.uncertainty import (
     UncertaintyWeighting as UncertaintyWeighting,
 )

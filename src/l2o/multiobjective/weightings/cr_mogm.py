@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from l2o.multiobjective.gramian import Gramian
 from l2o.multiobjective.randomness import check_takes_key
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
+from l2o.multiobjective.weightings.mgda import mgda
 from l2o.support.checks import check_number
 
 
@@ -18,12 +19,13 @@ class CRMOGM(StatefulWeighting):
     Source: Zhou et al. 2022, On the Convergence of Stochastic Multi-Objective Gradient
     Manipulation and Beyond, algorithm 1, with a constant decay.
 
-    **Arguments:** `weighting`, a function of the Gramian; `decay`, of the average (alpha).
+    **Arguments:** `weighting`, a function of the Gramian, by default MGDA; `decay`, of the average
+    (alpha).
 
     **Raises:** `ValueError` if `weighting` is no function or `decay` not between 0 and 1.
     """
 
-    weighting: Callable[..., Float[Array, " m"]] = eqx.field(static=True)
+    weighting: Callable[..., Float[Array, " m"]] = eqx.field(static=True, default=mgda)
     decay: float = 0.9
 
     def __check_init__(self) -> None:

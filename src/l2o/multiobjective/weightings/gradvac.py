@@ -38,7 +38,7 @@ def gradvac(
 
 
 class GradVac(StatefulWeighting):
-    """`gradvac` with targets that are exponential averages of the cosines met.
+    """Gradient vaccine, `gradvac`, with targets that are exponential averages of the cosines met.
 
     Source: Wang et al. 2021, Gradient Vaccine, algorithm 1.
 
