@@ -1,6 +1,7 @@
 # make demo    sets everything up and runs the main job on digits, in less than five minutes
 # make test    sets everything up and runs all checks and tests
 # make bench   measures speed and memory against alternatives (installs PyTorch)
+# make docs    builds the documentation site into site/
 # make lint    runs the checks without the tests
 # make clean   removes what the above have made
 #
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench docs lint clean
 
 demo: $(VENV)/ready
 	$(BIN)/l2o demo --out runs/demo
@@ -27,6 +28,10 @@ test: lint
 bench: $(VENV)/ready-for-bench
 	$(BIN)/pytest benchmarks -p no:xdist
 
+# Not --quiet, which would hide warnings from --strict. The variable silences a notice of the theme.
+docs: $(VENV)/ready-for-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 lint: $(VENV)/ready-for-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -34,7 +39,7 @@ lint: $(VENV)/ready-for-test
 	$(BIN)/lint-imports --no-logo
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks runs/demo
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks runs/demo site
 
 # Empty files that say what has been installed, so that it is not done again.
 $(VENV)/ready: pyproject.toml constraints.txt
@@ -55,3 +60,9 @@ $(VENV)/ready-for-bench: $(VENV)/ready-for-test
 	@$(INSTALL) --group bench --constraint constraints.txt
 	@$(COMPILE)
 	@touch $@
+
+$(VENV)/ready-for-docs: $(VENV)/ready
+	@$(INSTALL) --group docs --constraint constraints.txt
+	@$(COMPILE)
+	@touch $@
+

@@ -2,6 +2,7 @@
 
 l2o explain examples/own_optimizer.py:clipped_momentum
 l2o explain examples/own_optimizer.py:WithFriction --set friction=0.2 --against momentum
+l2o train --task quadratic --optimizer examples/own_optimizer.py:WithFriction
 """
 
 import jax
@@ -22,6 +23,10 @@ class WithFriction(l2o.LearnedOptimizer):
     def __init__(self, learning_rate: float = 0.1, friction: float = 0.1):
         self.log_rate = jnp.log(jnp.asarray(learning_rate))
         self.friction = friction
+
+    def config(self):
+        """What a file beside its weights says of it."""
+        return {"friction": self.friction}
 
     def init(self, params):
         """No steps yet."""
