@@ -125,6 +125,7 @@ CALLS = {
     optimizers.per_task: {"optimizer": ADAM},
     tasks.ReparameterizedFamily: {"family": FAMILY},
     tasks.SingleTask: {"task": TASK},
+    tasks.count_objectives: {"family": FAMILY},
 }
 # What the library itself makes, of what it has checked.
 MADE_BY_THE_LIBRARY = {

@@ -1,5 +1,6 @@
 # The public names, once: type checkers read them here, and so does `__init__.py` at run time.
 from l2o import (
+    composition as composition,
     deploy as deploy,
     evaluation as evaluation,
     flatness as flatness,

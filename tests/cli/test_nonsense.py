@@ -8,8 +8,9 @@ from typing import get_args, get_type_hints
 import pytest
 
 from l2o.cli import main
-from l2o.cli.commands import Eval, Explain, Flatness, Reproduce, Train, Tune
-from l2o.recipes import RECIPES, RunFolder
+from l2o.cli.commands import Eval, Explain, Flatness, Reproduce, Tune
+from l2o.cli.training import Train
+from l2o.runs import RECIPES, RunFolder
 
 # What a command needs besides.
 WORDS = {
@@ -41,7 +42,7 @@ def test_nonsense(words, flag, tmp_path, capsys, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     # Where the real work would begin.
-    monkeypatch.setattr(sys.modules["l2o.recipes.compare"], "_tune", accepted)
+    monkeypatch.setattr(sys.modules["l2o.runs.compare"], "_tune", accepted)
     monkeypatch.setattr(RunFolder, "claim", accepted)
     run = tmp_path / "run"
     run.mkdir()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from l2o.cli import main
-from l2o.recipes import RECIPES
+from l2o.runs import RECIPES
 
 METRICS = ("mean_train_loss", "final_train_loss", "test_loss", "test_accuracy")
 

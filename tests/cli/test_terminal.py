@@ -12,7 +12,7 @@ import pytest
 
 from l2o.cli import main
 from l2o.cli.terminal import prepare_terminal
-from l2o.recipes import RECIPES
+from l2o.runs import RECIPES
 
 SHELL = f"exec {sys.executable} -m l2o.cli "
 

@@ -57,7 +57,9 @@ def damaged(saved, tmp_path):
 
 
 def edit_config(path, **changes):
-    config = json.loads((path / "config.json").read_text()) | changes
+    """Other names and keywords."""
+    config = json.loads((path / "config.json").read_text())
+    config["optimizer"] |= changes
     (path / "config.json").write_text(json.dumps(config))
 
 
@@ -97,9 +99,9 @@ def test_what_is_loaded_is_what_was_saved(optimizer, tmp_path):
 def test_the_folder_holds_two_files_and_nothing_pickled(saved):
     assert sorted(file.name for file in saved.iterdir()) == ["config.json", "model.safetensors"]
     config = json.loads((saved / "config.json").read_text())
-    assert config["architecture"] == "RNNProp"
-    assert config["arguments"]["hidden_size"] == 4
-    assert config["format"] == 1
+    assert config["optimizer"]["name"] == "RNNProp"
+    assert config["optimizer"]["keywords"]["hidden_size"] == 4
+    assert config["format"] == 2
     assert config["library version"] == l2o.__version__
 
 
@@ -161,13 +163,13 @@ def test_weights_are_something_else(damaged):
 
 
 def test_unknown_architecture_names_the_nearest(damaged):
-    edit_config(damaged, architecture="RNNProb")
+    edit_config(damaged, name="RNNProb")
     with pytest.raises(ValueError, match="Did you mean 'RNNProp'"):
         l2o.load(damaged)
 
 
 def test_protocols_are_no_architectures(damaged):
-    edit_config(damaged, architecture="LearnedOptimizer")
+    edit_config(damaged, name="LearnedOptimizer")
     with pytest.raises(ValueError, match="must be one of"):
         l2o.load(damaged)
 
@@ -180,7 +182,9 @@ def test_protocols_are_no_architectures(damaged):
         ("[]", "lacks a valid 'format'"),
         ('{"format": 1, "architecture": "DM"}', "lacks a valid 'arguments'"),
         ('{"format": 1, "architecture": ["DM"], "arguments": {}}', "lacks a valid 'architecture'"),
-        ('{"format": 9, "architecture": "DM", "arguments": {}}', "reads format 1"),
+        ('{"format": 2, "optimizer": {"name": "DM"}}', "lacks a valid 'optimizer.keywords'"),
+        ('{"format": 2, "optimizer": 3}', "lacks a valid 'optimizer.name'"),
+        ('{"format": 9, "architecture": "DM", "arguments": {}}', "reads formats 1 and 2"),
     ],
 )
 def test_damaged_config(damaged, content, message):
@@ -191,13 +195,13 @@ def test_damaged_config(damaged, content, message):
 
 @pytest.mark.parametrize("arguments", [{"size": 3}, {"hidden_size": "many"}, {"key": 1}])
 def test_arguments_that_do_not_fit(damaged, arguments):
-    edit_config(damaged, arguments=arguments)
+    edit_config(damaged, keywords=arguments)
     with pytest.raises(ValueError, match="do not fit RNNProp"):
         l2o.load(damaged)
 
 
 def test_config_of_another_size(damaged):
-    edit_config(damaged, arguments={"hidden_size": 5})
+    edit_config(damaged, keywords={"hidden_size": 5})
     with pytest.raises(ValueError, match=r"must be floating-point .* of shape .* got F32 of shape"):
         l2o.load(damaged)
 
@@ -369,15 +373,33 @@ def test_files_of_earlier_versions_have_no_checksum(damaged, saved):
     assert_same(l2o.load(damaged), l2o.load(saved))
 
 
+def test_the_format_of_the_version_before_is_read(damaged, saved):
+    config = json.loads((damaged / "config.json").read_text())
+    before = {
+        "format": 1,
+        "architecture": config["optimizer"]["name"],
+        "arguments": config["optimizer"]["keywords"],
+        "library version": "0.1.0",
+    }
+    (damaged / "config.json").write_text(json.dumps(before))
+    assert_same(l2o.load(damaged), l2o.load(saved))
+
+
 def test_arguments_that_were_meddled_with(damaged, saved):
     """They decide how the weights are used, and many go with the same tensors."""
     config = json.loads((damaged / "config.json").read_text())
-    arguments = config["arguments"]
-    assert arguments["decay"] != 0.25
+    keywords = config["optimizer"]["keywords"]
+    assert keywords["decay"] != 0.25
+    for changed in (
+        keywords | {"decay": 0.25},
+        keywords | {"max_step": 1.0},
+        {name: value for name, value in keywords.items() if name != "max_step"},
+    ):
+        content = config | {"optimizer": config["optimizer"] | {"keywords": changed}}
+        (damaged / "config.json").write_text(json.dumps(content))
+        with pytest.raises(ValueError, match="are not as they were written"):
+            l2o.load(damaged)
     for change in (
-        {"arguments": arguments | {"decay": 0.25}},
-        {"arguments": arguments | {"max_step": 1.0}},
-        {"arguments": {name: value for name, value in arguments.items() if name != "max_step"}},
         {"library version": "0"},
         {"more": 1},
     ):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from l2o.metatraining import MetaGradient, MetaGradientEstimator, metatrain
-from l2o.metatraining.regularizers import Regularizer
+from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.tasks import Task, TaskFamily
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

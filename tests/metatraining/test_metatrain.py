@@ -17,7 +17,7 @@ from l2o.metatraining import (
     read_metrics,
 )
 from l2o.metatraining.devices import device_mesh
-from l2o.metatraining.regularizers import Regularizer
+from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.objectives import FinalLoss
 from l2o.optimizers import GRU
 from l2o.tasks import QuadraticFamily, SingleTask

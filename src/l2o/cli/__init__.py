@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 
 import l2o
+from l2o.cli.command import Command
 from l2o.cli.commands import (
-    Command,
     Demo,
     Eval,
     Explain,
@@ -14,10 +14,10 @@ from l2o.cli.commands import (
     List,
     Reproduce,
     Show,
-    Train,
     Tune,
 )
 from l2o.cli.terminal import PlainConsole, leave_broken_streams, prepare_terminal
+from l2o.cli.training import Train
 from l2o.support.bad_input import explains_itself, sentence_of
 
 _COMMANDS: dict[str, type[Command]] = {

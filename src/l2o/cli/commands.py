@@ -1,17 +1,24 @@
 """The commands: their arguments, and which part of the library does the work."""
 
-import abc
-import inspect
 import json
 import re
 import shlex
-import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import tyro
 
+from l2o.cli.command import Command
+from l2o.cli.composed import (
+    OWN_OPTIMIZER_HELP,
+    OWN_TASK_HELP,
+    flags_of,
+    named_on,
+    names_of_flags,
+    with_flags,
+    word_after,
+)
 from l2o.cli.flags import read_flags
 from l2o.cli.progress import LiveProgress
 from l2o.cli.tables import (
@@ -23,7 +30,9 @@ from l2o.cli.tables import (
     print_search_spaces,
     print_tuned,
 )
-from l2o.recipes import (
+from l2o.cli.training import Train
+from l2o.composition import TASK_FAMILY, Composed
+from l2o.runs import (
     RECIPES,
     EvaluationSettings,
     Recipe,
@@ -32,139 +41,27 @@ from l2o.recipes import (
     check_subjects,
     compare,
     explain_all,
-    find_hand_designed,
     find_recipe,
-    find_reproduction,
     flatness_of_run,
     is_run,
     num_cores,
     read_settings,
     set_up_jax,
-    train,
-    training_differences,
     tune_baseline,
 )
+from l2o.studies import find_reproduction
 from l2o.support.lock import only_writer
 
 if TYPE_CHECKING:
-    from l2o.recipes import RunFlatness
     from l2o.report import Comparison, Subject
+    from l2o.runs import RunFlatness
 
 _MOST_PROCESSES = 8
 
 _Value = TypeVar("_Value")
 _Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-
-
-class Command(abc.ABC):
-    """Something that `l2o` can be told to do."""
-
-    @classmethod
-    def parse(cls, name: str, arguments: list[str]) -> Self:
-        """Reads what follows the command's name on the command line.
-
-        **Raises:** `ValueError` for a flag given more than once; `SystemExit` after showing help
-        or what else is wrong with the arguments.
-        """
-        return read_flags(cls, arguments, prog=f"l2o {name}")
-
-    @property
-    def interruption_hint(self) -> str:
-        """What to say to a user who interrupts the command."""
-        return ""
-
-    @abc.abstractmethod
-    def run(self) -> None:
-        """Does it.
-
-        **Raises:** `ValueError` for bad input.
-        """
-
-
-@dataclass(frozen=True)
-class Train(Command):
-    """Meta-train a learned optimizer.
-
-    RECIPE is a name that `l2o list` shows, or a JSON file such as the config.json of a run. The
-    options are the fields of that recipe, with its values as defaults: `l2o train RECIPE --help`.
-    """
-
-    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
-    out: Path
-    """Folder of the run."""
-    resume: bool = False
-    """Go on where a run of the same recipe in the folder stopped, if there is one, with its own
-    settings; flags given beside this must agree with them."""
-
-    @classmethod
-    def parse(cls, name: str, arguments: list[str]) -> Self:
-        """Reads the name of the recipe, then options whose defaults depend on it.
-
-        **Raises:** `ValueError` if the first argument names no recipe; `SystemExit` as usual.
-        """
-        if arguments and arguments[0] in ("-h", "--help"):
-            print(cls._help(name))
-            raise SystemExit(0)
-        if not arguments or arguments[0].startswith("-"):
-            raise ValueError(
-                "The name of a recipe comes first, as in `l2o train digits-rnnprop`; there are "
-                f"{', '.join(recipe.name for recipe in RECIPES)}."
-            )
-        recipe = find_recipe(arguments[0])
-        prog = f"l2o {name} {arguments[0]}"
-
-        def parsed(recipe: Recipe) -> Self:
-            default = cls(recipe, Path("runs") / recipe.name)
-            return read_flags(cls, arguments[1:], default=default, prog=prog)
-
-        command = parsed(recipe)
-        folder = RunFolder(command.out)
-        if not (command.resume and folder.config.exists()):
-            return command
-        # Its settings need not be those of the recipe: some may have been given as flags.
-        before = folder.read_recipe()
-        if before.name != recipe.name:
-            return command
-        differences = training_differences(before, recipe)
-        if differences:
-            listed = ", ".join(
-                f"{name} = {of_run} where the recipe has {of_recipe}"
-                for name, (of_run, of_recipe) in differences.items()
-            )
-            print(f"Going on with the run's own settings: {listed}.", file=sys.stderr)
-        return parsed(before)
-
-    @classmethod
-    def _help(cls, name: str) -> str:
-        """What can be said before the recipe, and so its options, are known."""
-        width = max(len(recipe.name) for recipe in RECIPES)
-        lines = [f"  {recipe.name:<{width}}  {recipe.description}" for recipe in RECIPES]
-        usage = f"usage: l2o {name} RECIPE [OPTIONS]"
-        return "\n".join([usage, "", inspect.getdoc(cls) or "", "", "recipes:", *lines])
-
-    @property
-    def interruption_hint(self) -> str:
-        """How to go on."""
-        config = shlex.quote(str(RunFolder(self.out).config))
-        return f" Go on with: l2o train {config} --out {shlex.quote(str(self.out))} --resume"
-
-    def run(self) -> None:
-        """Meta-trains, and says where the optimizer is."""
-        folder = RunFolder(self.out)
-        with LiveProgress(f"meta-training {self.recipe.name}") as progress:
-            set_up_jax()
-            result = train(
-                self.recipe, folder, resume=self.resume, on_progress=progress.on_meta_step
-            )
-        skipped = (
-            f" {result.num_skipped} meta-gradients were not finite and were skipped."
-            if result.num_skipped
-            else ""
-        )
-        print(
-            f"Best objective on validation tasks: {result.best_score:.4g}, at meta-step "
-            f"{result.best_step}.{skipped}\nOptimizer: {folder.optimizer}"
-        )
+_OwnTask = Annotated[str | None, tyro.conf.arg(help=OWN_TASK_HELP)]
+_OwnOptimizer = Annotated[str | None, tyro.conf.arg(help=OWN_OPTIMIZER_HELP)]
 
 
 @dataclass(frozen=True)
@@ -185,7 +82,8 @@ class Eval(Command):
     longer_steps: int | None = None
     """Steps of further runs at a longer horizon, without tuning again."""
     baselines: tuple[str, ...] | None = None
-    """Hand-designed optimizers to compare with."""
+    """Hand-designed optimizers to compare with, by name (see `l2o list`); for tasks with several
+    losses WEIGHTING-OPTIMIZER, such as upgrad-adam."""
     configurations: int | None = None
     """Hyperparameter configurations to try for each baseline."""
     tuning_tasks: int | None = None
@@ -194,11 +92,13 @@ class Eval(Command):
     """Seed of the tasks, initialisations and minibatches."""
     json: Path | None = None
     """Also write the numbers to this file."""
+    task: _OwnTask = None
+    optimizer: _OwnOptimizer = None
 
     def run(self) -> None:
         """Compares, writes the report and prints the table."""
         folder = RunFolder(self.run_folder)
-        recipe = folder.read_recipe()
+        recipe = folder.read_recipe().confirm(task=self.task, optimizer=self.optimizer)
         before = recipe.evaluation
         evaluation = replace(
             before,
@@ -215,12 +115,20 @@ class Eval(Command):
 
 @dataclass(frozen=True)
 class Tune(Command):
-    """Tune a hand-designed optimizer on a recipe's tasks and objective."""
+    """Tune a hand-designed optimizer on a recipe's tasks and objective.
+
+    With --task, it is tuned on other tasks than the recipe's, whose settings are further options:
+    `l2o tune adam --task TASK --help`.
+    """
 
     optimizer: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OPTIMIZER")]
-    """Name of a hand-designed optimizer (see `l2o list`)."""
+    """Name of a hand-designed optimizer (see `l2o list`); for tasks with several losses
+    WEIGHTING-OPTIMIZER, such as upgrad-adam."""
     recipe: str = "digits-rnnprop"
     """Recipe, or JSON file, that says what to tune on."""
+    task: str | None = None
+    """Family of tasks, as `l2o list` shows them, or one of your own, my_module:attribute or
+    my_file.py:attribute; by default that of the recipe."""
     configurations: int = EvaluationSettings.num_configurations
     """Hyperparameter configurations to try."""
     tuning_tasks: int = EvaluationSettings.tuning_tasks
@@ -231,6 +139,30 @@ class Tune(Command):
     """Seed of all randomness; by default that of the recipe."""
     json: Path | None = None
     """Also write the result to this file."""
+    composed: tyro.conf.SuppressFixed[Composed | None] = None
+
+    @classmethod
+    def parse(cls, name: str, arguments: list[str]) -> Self:
+        """Reads options; those of a task are known once it is named.
+
+        **Raises:** `ValueError` for a task that there is not; `SystemExit` as usual.
+        """
+        if word_after("--task", arguments) is None:
+            return super().parse(name, arguments)
+        recipe = find_recipe(word_after("--recipe", arguments) or cls.recipe)
+        task = named_on(arguments, recipe).task
+        settings = flags_of(task, TASK_FAMILY, names_of_flags(cls))
+        with_settings = make_dataclass(
+            cls.__name__,
+            [("settings", tyro.conf.OmitArgPrefixes[type(settings)], field(default=settings))],
+            bases=(cls,),
+            frozen=True,
+        )
+        with_settings.__doc__ = cls.__doc__
+        read: Any = read_flags(with_settings, arguments, prog=f"l2o {name}")
+        given: dict[str, Any] = {each.name: getattr(read, each.name) for each in fields(cls)}
+        given["composed"] = with_flags(task, TASK_FAMILY, read.settings)
+        return cls(**given)
 
     def run(self) -> None:
         """Tunes and prints the best hyperparameters."""
@@ -238,6 +170,7 @@ class Tune(Command):
 
         check_hand_designed(self.optimizer)
         recipe = find_recipe(self.recipe)
+        recipe = replace(recipe, task=_given(self.composed, recipe.task))
         evaluation = replace(
             recipe.evaluation,
             num_configurations=self.configurations,
@@ -247,8 +180,7 @@ class Tune(Command):
         recipe = replace(recipe, evaluation=evaluation, seed=_given(self.seed, recipe.seed))
         with LiveProgress(f"tuning {self.optimizer}") as progress:
             set_up_jax()
-            hand_designed = find_hand_designed(self.optimizer)
-            tuned = tune_baseline(hand_designed, recipe, on_progress=progress.on_comparison)
+            tuned = tune_baseline(self.optimizer, recipe, on_progress=progress.on_comparison)
         if self.json is not None:
             _write_numbers(tuned_as_dict(tuned), self.json)
         print_tuned(tuned, recipe)
@@ -271,14 +203,27 @@ class List(Command):
 
 @dataclass(frozen=True)
 class Show(Command):
-    """Show a run's settings, progress and results."""
+    """Show a run's settings, progress and results, or a recipe.
 
-    run_folder: _Run
-    """Folder of a run."""
+    With --json, the recipe is printed as `l2o train FILE.json` takes it, to start one of your own
+    from.
+    """
+
+    subject: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """Folder of a run, or the name of a recipe."""
+    json: bool = False
+    """Print the recipe, complete, as JSON."""
 
     def run(self) -> None:
         """Prints them."""
-        print_run(RunFolder(self.run_folder))
+        folder = RunFolder(Path(self.subject))
+        is_recipe = self.subject in {recipe.name for recipe in RECIPES}
+        if is_recipe and not folder.config.exists():
+            print(find_recipe(self.subject).to_json())
+        elif self.json:
+            print(folder.read_recipe().to_json())
+        else:
+            print_run(folder)
 
 
 @dataclass(frozen=True)
@@ -334,11 +279,16 @@ class Explain(Command):
     """Also distil a run's optimizer into a formula, and run that on the task: minutes."""
     json: Path | None = None
     """Also write the numbers to this file."""
+    task: _OwnTask = None
+    optimizer: _OwnOptimizer = None
 
     def run(self) -> None:
         """Explains, writes the page and prints what was found."""
         settings = read_settings(self.set)
         check_subjects(self.subject, self.against, distill=self.distill)
+        if is_run(self.subject):
+            recipe = RunFolder(Path(self.subject)).read_recipe()
+            recipe.confirm(task=self.task, optimizer=self.optimizer)
         with only_writer(self._out()), LiveProgress(f"explaining {self.subject}") as progress:
             set_up_jax()
             subjects = explain_all(
@@ -349,6 +299,8 @@ class Explain(Command):
                 time=self.time,
                 reference_gradient=self.reference_gradient,
                 distill=self.distill,
+                task=self.task,
+                own_optimizer=self.optimizer,
                 on_progress=progress.on_comparison,
             )
             page = self._write(subjects)
@@ -406,14 +358,18 @@ class Flatness(Command):
     """Folder for figures and numbers; by default flatness in the run."""
     json: Path | None = None
     """Also write the numbers to this file."""
+    task: _OwnTask = None
+    optimizer: _OwnOptimizer = None
 
     def run(self) -> None:
         """Trains, measures, draws and prints the table."""
-        RunFolder(self.run_folder).read_recipe()
+        recipe = RunFolder(self.run_folder).read_recipe()
+        recipe = recipe.confirm(task=self.task, optimizer=self.optimizer)
         out = _given(self.out, self.run_folder / "flatness")
         with only_writer(out), LiveProgress(f"measuring flatness in {self.run_folder}") as progress:
             set_up_jax()
             found = flatness_of_run(
+                recipe,
                 RunFolder(self.run_folder),
                 num_tasks=self.tasks,
                 num_steps=self.steps,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from l2o.cli.terminal import PlainConsole
-from l2o.recipes import ComparisonProgress
+from l2o.runs import ComparisonProgress
 
 if TYPE_CHECKING:
     from l2o.metatraining import Progress as MetaTrainingProgress

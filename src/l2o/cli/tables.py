@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -10,22 +10,30 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from l2o.cli.terminal import PlainConsole
-from l2o.recipes import (
+from l2o.composition import (
+    ESTIMATOR,
+    LEARNED_OPTIMIZER,
+    REGULARIZER,
+    TASK_FAMILY,
+    WEIGHTING,
+    Kind,
+    members,
+)
+from l2o.runs import (
     HAND_DESIGNED,
     RECIPES,
-    REPRODUCTIONS,
-    AnyOptimizer,
-    AnyTask,
     Recipe,
     RunFolder,
     find_hand_designed,
+    make_family,
 )
+from l2o.studies import REPRODUCTIONS
 
 if TYPE_CHECKING:
     from l2o.evaluation import Tuned
     from l2o.optimizers import SearchRange
-    from l2o.recipes import RunFlatness
     from l2o.report import Comparison, Distillation, Subject
+    from l2o.runs import RunFlatness
 
 _UNLIMITED = 10_000
 
@@ -73,7 +81,8 @@ def _print_tuning(console: Console, comparison: "Comparison") -> None:
 
 def print_tuned(tuned: "Tuned", recipe: Recipe) -> None:
     """The best hyperparameters of a baseline."""
-    title = f"{tuned.name} on {recipe.task.title}, {tuned.num_steps} steps"
+    tasks = make_family(recipe.task, "validation").title
+    title = f"{tuned.name} on {tasks}, {tuned.num_steps} steps"
     table = _table(title, "hyperparameter", numbers=("best", "searched"))
     for name, value in tuned.hyperparameters.items():
         edge = " (best is on the edge)" if name in tuned.edges else ""
@@ -137,22 +146,31 @@ def print_lists() -> None:
     recipes = _table("Recipes (l2o train RECIPE)", "name", "description")
     for recipe in RECIPES:
         recipes.add_row(recipe.name, recipe.description)
-    tasks = _table('Tasks ("kind" of "task" in a recipe file)', "kind", "description")
-    for task in get_args(AnyTask):
-        tasks.add_row(task.__name__, _first_line(task))
-    learned = _table('Learned optimizers ("kind" of "optimizer")', "kind", "description")
-    for optimizer in get_args(AnyOptimizer):
-        learned.add_row(optimizer.__name__, _first_line(optimizer))
+    made = [
+        _members("Tasks (l2o train --task TASK)", TASK_FAMILY),
+        _members("Learned optimizers (l2o train RECIPE --optimizer NAME)", LEARNED_OPTIMIZER),
+        _members("Regularizers (l2o train RECIPE --REGULARIZER WEIGHT)", REGULARIZER),
+        _members("Estimators of meta-gradients (l2o train RECIPE --estimator NAME)", ESTIMATOR),
+    ]
     title = "Hand-designed optimizers (l2o tune OPTIMIZER)"
     hand_designed = _table(title, "name", "description")
     for name, description in HAND_DESIGNED.items():
         hand_designed.add_row(name, description)
+    weightings = _members("Weightings of several losses (l2o tune WEIGHTING-OPTIMIZER)", WEIGHTING)
     papers = _table("Papers (l2o reproduce NAME)", "name", "description", "profiles")
     for paper in REPRODUCTIONS:
         sizes = "\n".join(f"{name}: {each.description}" for name, each in paper.profiles.items())
         papers.add_row(paper.name, paper.description, sizes)
-    for table in (recipes, tasks, learned, hand_designed, papers):
+    for table in (recipes, *made, hand_designed, weightings, papers):
         _print(table, console)
+
+
+def _members(title: str, kind: Kind) -> Table:
+    """All of a kind by name."""
+    table = _table(title, "name", "description")
+    for name, member in members(kind).items():
+        table.add_row(name, member.description)
+    return table
 
 
 def print_search_spaces() -> None:
@@ -163,6 +181,7 @@ def print_search_spaces() -> None:
         for hyperparameter, searched in find_hand_designed(name).space.items():
             table.add_row(name, hyperparameter, _range(searched))
     _print(table, console)
+    console.print("WEIGHTING-OPTIMIZER, for several losses, has the ranges of OPTIMIZER.")
 
 
 def print_run(folder: RunFolder) -> None:
@@ -240,8 +259,3 @@ def _print(table: Table, console: Console) -> None:
 def _range(searched: "SearchRange") -> str:
     """A search range in words."""
     return f"{searched.low:g} to {searched.high:g}, {type(searched).__name__}"
-
-
-def _first_line(documented: type) -> str:
-    """The first line of a class's docstring."""
-    return (documented.__doc__ or "").splitlines()[0]

@@ -13,13 +13,19 @@ import jax
 import numpy as np
 
 from l2o import multiobjective, optimizers
+from l2o.composition import Composed
 from l2o.deploy.tensors import check_is_file, checksum, read, to_array, to_numpy, write
 from l2o.optimizers import LearnedOptimizer, check_optimizer
 from l2o.support.atomic import write_atomically
 from l2o.support.checks import check_choice, in_a_line
 from l2o.support.strict_json import read_json
 
-_FORMAT = 1
+_FORMAT = 2
+# Where each format has the name and the keywords.
+_FIELDS = {
+    1: {"architecture": str, "arguments": dict},
+    2: {"optimizer.name": str, "optimizer.keywords": dict},
+}
 _WEIGHTS = "model.safetensors"
 _CONFIG = "config.json"
 _CHECKSUM = "sha256 of all else and the tensors"
@@ -42,17 +48,48 @@ def save(optimizer: LearnedOptimizer, path: str | Path) -> None:
     """Writes a learned optimizer to a folder.
 
     The folder holds `model.safetensors`, one tensor for every array leaf, named by its path in
-    the pytree, in its own precision; and `config.json`, the architecture's name, the arguments of
-    its constructor, and a checksum of all this and the tensors, which tells whether they are as
-    they were written. Nothing is pickled. Each file is replaced as a whole.
+    the pytree, in its own precision; and `config.json`, the architecture's name and the keywords of
+    its constructor, as a recipe has them, and a checksum of all this and the tensors, which tells
+    whether they are as they were written. Nothing is pickled. Each file is replaced as a whole.
 
     **Arguments:** `optimizer`, with a method `config()` that returns the keywords with which
-    `type(optimizer)(**keywords, key=key)` gives an optimizer of the same structure; `path`, a
-    folder, made if need be.
+    `type(optimizer)(**keywords, key=key)` gives an optimizer of the same structure (without the key
+    where there is no such argument); `path`, a folder, made if need be.
 
     **Raises:** `ValueError` if the optimizer has no such method, as hand-designed ones do not, its
     keywords do not go into JSON, or an array is of a kind that the format does not have.
     """
+    tensors = to_numpy(_named_leaves(eqx.filter(optimizer, eqx.is_array)))
+    config = {
+        "format": _FORMAT,
+        "optimizer": _composed_of(optimizer),
+        "library version": version("l2o"),
+    }
+    config[_CHECKSUM] = _checksum(config, tensors)
+    path = Path(path)
+    write(path / _WEIGHTS, tensors)
+    write_atomically(path / _CONFIG, json.dumps(config, indent=2).encode())
+
+
+def check_can_be_saved(optimizer: LearnedOptimizer) -> None:
+    """Makes sure that an optimizer can be saved, and made again of what is saved.
+
+    **Arguments:** `optimizer`, or one with descriptions in place of arrays.
+
+    **Raises:** `ValueError` as `save` does, and if its keywords make another structure.
+    """
+    kind, keywords = type(optimizer), _composed_of(optimizer)["keywords"]
+    again = _named_leaves(_skeleton(kind, keywords, Path(f"{kind.__name__}.config()")))
+    shapes = {name: leaf.shape for name, leaf in _named_leaves(optimizer).items()}
+    if shapes != {name: leaf.shape for name, leaf in again.items()}:
+        raise ValueError(
+            f"{kind.__name__} cannot be saved: with what `config()` returns, it is made with other "
+            "arrays."
+        )
+
+
+def _composed_of(optimizer: LearnedOptimizer) -> dict[str, Any]:
+    """The name and the keywords by which it is made again, as JSON gives them back."""
     check_optimizer(optimizer)
     name = type(optimizer).__name__
     if not isinstance(optimizer, _Configurable):
@@ -60,22 +97,14 @@ def save(optimizer: LearnedOptimizer, path: str | Path) -> None:
             f"{name} cannot be saved: it has no method `config()` that returns the keywords of "
             "its constructor."
         )
-    tensors = to_numpy(_named_leaves(eqx.filter(optimizer, eqx.is_array)))
-    config = {
-        "format": _FORMAT,
-        "architecture": name,
-        "arguments": optimizer.config(),
-        "library version": version("l2o"),
-    }
     try:
-        # As it is read again: tuples become lists.
-        config = json.loads(json.dumps(config, allow_nan=False))
+        # Tuples become lists.
+        keywords = json.loads(json.dumps(optimizer.config(), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ValueError(f"The config of {name} does not go into JSON: {error}.") from error
-    config[_CHECKSUM] = _checksum(config, tensors)
-    path = Path(path)
-    write(path / _WEIGHTS, tensors)
-    write_atomically(path / _CONFIG, json.dumps(config, indent=2).encode())
+    if not isinstance(keywords, dict):
+        raise ValueError(f"The config of {name} must be keywords, got {in_a_line(keywords)}.")
+    return Composed(name, keywords).as_dict()
 
 
 @overload
@@ -106,16 +135,17 @@ def load(
         )
     path = Path(path)
     config = _read_config(path / _CONFIG)
+    composed = _composed(config)
     if architecture is None:
         known = _architectures()
-        check_choice(f"The architecture in {path / _CONFIG}", config["architecture"], known)
-        architecture = known[config["architecture"]]
-    elif architecture.__name__ != config["architecture"]:
+        check_choice(f"The architecture in {path / _CONFIG}", composed.name, known)
+        architecture = known[composed.name]
+    elif architecture.__name__ != composed.name:
         raise ValueError(
-            f"{path} holds an optimizer of architecture {config['architecture']!r}, not "
+            f"{path} holds an optimizer of architecture {composed.name!r}, not "
             f"{architecture.__name__!r}."
         )
-    skeleton = _skeleton(architecture, config["arguments"], path / _CONFIG)
+    skeleton = _skeleton(architecture, composed.keywords, path / _CONFIG)
     tensors = read(path / _WEIGHTS, _named_leaves(skeleton))
     _check_checksum(path, config, tensors)
 
@@ -179,15 +209,31 @@ def _read_config(path: Path) -> dict[str, Any]:
         config = read_json(path.read_bytes(), path)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error}.") from error
-    expected = {"format": int, "architecture": str, "arguments": dict}
-    for field, kind in expected.items():
-        if not isinstance(config, dict) or not isinstance(config.get(field), kind):
-            raise ValueError(f"{path} does not describe an optimizer: it lacks a valid {field!r}.")
-    if config["format"] != _FORMAT:
+    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+        raise ValueError(f"{path} does not describe an optimizer: it lacks a valid 'format'.")
+    if config["format"] not in _FIELDS:
         raise ValueError(
-            f"{path} has format {config['format']}; this version of l2o reads format {_FORMAT}."
+            f"{path} has format {config['format']}; this version of l2o reads formats "
+            f"{' and '.join(map(str, _FIELDS))}."
         )
+    for field, kind in _FIELDS[config["format"]].items():
+        if not isinstance(_at(config, field), kind):
+            raise ValueError(f"{path} does not describe an optimizer: it lacks a valid {field!r}.")
     return config
+
+
+def _composed(config: Mapping[str, Any]) -> Composed:
+    """The name and the keywords in a config, whatever its format."""
+    name, keywords = _FIELDS[config["format"]]
+    return Composed(_at(config, name), _at(config, keywords))
+
+
+def _at(config: Mapping[str, Any], field: str) -> Any:
+    """The entry at a path such as `optimizer.name`; nothing where there is none."""
+    entry: Any = config
+    for name in field.split("."):
+        entry = entry.get(name) if isinstance(entry, dict) else None
+    return entry
 
 
 def _skeleton(
@@ -195,7 +241,10 @@ def _skeleton(
 ) -> LearnedOptimizer:
     """The optimizer with a description of each array in its place."""
     try:
-        return eqx.filter_eval_shape(architecture, **arguments, key=jax.random.key(0))
+        # One of a person's own may begin without chance.
+        takes_key = "key" in inspect.signature(architecture).parameters
+        key = {"key": jax.random.key(0)} if takes_key else {}
+        return eqx.filter_eval_shape(architecture, **arguments, **key)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(
             f"The arguments in {path} do not fit {architecture.__name__}: {error}"

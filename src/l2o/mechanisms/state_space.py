@@ -138,8 +138,11 @@ def visited_states(
     updates, states = map(np.asarray, _replay(dynamics, jnp.asarray(record.gradients)))
     finite = np.all(np.isfinite(record.updates), axis=0)
     made, again = record.updates[:, finite], updates[:, finite]
-    error = np.sqrt(np.mean((again - made) ** 2)) if made.size else 0.0
-    if not error <= _DISAGREEMENT * np.sqrt(np.mean(made**2)):
+    # Where all runs diverged, there is nothing to compare.
+    agree = not made.size or (
+        np.sqrt(np.mean((again - made) ** 2)) <= _DISAGREEMENT * np.sqrt(np.mean(made**2))
+    )
+    if not agree:
         raise ValueError(
             "The optimizer's updates do not follow from each parameter's own gradients, so it has "
             "no dynamics of a single parameter; use dynamics_among_others to look at one of them."

@@ -9,8 +9,7 @@ from l2o.metatraining.curriculum import (
     CurriculumResult as CurriculumResult,
     metatrain_on_curriculum as metatrain_on_curriculum,
 )
-from l2o.metatraining.exact import Exact as Exact
-from l2o.metatraining.first_order import FirstOrder as FirstOrder
+from l2o.metatraining.estimators import *
 from l2o.metatraining.imitation import Imitation as Imitation
 from l2o.metatraining.meta_gradient import (
     MetaGradient as MetaGradient,
@@ -25,13 +24,6 @@ from l2o.metatraining.metatrain import (
 from l2o.metatraining.metrics import read_metrics as read_metrics
 from l2o.metatraining.plan import Footprint as Footprint
 from l2o.metatraining.progress import Progress as Progress
-from l2o.metatraining.regularizers import (
-    ExpectedSharpness as ExpectedSharpness,
-    HeldOutLoss as HeldOutLoss,
-    HessianNorm as HessianNorm,
-    HessianTrace as HessianTrace,
-    LocalEntropy as LocalEntropy,
-    Regularizer as Regularizer,
-    Relative as Relative,
-    SAMSharpness as SAMSharpness,
-)
+from l2o.metatraining.regularizers import *
+from l2o.metatraining.regularizers.regularizer import Regularizer as Regularizer
+from l2o.metatraining.regularizers.relative import Relative as Relative

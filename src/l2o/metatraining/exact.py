@@ -19,6 +19,8 @@ class Exact(MetaGradientEstimator):
     Memory grows with the number of steps times what one step stores. With `checkpoint`, a step
     stores its state alone and is run again in the backward pass; on CPUs, where memory is the
     bottleneck, that is also the faster way.
+
+    **Arguments:** `checkpoint`, whether to keep the states of steps alone, and run each again.
     """
 
     checkpoint: bool = eqx.field(static=True, default=True)

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from l2o.inner_loop import InnerState, Step
-from l2o.metatraining.regularizers import Regularization, Regularizer, regularization
+from l2o.metatraining.regularizers.regularization import Regularization, regularization
+from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer
 from l2o.tasks import TaskBatch

@@ -19,7 +19,7 @@ from l2o.metatraining.meta_step import MetaState
 from l2o.metatraining.metrics import Row
 from l2o.metatraining.plan import advance, init, judge, keep_best, make_plan
 from l2o.metatraining.progress import Progress, ProgressReports
-from l2o.metatraining.regularizers import Regularizer
+from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.run_record import RunRecord
 from l2o.objectives import Objective
 from l2o.optimizers import LearnedOptimizer

@@ -16,7 +16,7 @@ from l2o.metatraining.imitation import Imitation
 from l2o.metatraining.memory import available_memory, bytes_in_words, bytes_of, largest_array
 from l2o.metatraining.meta_gradient import MetaGradientEstimator, MetaLoss
 from l2o.metatraining.meta_step import MetaState, MetaStep
-from l2o.metatraining.regularizers import Regularizer
+from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.validation import Validation
 from l2o.objectives import MeanLoss, Objective
 from l2o.optimizers import LearnedOptimizer, check_optimizer

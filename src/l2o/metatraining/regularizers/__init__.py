@@ -7,11 +7,4 @@ from l2o.metatraining.regularizers.held_out_loss import HeldOutLoss as HeldOutLo
 from l2o.metatraining.regularizers.hessian_norm import HessianNorm as HessianNorm
 from l2o.metatraining.regularizers.hessian_trace import HessianTrace as HessianTrace
 from l2o.metatraining.regularizers.local_entropy import LocalEntropy as LocalEntropy
-from l2o.metatraining.regularizers.regularization import (
-    Regularization as Regularization,
-    regularization as regularization,
-)
-from l2o.metatraining.regularizers.regularizer import Regularizer as Regularizer
-from l2o.metatraining.regularizers.relative import Relative as Relative
 from l2o.metatraining.regularizers.sam_sharpness import SAMSharpness as SAMSharpness
-from l2o.metatraining.regularizers.step_loss import SampledLoss as SampledLoss, StepLoss as StepLoss

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.regularizers.step_loss import SampledLoss
-from l2o.support.checks import check_integer, check_number
+from l2o.support.checks import check_number, check_size
 from l2o.tasks import Params
 
 
@@ -28,7 +28,7 @@ class ExpectedSharpness(Regularizer):
 
     def __check_init__(self) -> None:
         check_number("sigma", self.sigma, least=0)
-        check_integer("num_pairs", self.num_pairs, least=1)
+        check_size("num_pairs", self.num_pairs)
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The noise, along a leading axis."""

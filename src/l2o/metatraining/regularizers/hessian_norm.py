@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from l2o.flatness import curvature, power_iteration
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.regularizers.step_loss import SampledLoss
-from l2o.support.checks import check_integer
+from l2o.support.checks import check_size
 from l2o.tasks import Params
 
 
@@ -26,7 +26,7 @@ class HessianNorm(Regularizer):
     num_iterations: int = eqx.field(static=True, default=10)
 
     def __check_init__(self) -> None:
-        check_integer("num_iterations", self.num_iterations, least=1)
+        check_size("num_iterations", self.num_iterations)
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The eigenvector."""

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from l2o.flatness import curvature
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.regularizers.step_loss import SampledLoss
-from l2o.support.checks import check_integer
+from l2o.support.checks import check_size
 from l2o.tasks import Params
 
 
@@ -23,7 +23,7 @@ class HessianTrace(Regularizer):
     num_probes: int = eqx.field(static=True, default=1)
 
     def __check_init__(self) -> None:
-        check_integer("num_probes", self.num_probes, least=1)
+        check_size("num_probes", self.num_probes)
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The vectors, along a leading axis."""

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from l2o.flatness import sgld_mean
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.regularizers.step_loss import SampledLoss
-from l2o.support.checks import check_integer, check_number
+from l2o.support.checks import check_number, check_size
 from l2o.tasks import Params
 
 
@@ -23,9 +23,14 @@ class LocalEntropy(Regularizer):
     not public, and this form is ours. In single precision it is 0 where x - mu is
     below some 1e-20, though its gradient is not.
 
-    **Arguments:** as for `Regularizer` (its `schedule` is the place for scoping), and `gamma`, the
-    stiffness of the neighbourhood; `num_steps`, at least 1, `step_size`, `noise` and `averaging`,
-    below 1, of the dynamics, by default Entropy-SGD's. Numbers are 0 or more.
+    **Arguments:** as for `Regularizer`, whose `schedule` is the place for scoping. Numbers are 0 or
+    more; those of the dynamics are Entropy-SGD's by default.
+
+    - `gamma`: the stiffness of the neighbourhood that it looks at.
+    - `num_steps`: steps of Langevin dynamics, at least 1.
+    - `step_size`: the size of the steps of Langevin dynamics.
+    - `noise`: the noise of Langevin dynamics.
+    - `averaging`: how much of the running mean of the dynamics stays in a step, below 1.
     """
 
     gamma: float = eqx.field(static=True, default=1.0)
@@ -37,7 +42,7 @@ class LocalEntropy(Regularizer):
     def __check_init__(self) -> None:
         for name in ("gamma", "step_size", "noise"):
             check_number(name, getattr(self, name), least=0)
-        check_integer("num_steps", self.num_steps, least=1)
+        check_size("num_steps", self.num_steps)
         check_number("averaging", self.averaging, least=0, below=1)
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:

@@ -19,7 +19,7 @@ from l2o.flatness import curvature, power_iteration, ritz_pairs
 from l2o.metatraining.regularizers.hessian_trace import random_signs
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.regularizers.step_loss import SampledLoss
-from l2o.support.checks import check_integer
+from l2o.support.checks import check_size
 from l2o.tasks import Params
 
 _FIXED = 0
@@ -34,7 +34,7 @@ class TraceOfFixedProbes(Regularizer):
     num_probes: int = eqx.field(static=True, default=10)
 
     def __check_init__(self) -> None:
-        check_integer("num_probes", self.num_probes, least=1)
+        check_size("num_probes", self.num_probes)
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The vectors."""
@@ -55,7 +55,7 @@ class SignedPowerIteration(Regularizer):
     num_iterations: int = eqx.field(static=True, default=10)
 
     def __check_init__(self) -> None:
-        check_integer("num_iterations", self.num_iterations, least=1)
+        check_size("num_iterations", self.num_iterations)
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The vector."""
@@ -75,7 +75,7 @@ class RitzSum(Regularizer):
     num_iterations: int = eqx.field(static=True, default=10)
 
     def __check_init__(self) -> None:
-        check_integer("num_iterations", self.num_iterations, least=1)
+        check_size("num_iterations", self.num_iterations)
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> Params:
         """The orthonormal vectors whose curvatures add up to the sum."""

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from l2o.metatraining.regularizers.step_loss import SampledLoss
-from l2o.support.checks import check_integer, check_number
+from l2o.support.checks import check_number, check_size
 from l2o.tasks import Params
 
 Found = PyTree
@@ -35,9 +35,12 @@ class Regularizer(eqx.Module):
     through an iteration, and a first-order meta-gradient only needs the regularizer's gradient
     with respect to the parameters.
 
-    **Arguments:** `weight`, its factor in the meta-loss, in which it is averaged over the steps it
-    acts at, 0 or more; `every`, it acts at the last one of so many inner steps, and costs nothing
-    at others; `schedule`, a factor of the weight as a function of the meta-step, 1 by default.
+    **Arguments:**
+
+    - `weight`: its factor in the meta-loss, in which it is averaged over the steps it acts at, 0 or
+      more.
+    - `every`: acts at the last one of so many inner steps, and costs nothing at others.
+    - `schedule`: a factor of the weight as a function of the meta-step, 1 by default.
 
     **Raises:** `ValueError` for numbers out of range, as all regularizers do.
     """
@@ -49,7 +52,7 @@ class Regularizer(eqx.Module):
     )
 
     def __check_init__(self) -> None:
-        check_integer("every", self.every, least=1)
+        check_size("every", self.every)
         if self.schedule is not None and not callable(self.schedule):
             raise ValueError(f"schedule must be a function, got {self.schedule!r}.")
 

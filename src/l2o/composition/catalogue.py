@@ -1,0 +1,150 @@
+"""What goes by a name: kinds of things, and a module for each kind that lists them.
+
+Such a module has a docstring and imports, a line for every thing:
+
+    from l2o.optimizers.rnnprop import RNNProp as RNNProp
+
+Its text is read, and it is not imported, so that names and descriptions are there without JAX. The
+line is all that a new thing needs beside its own file.
+"""
+
+import ast
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from l2o.composition.docstrings import first_paragraph
+from l2o.support.checks import check_choice
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of things with names."""
+
+    title: str
+    """What one is called."""
+    flag: str
+    """The flag that names one on the command line, if there is one."""
+    modules: tuple[str, ...]
+    """The modules that list them."""
+    given: frozenset[str] = frozenset()
+    """Arguments of theirs that are no settings, since whoever makes one gives them."""
+    is_proper: bool = False
+    """Whether they go by the names of their classes, rather than by words with hyphens."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """Something that goes by a name."""
+
+    name: str
+    """As commands show it."""
+    module: str
+    """The module that it is defined in."""
+    attribute: str
+    """Its name there."""
+
+    @property
+    def description(self) -> str:
+        """The first sentence of its docstring without markup; it is not imported for it."""
+        for node in _parsed(self.module).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == self.attribute:
+                return first_paragraph(ast.get_docstring(node)).replace("`", "")
+        return ""
+
+    def load(self) -> Callable[..., Any]:
+        """The callable itself."""
+        return getattr(importlib.import_module(self.module), self.attribute)
+
+
+TASK_FAMILY = Kind(
+    "task family",
+    "--task",
+    ("l2o.tasks.families", "l2o.multiobjective.problems.families"),
+    frozenset({"judge_on"}),
+)
+LEARNED_OPTIMIZER = Kind(
+    "learned optimizer",
+    "--optimizer",
+    ("l2o.optimizers.learned", "l2o.multiobjective.learned"),
+    frozenset({"key"}),
+    is_proper=True,
+)
+REGULARIZER = Kind("regularizer", "", ("l2o.metatraining.regularizers",), frozenset({"weight"}))
+ESTIMATOR = Kind("estimator of meta-gradients", "--estimator", ("l2o.metatraining.estimators",))
+WEIGHTING = Kind(
+    "weighting of several losses",
+    "--baselines",
+    ("l2o.multiobjective.weightings",),
+    frozenset({"gramian", "jacobian", "losses", "num_objectives", "key"}),
+)
+
+
+@cache
+def members(kind: Kind) -> dict[str, Member]:
+    """All things of a kind by the names that commands show; JAX is left alone."""
+    listed = [
+        Member(
+            alias.name if kind.is_proper else _in_words(alias.name, str(node.module)),
+            str(node.module),
+            alias.name,
+        )
+        for module in kind.modules
+        for node in _parsed(module).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    return {member.name: member for member in listed}
+
+
+def find_member(kind: Kind, name: str) -> Member:
+    """The thing of this name; case, hyphens, underscores and a "family" at its end do not count.
+
+    >>> find_member(TASK_FAMILY, "ImageMLP").name
+    'image-mlp'
+
+    **Raises:** `ValueError` if there is none, with the nearest one that there is.
+    """
+    known = members(kind)
+    same = {_plain(shown): shown for shown in known}
+    if _plain(name) not in same:
+        check_choice(f"The {kind.title}", name, known)
+    return known[same[_plain(name)]]
+
+
+def _in_words(name: str, module: str) -> str:
+    """The name of a callable in words, which are those of its file where that has the same name.
+
+    >>> [_in_words(name, "m") for name in ("image_mlp_family", "SAMSharpness")]
+    ['image-mlp', 'sam-sharpness']
+    >>> _in_words("GradNorm", "l2o.multiobjective.weightings.gradnorm")
+    'gradnorm'
+    """
+    file = module.rpartition(".")[2]
+    if _plain(file) == _plain(name):
+        name = file
+    name = name.removesuffix("Family").removesuffix("_family").strip("_")
+    words = re.sub("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name)
+    return words.replace("_", "-").lower()
+
+
+def _plain(name: str) -> str:
+    return re.sub("[-_]", "", name).lower().removesuffix("family")
+
+
+@cache
+def _parsed(module: str) -> ast.Module:
+    """The source of a module of this package, which is not imported for it."""
+    package, *parts = module.split(".")
+    path = "/".join(parts)
+    for file in (f"{path}.py", f"{path}/__init__.py"):
+        try:
+            text = pkgutil.get_data(package, file)
+        except FileNotFoundError:
+            continue
+        return ast.parse(text or b"")
+    raise ModuleNotFoundError(f"There is no module {module}.")

@@ -1,8 +1,0 @@
-"""Whether learned optimizers can be taught to generalize, after Yang et al., AISTATS 2023.
-
-Optimizers are meta-trained with and without terms for flatness and for held-out examples, and the
-networks they train are judged by unseen data, beside tuned baselines.
-"""
-
-from l2o.recipes.flatness.experiment import FLATNESS as FLATNESS, run_study as run_study
-from l2o.recipes.flatness.profiles import FlatnessStudy as FlatnessStudy

@@ -1,0 +1,48 @@
+"""Settings of the comparison with tuned baselines."""
+
+from dataclasses import dataclass
+
+import tyro
+
+from l2o.runs.by_name import ByName
+from l2o.runs.hand_designed import check_hand_designed
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How the optimizer is compared with tuned baselines."""
+
+    baselines: tuple[str, ...] = ("momentum", "rmsprop", "adam")
+    """Hand-designed optimizers to compare with, by name (see `l2o list`); for tasks with several
+    losses WEIGHTING-OPTIMIZER, such as upgrad-adam."""
+    num_configurations: int = 256
+    """Hyperparameter configurations to try for each baseline."""
+    tuning_tasks: int = 8
+    """Tasks that each configuration is tried on."""
+    configurations_at_once: int | None = None
+    """Configurations to run side by side; by default as many as are fast for most tasks."""
+    num_tasks: int = 64
+    """Fresh tasks to compare on."""
+    num_steps: int = 100
+    """Steps of each run, for tuning too."""
+    longer_steps: int | None = None
+    """Steps of further runs at a longer horizon, without tuning again; none by default."""
+    other_tasks: tyro.conf.Suppress[tuple[ByName, ...]] = ()
+    """Further tasks to run on, without tuning again."""
+
+    def check(self) -> None:
+        """Makes sure that the settings are in range; JAX is left alone.
+
+        **Raises:** `ValueError` that names the setting.
+        """
+        from l2o.support.checks import check_size, check_unique
+
+        for name in ("num_configurations", "tuning_tasks", "num_tasks", "num_steps"):
+            check_size(name, getattr(self, name))
+        for name in ("configurations_at_once", "longer_steps"):
+            value = getattr(self, name)
+            if value is not None:
+                check_size(name, value)
+        check_unique("baselines", self.baselines)
+        for name in self.baselines:
+            check_hand_designed(name)

@@ -1,0 +1,223 @@
+"""A whole experiment as plain data, and its form in JSON."""
+
+import json
+import reprlib
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+from l2o.composition import LEARNED_OPTIMIZER, TASK_FAMILY, Composed, Kind
+from l2o.runs.earlier_versions import in_this_version
+from l2o.runs.evaluation_settings import EvaluationSettings
+from l2o.runs.making import complete_task
+from l2o.runs.regularization import Regularization
+from l2o.runs.training_settings import TrainingSettings
+from l2o.support.strict_json import read_json
+
+if TYPE_CHECKING:
+    from cattrs.preconf.json import JsonConverter
+    from jaxtyping import PRNGKeyArray
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a run depends on.
+
+    **Raises:** `ValueError` for settings of meta-training or evaluation that are out of range.
+    """
+
+    name: str
+    description: str
+    task: Composed
+    """The family of tasks."""
+    optimizer: Composed
+    """The learned optimizer."""
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    regularization: Regularization = field(default_factory=Regularization)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    seed: int = 0
+    """Seed of all randomness, from 0 to 4294967295."""
+
+    def __post_init__(self) -> None:
+        from l2o.support.checks import check_integer
+
+        # Of a larger number, JAX would take the last 32 bits.
+        check_integer("seed", self.seed, least=0, most=2**32 - 1)
+        self.training.check()
+        self.regularization.check(self.training.truncation)
+        self.evaluation.check()
+
+    def keys(self) -> "tuple[PRNGKeyArray, PRNGKeyArray, PRNGKeyArray]":
+        """Randomness for initial weights, for meta-training, and for tuning and comparing."""
+        import jax
+
+        weights, training, evaluation = jax.random.split(jax.random.key(self.seed), 3)
+        return weights, training, evaluation
+
+    def completed(self) -> "Recipe":
+        """The same with all settings of the task and the optimizer, those not given with defaults.
+
+        A person's own, which only a file names, is left as it is there, and not imported.
+
+        **Raises:** `ValueError` for unknown names, and for settings that are unknown or of the
+        wrong type.
+        """
+        evaluation = self.evaluation
+        return replace(
+            self,
+            task=complete_task(self.task),
+            optimizer=self.optimizer
+            if not self.optimizer.confirmed
+            else self.optimizer.completed(LEARNED_OPTIMIZER),
+            training=self.training.completed(),
+            regularization=self.regularization.completed(),
+            evaluation=replace(
+                evaluation, other_tasks=tuple(map(complete_task, evaluation.other_tasks))
+            ),
+        )
+
+    def confirm(self, *, task: str | None = None, optimizer: str | None = None) -> "Recipe":
+        """The same, where a command line names the code of a person's own that is in it.
+
+        **Arguments:** `task` and `optimizer`, what is named, if anything.
+
+        **Raises:** `ValueError` if it has others, and for code of a person's own that is not named.
+        """
+        confirmed = replace(
+            self,
+            task=_confirmed(self.task, TASK_FAMILY, task),
+            optimizer=_confirmed(self.optimizer, LEARNED_OPTIMIZER, optimizer),
+        )
+        made = {TASK_FAMILY.flag: confirmed.task, LEARNED_OPTIMIZER.flag: confirmed.optimizer}
+        others = [each.name for each in self.evaluation.other_tasks if not each.confirmed]
+        if others:
+            raise ValueError(
+                f"evaluation.other_tasks has code of your own, {', '.join(others)}, which no "
+                "command can name: take it out."
+            )
+        missing = [f"{flag} {each.name}" for flag, each in made.items() if not each.confirmed]
+        if missing:
+            raise ValueError(
+                "The run was made with code of your own, which is run only where you name it: add "
+                f"{' '.join(missing)}."
+            )
+        return confirmed
+
+    def as_dict(self) -> dict[str, Any]:
+        """The recipe in what JSON knows."""
+        return _converter().unstructure(self)
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its path, such as `training.meta_steps`."""
+        return _flat(self.as_dict())
+
+    def to_json(self) -> str:
+        """The recipe as JSON."""
+        return json.dumps(self.as_dict(), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, source: Path) -> "Recipe":
+        """Reads what `to_json` wrote, in this version or an earlier one.
+
+        A person's own code that it names is not imported before `confirm`.
+
+        **Arguments:** `text`; `source`, where it comes from, for the message.
+
+        **Raises:** `ValueError`, in one sentence, for text that is no JSON, and for fields that
+        are missing, unknown or of the wrong type.
+        """
+        from cattrs import BaseValidationError, transform_error
+
+        content = read_json(text, source)
+        if not isinstance(content, dict):
+            raise ValueError(
+                f"{source} is no valid recipe: expected an object, got {reprlib.repr(content)}."
+            )
+        try:
+            return _converter().structure(in_this_version(content), cls)
+        except BaseValidationError as error:
+            problem = transform_error(error, format_exception=_describe)[0]
+            raise ValueError(f"{source} is no valid recipe: {problem}.") from error
+
+
+@cache
+def _converter() -> "JsonConverter":
+    """Between recipes and JSON."""
+    from cattrs.preconf.json import make_converter
+
+    converter = make_converter(forbid_extra_keys=True)
+    # Left to itself, cattrs would take "7" for an integer, and 7.9 for 7.
+    converter.register_structure_hook(int, lambda value, _: _of_type(value, int))
+    converter.register_structure_hook(float, lambda value, _: float(_of_type(value, int, float)))
+    converter.register_structure_hook(bool, lambda value, _: _of_type(value, bool))
+    converter.register_structure_hook(str, lambda value, _: _of_type(value, str))
+    # Nor a text, or an object, for the list of what is in it.
+    converter.register_structure_hook_func(_is_list, partial(_structure_list, converter))
+    converter.register_structure_hook(Composed, lambda value, _: _structure_composed(value))
+    converter.register_unstructure_hook(Composed, Composed.as_dict)
+    return converter
+
+
+def _flat(tree: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with the path to each entry as its name."""
+    flat = {}
+    for name, value in tree.items():
+        is_list = isinstance(value, list | tuple) and any(isinstance(item, dict) for item in value)
+        nested = dict(enumerate(value)) if is_list else value
+        if isinstance(nested, dict):
+            flat |= _flat(nested, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _of_type(value: Any, *types: type) -> Any:
+    """The value itself, if it is of one of the types. Booleans are no integers."""
+    if type(value) not in types:
+        expected = " or ".join(each.__name__ for each in types)
+        raise ValueError(f"expected {expected}, got {reprlib.repr(value)}")
+    return value
+
+
+def _is_list(kind: Any) -> bool:
+    """Whether a type is a tuple of any length."""
+    return get_origin(kind) is tuple and Ellipsis in get_args(kind)
+
+
+def _structure_list(converter: "JsonConverter", value: Any, kind: Any) -> tuple[Any, ...]:
+    """Reads a tuple from a list."""
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected a list, got {value!r}")
+    return tuple(converter.structure(value, list[get_args(kind)[0]]))
+
+
+def _structure_composed(value: Any) -> Composed:
+    """Reads a name and keywords."""
+    expected = {each.name for each in fields(Composed)} - {"confirmed"}
+    if not isinstance(value, dict) or set(value) != expected:
+        raise ValueError(f"expected a name and keywords, got {reprlib.repr(value)}")
+    name, keywords = _of_type(value["name"], str), value["keywords"]
+    if not isinstance(keywords, dict):
+        raise ValueError(f"expected keywords, got {reprlib.repr(keywords)}")
+    return Composed(name, keywords, confirmed=":" not in name)
+
+
+def _confirmed(composed: Composed, kind: Kind, name: str | None) -> Composed:
+    """What a file names, once the command line names the same."""
+    if name is None:
+        return composed
+    if name != composed.name:
+        raise ValueError(f"The {kind.title} here is {composed.name}, not {name}.")
+    return replace(composed, confirmed=True)
+
+
+def _describe(error: BaseException, _: type | None) -> str:
+    """What is wrong with a field, without the path to it."""
+    from cattrs import ForbiddenExtraKeysError
+
+    if isinstance(error, ForbiddenExtraKeysError):
+        return f"unknown field {', '.join(sorted(error.extra_fields))}"
+    if isinstance(error, KeyError):
+        return f"missing field {error.args[0]}"
+    return str(error).removesuffix(".")

@@ -1,0 +1,100 @@
+"""What is added to the meta-loss."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from l2o.composition import REGULARIZER, REQUIRED, Composed, Setting
+from l2o.support.checks import check_choice, check_number, check_unique
+
+if TYPE_CHECKING:
+    from l2o.metatraining import Regularizer
+
+_WEIGHT = Setting(
+    "weight", float, REQUIRED, "Its factor in the meta-loss; there is none of it with 0."
+)
+_RELATIVE_TO = Setting(
+    "relative_to",
+    Literal["nothing", "filters", "tensors"],
+    "nothing",
+    "Measures perturbations in units of the size of each unit's weights, or of each tensor.",
+)
+FOR_ALL_REGULARIZERS: Mapping[str, Setting] = {
+    setting.name: setting for setting in (_WEIGHT, _RELATIVE_TO)
+}
+"""Settings that every regularizer has beside its own."""
+
+
+@dataclass(frozen=True)
+class Regularization:
+    """What is added to the meta-loss, so that the networks trained do better on unseen data."""
+
+    objective_weight: float = 1.0
+    """Weight of the objective itself; 0 leaves the meta-loss to the regularizers."""
+    regularizers: tuple[Composed, ...] = ()
+
+    def check(self, truncation: int) -> None:
+        """Makes sure that something is left of the meta-loss; JAX is left alone.
+
+        **Arguments:** `truncation`, inner steps of a window, in which regularizers must act.
+
+        **Raises:** `ValueError` that names the setting.
+        """
+        check_number("objective_weight", self.objective_weight, least=0)
+        # Flags could not tell two of a name apart.
+        check_unique("regularizers", [regularizer.name for regularizer in self.regularizers])
+        for regularizer in self.regularizers:
+            weight = regularizer.keywords.get("weight")
+            check_number(f"the weight of {regularizer.name}", weight, least=0)
+            every = regularizer.keywords.get("every", 1)
+            if isinstance(every, int) and every > truncation:
+                raise ValueError(
+                    f"{regularizer.name} must act at least once in a window: every must be at most "
+                    f"truncation, got {every} and {truncation}."
+                )
+        weights = [regularizer.keywords["weight"] for regularizer in self.regularizers]
+        if not any((self.objective_weight, *weights)):
+            raise ValueError(
+                "Nothing is left of the meta-loss: objective_weight, or the weight of a "
+                "regularizer, must be above 0."
+            )
+
+    def completed(self) -> "Regularization":
+        """The same with all settings of all regularizers that have a weight.
+
+        **Raises:** `ValueError` for unknown names, and for settings that are unknown or of the
+        wrong type.
+        """
+        completed = [
+            regularizer.completed(REGULARIZER, FOR_ALL_REGULARIZERS)
+            for regularizer in self.regularizers
+            if regularizer.keywords.get("weight") != 0
+        ]
+        return replace(self, regularizers=tuple(completed))
+
+    def build(self) -> "tuple[Regularizer, ...]":
+        """Builds the regularizers whose weight is not zero.
+
+        **Raises:** `ValueError` for settings out of range.
+        """
+        return tuple(
+            _make(regularizer)
+            for regularizer in self.regularizers
+            if regularizer.keywords["weight"]
+        )
+
+
+def _make(regularizer: Composed) -> "Regularizer":
+    from l2o import flatness
+    from l2o.metatraining import Relative
+
+    keywords = dict(regularizer.keywords)
+    weight = _WEIGHT.read(keywords.pop(_WEIGHT.name))
+    relative_to = keywords.pop(_RELATIVE_TO.name, _RELATIVE_TO.default)
+    scales = {"filters": flatness.filter_norms, "tensors": flatness.parameter_sizes}
+    check_choice("relative_to", relative_to, ("nothing", *scales))
+    try:
+        made = replace(regularizer, keywords=keywords).make(REGULARIZER, weight=weight)
+    except ValueError as error:
+        raise ValueError(f"{regularizer.name}: {error}") from error
+    return made if relative_to == "nothing" else Relative(made, scales[relative_to])

@@ -1,0 +1,192 @@
+"""A run on disk: what is where, and who may write there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from l2o.runs.recipe import Recipe
+from l2o.support.checks import is_finite_number
+from l2o.support.strict_json import read_json
+
+_OF_TRAINING = ("task", "optimizer", "training", "regularization", "seed")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The recipe, complete."""
+        return self.path / "config.json"
+
+    @property
+    def metrics(self) -> Path:
+        """What meta-training measured, a line for every entry."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def optimizer(self) -> Path:
+        """The best optimizer, for `l2o.load`; there once meta-training is done."""
+        return self.path / "optimizer"
+
+    @property
+    def tuned(self) -> Path:
+        """The baselines as they were tuned last, a file each."""
+        return self.path / "tuned"
+
+    @property
+    def evaluation(self) -> Path:
+        """The numbers of the latest comparison."""
+        return self.path / "evaluation.json"
+
+    @property
+    def report(self) -> Path:
+        """The page about the latest comparison; its figures are in `figures/` beside it."""
+        return self.path / "report.html"
+
+    def read_recipe(self) -> Recipe:
+        """The run's recipe.
+
+        **Raises:** `ValueError` if there is no run here, or its config is damaged.
+        """
+        try:
+            return Recipe.from_json(self.config.read_bytes(), self.config)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise ValueError(f"There is no run in {self.path}: it has no config.json.") from None
+
+    def read_evaluation(self) -> dict[str, Any] | None:
+        """The numbers of the latest comparison, as `l2o.report.Comparison.as_dict` has them.
+
+        Its setting and results are looked at; other entries may be anything.
+
+        **Returns:** `None` if there was none yet.
+
+        **Raises:** `ValueError` if the file is damaged.
+        """
+        if not self.evaluation.exists():
+            return None
+        content = read_json(self.evaluation.read_bytes(), self.evaluation)
+        problem = _problem_of_evaluation(content)
+        if problem is not None:
+            raise ValueError(
+                f"{self.evaluation} is damaged: {problem}; `l2o eval {self.path}` makes it anew."
+            )
+        return content
+
+    def read_history(self) -> list[dict[str, Any]]:
+        """What meta-training measured, a row for every entry.
+
+        The stages of a curriculum follow one another; their meta-steps are counted on.
+
+        **Raises:** `ValueError` if a file is damaged.
+        """
+        from l2o.metatraining import read_metrics
+
+        stages = sorted(self.path.glob("stage-*"), key=lambda path: (len(path.name), path.name))
+        history: list[dict[str, Any]] = []
+        for path in (self.path, *stages):
+            before = history[-1]["meta_step"] if history else 0
+            history += [
+                row | {"meta_step": before + row["meta_step"]} for row in read_metrics(path)
+            ]
+        return history
+
+    def claim(self, recipe: Recipe, *, resume: bool) -> None:
+        """Makes the folder that of a run of this recipe.
+
+        **Arguments:** `recipe`; `resume`, whether to go on where a run with the same settings
+        stopped; if there is none, a new one begins.
+
+        **Raises:** `ValueError` if the folder holds anything else. A run of which there is nothing
+        but the config never began, and gives way.
+        """
+        from l2o.support.atomic import write_atomically
+
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{self.path} is a file, not a folder for a run.")
+        if self.path.exists() and not self._is_free():
+            if not resume:
+                raise ValueError(
+                    f"{self.path} is not empty: add --resume to go on with the run in it, or "
+                    "choose another folder with --out."
+                )
+            _check_same_training(self.read_recipe().completed(), recipe.completed(), self.path)
+        write_atomically(self.config, recipe.to_json().encode())
+
+    def _is_free(self) -> bool:
+        """Whether nothing is there but the config of a run that never began."""
+        # Hidden files are of no one's work: half-written ones among them.
+        names = {entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")}
+        if names != {self.config.name}:
+            return not names
+        try:
+            self.read_recipe()
+        except ValueError:
+            return False
+        return True
+
+
+def _problem_of_evaluation(content: Any) -> str | None:
+    """What keeps this from being the numbers of a comparison."""
+    if not isinstance(content, dict):
+        return "it is no object"
+    if type(content.get("setting")) is not str or type(content.get("num_tasks")) is not int:
+        return "it lacks a setting and a number of tasks"
+    from l2o.evaluation import metrics_of
+
+    results = content.get("results")
+    if not isinstance(results, list) or not results:
+        return "it lacks results"
+    if not all(map(_is_result, results)) or len({metrics_of(each) for each in results}) > 1:
+        return "its results are not those of optimizers"
+    return None
+
+
+def _is_result(result: Any) -> bool:
+    """Whether this is what a comparison tells of one optimizer."""
+    from l2o.evaluation import metrics_of
+
+    if not isinstance(result, dict) or type(result.get("name")) is not str:
+        return False
+    settings = result.get("hyperparameters")
+    return (
+        isinstance(settings, dict)
+        and all(map(is_finite_number, settings.values()))
+        and type(result.get("diverged")) is int
+        and all(
+            result[metric][number] is None or is_finite_number(result[metric][number])
+            for metric in metrics_of(result)
+            for number in ("mean", "sem")
+        )
+    )
+
+
+def training_differences(one: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
+    """The settings of meta-training that differ, by name; how to evaluate it is none of them.
+
+    Of tasks, optimizers or estimators of different names, which do not have the same settings, it
+    is the name. What one of them lacks is told as `None`.
+    """
+    settings = [recipe.flat() for recipe in (one, other)]
+    names = {name for flat in settings for name in flat if name.split(".")[0] in _OF_TRAINING}
+    differences = {
+        name: (settings[0].get(name), settings[1].get(name))
+        for name in sorted(names, key=lambda name: (not name.endswith(".name"), name))
+        if settings[0].get(name) != settings[1].get(name)
+    }
+    others = tuple(
+        f"{name.removesuffix('name')}keywords." for name in differences if name.endswith(".name")
+    )
+    return {name: values for name, values in differences.items() if not name.startswith(others)}
+
+
+def _check_same_training(before: Recipe, now: Recipe, path: Path) -> None:
+    """Makes sure that meta-training would be the same."""
+    for name, (of_run, asked_for) in training_differences(before, now).items():
+        raise ValueError(
+            f"The run in {path} cannot be resumed with other settings: it has {name} = "
+            f"{of_run}, now asked for is {asked_for}; choose another folder with --out for those."
+        )

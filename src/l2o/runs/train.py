@@ -1,0 +1,86 @@
+"""Meta-training as a recipe has it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from l2o.runs.making import make_family, make_optimizer
+from l2o.runs.recipe import Recipe
+from l2o.runs.run_folder import RunFolder
+from l2o.support.lock import only_writer
+
+if TYPE_CHECKING:
+    from l2o.metatraining import CurriculumResult, MetaTrainingResult, Progress
+
+
+def train(
+    recipe: Recipe,
+    folder: RunFolder,
+    *,
+    resume: bool = False,
+    on_progress: "Callable[[Progress], None] | None" = None,
+) -> "MetaTrainingResult":
+    """Meta-trains the recipe's optimizer and saves the best one.
+
+    **Arguments:**
+
+    - `recipe`: what to do.
+    - `folder`: where to write the config, metrics, checkpoints and, last, the optimizer.
+    - `resume`: whether to go on where a run of the same recipe in the folder stopped. The result
+      is the same as if it had never stopped.
+    - `on_progress`: called as `l2o.metatrain` does.
+
+    **Returns:** what `l2o.metatrain` does; of a curriculum, its last stage that brought something,
+    with all meta-gradients that were skipped and all rows.
+
+    **Raises:** `ValueError` for settings out of range, or that do not go together, or take more
+    memory than there is, for missing data, and for a folder that holds anything but a run to
+    resume or that another process is writing into; nothing is written then.
+    """
+    from l2o.deploy import save
+    from l2o.metatraining import metatrain, metatrain_on_curriculum
+    from l2o.runs.feasibility import check_training
+
+    recipe = recipe.completed()
+    settings = recipe.training
+    optimizer_key, training_key, _ = recipe.keys()
+    family = make_family(recipe.task, "validation")
+    curriculum = settings.build_curriculum()
+    how = {
+        "key": training_key,
+        "meta_steps": settings.meta_steps,
+        "num_tasks": settings.num_tasks,
+        "truncation": settings.truncation,
+        "objective": settings.build_objective(),
+        "objective_weight": recipe.regularization.objective_weight,
+        "regularizers": recipe.regularization.build(),
+        "estimator": settings.build_estimator(),
+        "imitation": settings.build_imitation(),
+        "meta_optimizer": settings.build_meta_optimizer(),
+        "validation_every": settings.validation_every,
+        "validation_tasks": settings.validation_tasks,
+        "checkpoint_every": settings.checkpoint_every,
+    }
+    if curriculum is None:
+        how["horizon"] = settings.horizon
+    check_training(recipe, family, how)
+    how |= {"folder": folder.path, "resume": resume, "on_progress": on_progress}
+    optimizer = make_optimizer(recipe.optimizer, optimizer_key)
+    with only_writer(folder.path):
+        folder.claim(recipe, resume=resume)
+        if curriculum is None:
+            result = metatrain(optimizer, family, **how)
+        else:
+            result = _as_one(metatrain_on_curriculum(optimizer, family, curriculum, **how))
+        save(result.optimizer, folder.optimizer)
+    return result
+
+
+def _as_one(curriculum: "CurriculumResult") -> "MetaTrainingResult":
+    """The last stage that brought something, or else the first, in the name of all."""
+    helped = [stage for stage in curriculum.stages if stage.best_step > 0]
+    return replace(
+        helped[-1] if helped else curriculum.stages[0],
+        num_skipped=sum(stage.num_skipped for stage in curriculum.stages),
+        history=[row for stage in curriculum.stages for row in stage.history],
+    )

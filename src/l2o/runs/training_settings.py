@@ -1,0 +1,188 @@
+"""Settings of meta-training."""
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from l2o.composition import ESTIMATOR, Composed
+from l2o.runs.by_name import ByName
+
+if TYPE_CHECKING:
+    import optax
+
+    from l2o.metatraining import Curriculum, Imitation, MetaGradientEstimator
+    from l2o.objectives import Objective
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the optimizer is meta-trained."""
+
+    meta_steps: int = 1000
+    """Updates of the meta-parameters."""
+    num_tasks: int = 8
+    """Tasks trained side by side."""
+    horizon: int = 100
+    """Inner steps after which tasks start afresh."""
+    truncation: int = 20
+    """Inner steps that one meta-gradient looks back over."""
+    objective: Literal["mean-loss", "normalized-mean-loss", "final-loss", "mean-log-ratio"] = (
+        "mean-loss"
+    )
+    """What is to be small along a trajectory; baselines are tuned on the same."""
+    estimator: ByName = field(default_factory=lambda: Composed("first-order"))
+    """Estimator of meta-gradients, as `l2o list` shows them; its settings are flags."""
+    learning_rate: float = 1e-3
+    """Learning rate of Adam on the meta-parameters, at its peak."""
+    schedule: Literal["constant", "cosine", "exponential"] = "constant"
+    """How the learning rate goes on after warm-up; cosine falls to a hundredth of its peak."""
+    decay_rate: float = 0.5
+    """What the exponential schedule leaves of the learning rate after decay_steps, as a factor."""
+    decay_steps: int = 1000
+    """Meta-steps over which the exponential schedule falls by the factor of decay_rate."""
+    warmup_steps: int = 0
+    """Meta-steps over which the learning rate rises from zero."""
+    b1: float = 0.9
+    """Decay rate of Adam's average of meta-gradients."""
+    b2: float = 0.999
+    """Decay rate of Adam's average of squared meta-gradients."""
+    epsilon: float = 1e-8
+    """Epsilon of Adam on the meta-parameters."""
+    meta_l2_penalty: float = 0.0
+    """Factor of the 2-norm, not squared, of the meta-parameters, added to the meta-loss."""
+    clip_value: float | None = None
+    """Largest size of each element of the meta-gradient; unbounded by default."""
+    clip_norm: float | None = None
+    """Largest 2-norm of the whole meta-gradient; unbounded by default."""
+    curriculum: tuple[int, ...] | None = None
+    """Horizons, rising, to meta-train on one after another instead of on one horizon, each for
+    meta_steps at most, while the next one validates; the last is for validation alone."""
+    imitation_ratio: float = 0.0
+    """Share of meta-steps that imitate Adam with learning rate 0.01 instead."""
+    validation_every: int = 100
+    """Meta-steps between validations; the best optimizer is kept."""
+    validation_tasks: int = 16
+    """Tasks that each validation runs on, always the same ones."""
+    checkpoint_every: int = 100
+    """Meta-steps between checkpoints, the most that a kill can lose."""
+
+    def check(self) -> None:
+        """Makes sure that the settings are in range; JAX is left alone.
+
+        **Raises:** `ValueError` that names the setting.
+        """
+        from l2o.support.checks import check_number, check_rising, check_size
+
+        for name in (
+            "meta_steps",
+            "num_tasks",
+            "horizon",
+            "truncation",
+            "decay_steps",
+            "validation_every",
+            "validation_tasks",
+            "checkpoint_every",
+        ):
+            check_size(name, getattr(self, name))
+        check_size("warmup_steps", self.warmup_steps, least=0)
+        for name in ("learning_rate", "meta_l2_penalty"):
+            check_number(name, getattr(self, name), least=0)
+        for name in ("b1", "b2"):
+            check_number(name, getattr(self, name), least=0, below=1)
+        check_number("decay_rate", self.decay_rate, above=0, most=1)
+        check_number("epsilon", self.epsilon, above=0)
+        check_number("imitation_ratio", self.imitation_ratio, least=0, most=1)
+        for name in ("clip_value", "clip_norm"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), above=0)
+        if self.curriculum is not None:
+            check_rising("horizons", self.curriculum, shortest=2)
+        for horizon in (self.horizon,) if self.curriculum is None else self.curriculum[:-1]:
+            if horizon % self.truncation:
+                raise ValueError(
+                    f"truncation must divide horizon, got {self.truncation} and {horizon}."
+                )
+
+    def completed(self) -> "TrainingSettings":
+        """The same with all settings of the estimator.
+
+        **Raises:** `ValueError` for an unknown one, and for settings that are unknown or of the
+        wrong type.
+        """
+        return replace(self, estimator=self.estimator.completed(ESTIMATOR))
+
+    def build_objective(self) -> "Objective":
+        """Builds the objective."""
+        from l2o import objectives
+
+        match self.objective:
+            case "mean-loss":
+                return objectives.MeanLoss()
+            case "normalized-mean-loss":
+                return objectives.NormalizedMeanLoss()
+            case "final-loss":
+                return objectives.FinalLoss()
+            case "mean-log-ratio":
+                return objectives.MeanLogRatio()
+
+    def build_estimator(self) -> "MetaGradientEstimator":
+        """Builds the estimator of meta-gradients.
+
+        **Raises:** `ValueError` for settings out of range.
+        """
+        return self.estimator.make(ESTIMATOR)
+
+    def build_imitation(self) -> "Imitation | None":
+        """Builds the imitation of Adam, if there is to be any."""
+        from l2o.metatraining import Imitation
+
+        return Imitation(self.imitation_ratio) if self.imitation_ratio else None
+
+    def build_curriculum(self) -> "Curriculum | None":
+        """Builds the curriculum, if there is to be one."""
+        from l2o.metatraining import Curriculum
+
+        return None if self.curriculum is None else Curriculum(self.curriculum)
+
+    def build_meta_optimizer(self) -> "optax.GradientTransformation":
+        """Builds Adam with its schedule, the penalty's gradient and clipping."""
+        import optax
+
+        before = []
+        if self.meta_l2_penalty:
+            before.append(_norm_penalty(self.meta_l2_penalty))
+        if self.clip_value is not None:
+            before.append(optax.clip(self.clip_value))
+        if self.clip_norm is not None:
+            before.append(optax.clip_by_global_norm(self.clip_norm))
+        adam = optax.adam(self.build_schedule(), self.b1, self.b2, self.epsilon)
+        return optax.chain(*before, adam)
+
+    def build_schedule(self) -> "optax.Schedule":
+        """Builds the learning rate as a function of the meta-step."""
+        import optax
+
+        remaining = max(1, self.meta_steps - self.warmup_steps)
+        if self.schedule == "cosine":
+            after = optax.cosine_decay_schedule(self.learning_rate, remaining, alpha=0.01)
+        elif self.schedule == "exponential":
+            after = optax.exponential_decay(self.learning_rate, self.decay_steps, self.decay_rate)
+        else:
+            after = optax.constant_schedule(self.learning_rate)
+        if self.warmup_steps == 0:
+            return after
+        warmup = optax.linear_schedule(0.0, self.learning_rate, self.warmup_steps)
+        return optax.join_schedules([warmup, after], [self.warmup_steps])
+
+
+def _norm_penalty(factor: float) -> "optax.GradientTransformation":
+    """Adds the gradient of `factor` times the 2-norm of the meta-parameters."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    def add(updates: "optax.Updates", params: "optax.Params | None") -> "optax.Updates":
+        # At zero, where the norm has no gradient, the parameters themselves are zero.
+        norm = jnp.maximum(optax.global_norm(params), jnp.finfo(jnp.float32).tiny)
+        return jax.tree.map(lambda update, param: update + factor * param / norm, updates, params)
+
+    return optax.stateless(add)

@@ -1,0 +1,53 @@
+"""Weightings of several losses on the command line."""
+
+import json
+
+import pytest
+
+from l2o.cli import main
+from l2o.composition import WEIGHTING, members
+
+FEW = ["--configurations", "2", "--tuning-tasks", "1", "--steps", "2"]
+SEVERAL = ["--task", "conflicting-quadratics", "--dimension", "2"]
+
+
+def refused(capsys, *arguments):
+    """The one sentence that a command ends in."""
+    assert main(list(arguments)) == 2
+    (sentence,) = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("l2o: ")
+    ]
+    return sentence
+
+
+@pytest.mark.parametrize("num_quadratics", ["2", "3"])
+def test_losses_are_counted_by_the_task(num_quadratics, tmp_path):
+    out = tmp_path / "tuned.json"
+    more = ["--num-quadratics", num_quadratics, "--json", str(out)]
+    assert main(["tune", "famo-sgd", *SEVERAL, *FEW, *more]) == 0
+    assert json.loads(out.read_text())["name"] == "famo-sgd"
+
+
+def test_what_does_not_go_with_the_task_is_refused(capsys, monkeypatch, tmp_path):
+    def run(*arguments, **keywords):
+        raise AssertionError("Nothing is to be run.")
+
+    monkeypatch.setattr("l2o.evaluation.tune", run)
+    said = refused(capsys, "tune", "upgrad-lion", "--task", "quadratic", *FEW)
+    assert said.endswith("have one: take lion.")
+    assert "as in upgrad-lion" in refused(capsys, "tune", "lion", *SEVERAL, *FEW)
+    assert "Did you mean 'nash-mtl-adam'?" in refused(capsys, "tune", "nash_mtl-adam", *SEVERAL)
+    words = ["train", "pairs-ml2o", "--out", str(tmp_path / "run"), "--evaluation.baselines"]
+    assert "Did you mean 'famo-adam'?" in refused(capsys, *words, "famo-adm")
+    assert "several objectives" in refused(capsys, "explain", "upgrad-adam")
+    assert not list(tmp_path.iterdir())
+
+
+def test_weightings_are_listed(capsys):
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert "WEIGHTING-OPTIMIZER" in shown
+    assert all(f"│ {name} " in shown for name in members(WEIGHTING))
+    assert "mean-adam" not in shown
+    assert main(["list", "--spaces"]) == 0
+    assert "has the ranges of OPTIMIZER" in capsys.readouterr().out
