@@ -78,11 +78,13 @@ def test_equal_ones_hash_alike_and_but_leaves_the_original():
 
 
 def test_a_persons_own_is_made_with_its_settings_and_what_is_given(own):
-    rule = Composed(own + "Rule", {"rate": 2}).make(LEARNED_OPTIMIZER, key="key", judge_on="test")
-    assert (rule.rate, rule.key) == (2.0, "key")
+    rule, shared = Composed(own + "Rule", {"rate": 2}).make(
+        LEARNED_OPTIMIZER, key="key", judge_on="test"
+    )
+    assert (rule.rate, rule.key, shared) == (2.0, "key", {})
     settings = Composed(own + "Rule").settings(LEARNED_OPTIMIZER)
     assert settings["rate"].description == "How fast."
-    assert Composed(own + "ready").make(LEARNED_OPTIMIZER, key="key") == "itself"
+    assert Composed(own + "ready").make(LEARNED_OPTIMIZER, key="key") == ("itself", {})
 
 
 def test_an_error_of_a_persons_own_code_is_one_sentence(own):
@@ -122,5 +124,5 @@ def test_a_file_is_run_once_while_it_is_the_same_and_finds_its_neighbours(tmp_pa
 
 
 def test_a_thing_made_already_takes_no_settings(own):
-    with pytest.raises(ValueError, match="takes no settings"):
+    with pytest.raises(ValueError, match="ready takes no settings"):
         Composed(own + "ready", {"rate": 1.0}).make(LEARNED_OPTIMIZER)

@@ -28,8 +28,6 @@ from l2o.cli.composed import (
 from l2o.cli.flags import read_flags
 from l2o.composition import LEARNED_OPTIMIZER, REGULARIZER, TASK_FAMILY, Composed, members
 from l2o.runs import (
-    FOR_ALL_REGULARIZERS,
-    FOR_ALL_TASKS,
     RECIPES,
     EvaluationSettings,
     Recipe,
@@ -66,7 +64,6 @@ AS_FLAGS = {
 NO_NUMBERS = ("True", "text", "None", "", "[]", "{}")
 
 KINDS = {"task": TASK_FAMILY, "optimizer": LEARNED_OPTIMIZER, "regularizer": REGULARIZER}
-FOR_ALL = {"task": FOR_ALL_TASKS, "regularizer": FOR_ALL_REGULARIZERS}
 GIVEN = {
     "image-conv": {"dataset": "digits", "network": "two-layer-conv"},
     **{name: {"weight": 1.0} for name in members(REGULARIZER)},
@@ -76,10 +73,7 @@ OPTIMIZERS = tuple(
 )
 PLACES = {
     **{
-        place: tuple(
-            Composed(name, GIVEN.get(name, {})).completed(kind, FOR_ALL.get(place))
-            for name in members(kind)
-        )
+        place: tuple(Composed(name, GIVEN.get(name, {})).completed(kind) for name in members(kind))
         for place, kind in KINDS.items()
     },
     "training": (TrainingSettings(),),
@@ -92,7 +86,7 @@ MAY_BE_NEGATIVE = {"log10_eigenvalues"}
 def types_of(place, settings):
     """The types of all settings by name, but of those that are made of others."""
     if place in KINDS:
-        known = {**FOR_ALL.get(place, {}), **settings.settings(KINDS[place])}
+        known = settings.settings(KINDS[place])
         return {name: setting.type for name, setting in known.items()}
     hints = get_type_hints(type(settings))
     return {

@@ -70,6 +70,8 @@ def test_evaluating_measuring_and_explaining(run, capsys):
     named = ["--task", TASK, "--optimizer", RULE]
     assert main(["show", str(run)]) == 0
     assert main(["eval", str(run), *SMALL.split(), *named]) == 0
+    assert "only 2 configurations were tried for sgd" in " ".join(capsys.readouterr().out.split())
+    assert "Only 2 configurations" in (run / "report.html").read_text()
     assert RunFolder(run).read_evaluation()["results"][0]["name"] == "WithFriction"
     assert main(["explain", str(run), "--steps", "20", *named]) == 0
     assert "beta = 0.5" in capsys.readouterr().out
@@ -113,6 +115,29 @@ def test_an_optimizer_that_cannot_be_saved_is_refused_before_it_is_meta_trained(
     words = f"train --task quadratic --optimizer mine.py:WithFriction {SHORT} --out run"
     assert "has no method `config()`" in refused(*words.split())
     assert not (tmp_path / "run").exists()
+
+
+def test_code_that_changed_is_not_resumed(tmp_path, refused, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "mine.py"
+    text = "from l2o.tasks import QuadraticFamily\ndef Family():\n    return QuadraticFamily(2)\n"
+    path.write_text(text)
+    words = f"train --task mine.py:Family {SHORT} --out run".split()
+    assert main(words) == 0
+    path.write_text(text + "# Something else.\n")
+    assert "the file of its --task has changed" in refused(*words, "--resume")
+    path.write_text(text)
+    assert main([*words, "--resume"]) == 0
+
+
+def test_from_another_folder_the_same_file_is_named_otherwise(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(EXAMPLES)
+    named = ["--task", "own_task.py:OscillationFits", "--optimizer", RULE]
+    assert main(["explain", str(run), "--steps", "5", "--out", str(tmp_path / "x"), *named]) == 0
+
+
+def test_settings_of_a_regularizer_without_weight_are_refused(refused):
+    assert "add --hessian-norm 0.1" in refused(*["train", "demo", "--hessian-norm.every", "2"])
 
 
 @pytest.mark.parametrize("returned", ["{'lr': 0.1}", "{'friction': float('nan')}", "None"])

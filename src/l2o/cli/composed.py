@@ -21,7 +21,7 @@ from l2o.composition import (
     read_keywords,
     summary,
 )
-from l2o.runs import FOR_ALL_REGULARIZERS, FOR_ALL_TASKS, Recipe, Regularization
+from l2o.runs import Recipe, Regularization
 
 OWN_TASK_HELP = (
     "Your own family of tasks that the run was made with, module:attribute or file.py:attribute: "
@@ -31,9 +31,6 @@ OWN_OPTIMIZER_HELP = (
     "Your own learned optimizer that the run was made with, module:attribute or "
     "file.py:attribute: its code is run only where it is named."
 )
-
-
-_FOR_ALL = {TASK_FAMILY: FOR_ALL_TASKS}
 
 
 def word_after(flag: str, arguments: Sequence[str]) -> str | None:
@@ -81,7 +78,7 @@ def flags_of(composed: Composed, kind: Kind, taken: Collection[str]) -> Any:
 
     **Raises:** `ValueError` for unknown names and settings.
     """
-    settings = {**_FOR_ALL.get(kind, {}), **composed.settings(kind)}
+    settings = composed.settings(kind)
     given = read_keywords(composed.name, settings, composed.keywords)
     room = kind.flag.removeprefix("--")
     annotations = {}
@@ -106,7 +103,7 @@ def regularizer_flags(regularization: Regularization) -> Any:
     annotations, defaults = {}, {}
     for name, member in members(REGULARIZER).items():
         regularizer = given.get(name, Composed(name, {"weight": 0.0}))
-        settings = {**FOR_ALL_REGULARIZERS, **regularizer.settings(REGULARIZER)}
+        settings = regularizer.settings(REGULARIZER)
         keywords = read_keywords(name, settings, regularizer.keywords)
         for setting in settings.values():
             is_weight = setting.name == "weight"
@@ -123,22 +120,31 @@ def regularizer_flags(regularization: Regularization) -> Any:
 
 
 def with_regularizer_flags(regularization: Regularization, flags: Any) -> Regularization:
-    """The same with the regularizers whose weights are not zero, as was read from their flags."""
+    """The same with the regularizers whose weights are not zero, as was read from their flags.
+
+    **Raises:** `ValueError` for a setting of one that has no weight.
+    """
     read = []
     # Those of the recipe keep their order, by which they get their random numbers.
     before = [regularizer.name for regularizer in regularization.regularizers]
     for name in dict.fromkeys((*before, *members(REGULARIZER))):
-        settings = {**FOR_ALL_REGULARIZERS, **Composed(name).settings(REGULARIZER)}
+        settings = Composed(name).settings(REGULARIZER)
         keywords = {setting: getattr(flags, _field(name, setting)) for setting in settings}
         if keywords["weight"]:
             read.append(Composed(name, keywords))
+            continue
+        for setting in settings.values():
+            if setting.default is not REQUIRED and keywords[setting.name] != setting.default:
+                flag = f"--{name}.{setting.name}".replace("_", "-")
+                if name not in before:
+                    raise ValueError(f"{flag} is of no effect without a weight: add --{name} 0.1.")
     return replace(regularization, regularizers=tuple(read))
 
 
 def with_flags(composed: Composed, kind: Kind, flags: Any) -> Composed:
     """The same with all that was read from its flags, in the order of its settings."""
     keywords = {each.name: getattr(flags, each.name) for each in fields(flags)}
-    return replace(composed, keywords=keywords).completed(kind, _FOR_ALL.get(kind))
+    return replace(composed, keywords=keywords).completed(kind)
 
 
 def names_of_flags(*settings: Any) -> set[str]:

@@ -1,6 +1,7 @@
 """What commands print when they are done."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,12 @@ def print_comparison(comparison: "Comparison") -> None:
             f"{', '.join(comparison.reused)}.",
         )
     _print_tuning(console, comparison)
+    rough = [tuned for tuned in comparison.tuned if tuned.is_rough]
+    if rough:
+        console.print(
+            f"Warning: only {rough[0].scores.size} configurations were tried for "
+            f"{', '.join(tuned.name for tuned in rough)}, which can miss by far what is possible."
+        )
     for tuned in comparison.tuned:
         if tuned.edges:
             console.print(
@@ -206,7 +213,8 @@ def print_run(folder: RunFolder) -> None:
     )
     console.print(f"Meta-training: {done} {total}, {state}{best}.")
     if evaluation is None:
-        console.print(f"Not evaluated yet: l2o eval {folder.path}")
+        command = shlex.join(["l2o", "eval", str(folder.path), *recipe.naming_own_code()])
+        console.print(f"Not evaluated yet: {command}")
         return
     _print(_results(evaluation), console)
     console.print(f"Report: {folder.report}")

@@ -97,7 +97,7 @@ class Train(Command):
                 "what, as in `l2o train --task quadratic --optimizer RNNProp`."
             )
         recipe = named_on(arguments, find_recipe(arguments[0]) if named else _PLAIN)
-        prog = f"l2o {name} {arguments[0]}" if named else f"l2o {name}"
+        prog = f"l2o {name} " + (arguments[0] if named else f"--task {recipe.task.name}")
         flags = arguments[1:] if named else arguments
         command = cls._read(recipe, flags, prog)
         folder = RunFolder(command.out)
@@ -182,9 +182,7 @@ class Train(Command):
     def interruption_hint(self) -> str:
         """How to go on."""
         words = ["l2o", "train", str(RunFolder(self.out).config), "--out", str(self.out)]
-        own = {"--task": self.recipe.task, "--optimizer": self.recipe.optimizer}
-        for flag, composed in own.items():
-            words += [flag, composed.name] if composed.is_own else []
+        words += self.recipe.naming_own_code()
         return f" Go on with: {shlex.join([*words, '--resume'])}"
 
     def run(self) -> None:

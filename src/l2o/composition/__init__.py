@@ -22,6 +22,7 @@ from l2o.composition.references import (
     error_in_a_line as error_in_a_line,
     find_object as find_object,
     is_reference as is_reference,
+    may_be_same as may_be_same,
 )
 from l2o.composition.settings import (
     REQUIRED as REQUIRED,

@@ -15,9 +15,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from l2o.composition.docstrings import first_paragraph
+from l2o.composition.settings import REQUIRED, Setting
 from l2o.support.checks import check_choice
 
 
@@ -33,6 +34,8 @@ class Kind:
     """The modules that list them."""
     given: frozenset[str] = frozenset()
     """Arguments of theirs that are no settings, since whoever makes one gives them."""
+    shared: tuple[Setting, ...] = ()
+    """Settings that all have beside their own; whoever makes one sees to them."""
     is_proper: bool = False
     """Whether they go by the names of their classes, rather than by words with hyphens."""
 
@@ -66,6 +69,14 @@ TASK_FAMILY = Kind(
     "--task",
     ("l2o.tasks.families", "l2o.multiobjective.problems.families"),
     frozenset({"judge_on"}),
+    shared=(
+        Setting(
+            "max_log_scale",
+            float,
+            0.0,
+            "Puts every parameter in random units: a factor of exp(U(-r, r)) with this r.",
+        ),
+    ),
 )
 LEARNED_OPTIMIZER = Kind(
     "learned optimizer",
@@ -74,7 +85,22 @@ LEARNED_OPTIMIZER = Kind(
     frozenset({"key"}),
     is_proper=True,
 )
-REGULARIZER = Kind("regularizer", "", ("l2o.metatraining.regularizers",), frozenset({"weight"}))
+REGULARIZER = Kind(
+    "regularizer",
+    "",
+    ("l2o.metatraining.regularizers",),
+    frozenset({"weight"}),
+    shared=(
+        Setting("weight", float, REQUIRED, "Factor in the meta-loss; there is none of it with 0."),
+        Setting(
+            "relative_to",
+            Literal["nothing", "filters", "tensors"],
+            "nothing",
+            "Measures perturbations in units of the size of each unit's weights, or of each "
+            "tensor.",
+        ),
+    ),
+)
 ESTIMATOR = Kind("estimator of meta-gradients", "--estimator", ("l2o.metatraining.estimators",))
 WEIGHTING = Kind(
     "weighting of several losses",

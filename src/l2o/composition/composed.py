@@ -67,41 +67,43 @@ class Composed:
         return find_object(self.name)
 
     def settings(self, kind: Kind) -> dict[str, Setting]:
-        """The settings of the callable by name; none of what is no callable.
+        """The settings by name: those that all of the kind have, and those of the callable.
 
         **Raises:** `ValueError` as `maker` does.
         """
         maker = self.maker(kind)
-        return settings_of(maker, kind.given) if _makes(maker) else {}
+        shared = {setting.name: setting for setting in kind.shared}
+        return {**shared, **_own_settings(maker, kind)}
 
-    def completed(self, kind: Kind, more: Mapping[str, Setting] | None = None) -> "Composed":
+    def completed(self, kind: Kind) -> "Composed":
         """The same under the name that commands show, with all keywords.
-
-        **Arguments:** `kind`; `more`, settings that all of the kind have beside their own.
 
         **Raises:** `ValueError` as `maker` does, for unknown keywords and for wrong types.
         """
-        settings = {**(more or {}), **self.settings(kind)}
         name = self.name if self.is_own else find_member(kind, self.name).name
-        return replace(self, name=name, keywords=complete(name, settings, self.keywords))
+        return replace(self, name=name, keywords=complete(name, self.settings(kind), self.keywords))
 
-    def make(self, kind: Kind, **given: Any) -> Any:
+    def make(self, kind: Kind, **given: Any) -> tuple[Any, dict[str, Any]]:
         """What the callable makes of the keywords, and of the arguments that it takes of `given`.
+
+        **Returns:** that, and the values of the settings that all of the kind have, which are not
+        the callable's own, for the caller to see to.
 
         **Raises:** `ValueError` for settings out of range, and in a sentence whatever a person's
         own code raises.
         """
         maker = self.maker(kind)
-        if not _makes(maker):
-            if self.keywords:
-                raise ValueError(f"{self.name} is made already, and takes no settings.")
-            return maker
-        keywords = complete(self.name, settings_of(maker, kind.given), self.keywords)
+        keywords = complete(self.name, self.settings(kind), self.keywords)
+        own = _own_settings(maker, kind)
+        shared = {name: value for name, value in keywords.items() if name not in own}
+        if not callable(maker):
+            return maker, shared
+        keywords = {name: keywords[name] for name in own}
         taken = {name: value for name, value in given.items() if _takes(maker, name)}
         if not self.is_own:
-            return maker(**keywords, **taken)
+            return maker(**keywords, **taken), shared
         try:
-            return maker(**keywords, **taken)
+            return maker(**keywords, **taken), shared
         # Whatever a person's code raises, or ends the program with.
         except (Exception, SystemExit) as error:
             raise ValueError(
@@ -113,9 +115,9 @@ def _without_lists(value: Any) -> Any:
     return tuple(map(_without_lists, value)) if isinstance(value, list) else value
 
 
-def _makes(maker: Any) -> bool:
-    """Whether this is a class or a function, rather than the thing itself."""
-    return callable(maker)
+def _own_settings(maker: Any, kind: Kind) -> dict[str, Setting]:
+    """The settings of a class or function; of a thing that is made already there are none."""
+    return settings_of(maker, kind.given) if callable(maker) else {}
 
 
 def _takes(maker: Callable[..., Any], name: str) -> bool:

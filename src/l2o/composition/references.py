@@ -22,6 +22,23 @@ def is_reference(text: str) -> bool:
     return ":" in text and not Path(text).exists()
 
 
+def may_be_same(reference: str, other: str) -> bool:
+    """Whether two references may name one object, from different folders or as file and module.
+
+    >>> may_be_same("fits.py:Family", "/home/me/fits.py:Family")
+    True
+    >>> may_be_same("fits.py:Family", "fits.py:Other")
+    False
+    """
+    if not (":" in reference and ":" in other):
+        return reference == other
+    sources, attributes = zip(
+        *(text.rpartition(":")[::2] for text in (reference, other)), strict=True
+    )
+    names = {Path(source.removesuffix(".py")).name.rpartition(".")[2] for source in sources}
+    return len(names) == len(set(attributes)) == 1
+
+
 def find_object(reference: str) -> Any:
     """The object that a reference names.
 

@@ -105,6 +105,8 @@ def read_keywords(
 
     **Raises:** `ValueError` for unknown keywords and for wrong types.
     """
+    if keywords and not settings:
+        raise ValueError(f"{owner} takes no settings.")
     for name in keywords:
         check_choice(f"A setting of {owner}", name, settings)
     try:

@@ -6,14 +6,13 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, overload, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, overload, runtime_checkable
 
 import equinox as eqx
 import jax
 import numpy as np
 
-from l2o import multiobjective, optimizers
-from l2o.composition import Composed
+from l2o.composition import LEARNED_OPTIMIZER, Composed, members
 from l2o.deploy.tensors import check_is_file, checksum, read, to_array, to_numpy, write
 from l2o.optimizers import LearnedOptimizer, check_optimizer
 from l2o.support.atomic import write_atomically
@@ -137,9 +136,10 @@ def load(
     config = _read_config(path / _CONFIG)
     composed = _composed(config)
     if architecture is None:
-        known = _architectures()
-        check_choice(f"The architecture in {path / _CONFIG}", composed.name, known)
-        architecture = known[composed.name]
+        known = members(LEARNED_OPTIMIZER)
+        named = f"The architecture in {path / _CONFIG}, unless you give it as architecture=,"
+        check_choice(named, composed.name, known)
+        architecture = cast(type[LearnedOptimizer], known[composed.name].load())
     elif architecture.__name__ != composed.name:
         raise ValueError(
             f"{path} holds an optimizer of architecture {composed.name!r}, not "
@@ -187,18 +187,6 @@ def _named_leaves(tree: Any) -> dict[str, Any]:
         jax.tree_util.keystr(path): leaf
         for path, leaf in leaves
         if eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
-    }
-
-
-def _architectures() -> dict[str, type[LearnedOptimizer]]:
-    """The architectures of this library that can be saved, by name."""
-    return {
-        name: value
-        for name, value in {**vars(optimizers), **vars(multiobjective)}.items()
-        if inspect.isclass(value)
-        and issubclass(value, LearnedOptimizer)
-        and not inspect.isabstract(value)
-        and hasattr(value, "config")
     }
 
 

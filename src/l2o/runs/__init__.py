@@ -26,14 +26,12 @@ from l2o.runs.hand_designed import (
     find_hand_designed as find_hand_designed,
 )
 from l2o.runs.making import (
-    FOR_ALL_TASKS as FOR_ALL_TASKS,
     make_family as make_family,
     make_optimizer as make_optimizer,
 )
 from l2o.runs.named import RECIPES as RECIPES, find_recipe as find_recipe
 from l2o.runs.recipe import Recipe as Recipe
 from l2o.runs.regularization import (
-    FOR_ALL_REGULARIZERS as FOR_ALL_REGULARIZERS,
     Regularization as Regularization,
 )
 from l2o.runs.run_folder import (

@@ -115,11 +115,7 @@ def compare(
     settings = recipe.evaluation
     for name in settings.baselines:
         check_hand_designed(name)
-    if not folder.optimizer.exists():
-        raise ValueError(
-            f"The run in {folder.path} has no optimizer yet: finish it with `l2o train "
-            f"{folder.config} --out {folder.path} --resume`."
-        )
+    folder.check_is_finished(recipe)
     learned = load_optimizer(recipe.optimizer, folder.optimizer)
     family = make_family(recipe.task, "validation")
     others = [make_family(each, "test") for each in settings.other_tasks]

@@ -191,11 +191,7 @@ def _from_run(folder: RunFolder, own: Mapping[str, str | None]) -> _Found:
     from l2o.mechanisms import record_gradients
 
     recipe = folder.read_recipe().confirm(**own)
-    if not folder.optimizer.exists():
-        raise ValueError(
-            f"The run in {folder.path} has no optimizer yet: finish it with `l2o train "
-            f"{folder.config} --out {folder.path} --resume`."
-        )
+    folder.check_is_finished(recipe)
     optimizer = _of_one_gradient(load_optimizer(recipe.optimizer, folder.optimizer), folder.path)
     family = make_family(recipe.task, "validation")
     record = record_gradients(

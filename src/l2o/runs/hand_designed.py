@@ -54,6 +54,10 @@ def check_hand_designed(name: str) -> None:
 
     **Raises:** `ValueError` for an unknown name, with the nearest one that there is.
     """
+    if name in members(WEIGHTING):
+        raise ValueError(
+            f"{name} weights several losses: name an optimizer behind it, as in {name}-adam."
+        )
     shown = (
         f"{', '.join(HAND_DESIGNED)}, or for several losses one of these but "
         f"{_BEHIND_NO_WEIGHTING} behind a weighting, such as upgrad-adam (see `l2o list`)"

@@ -1,12 +1,11 @@
 """Tasks and optimizers made of their names and keywords."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from l2o.composition import LEARNED_OPTIMIZER, TASK_FAMILY, Composed, Setting
+from l2o.composition import LEARNED_OPTIMIZER, TASK_FAMILY, Composed
 
 if TYPE_CHECKING:
     from jaxtyping import PRNGKeyArray
@@ -17,15 +16,6 @@ if TYPE_CHECKING:
 JudgeOn = Literal["validation", "test"]
 """The split for held-out metrics: validation for all choices, test for the final word."""
 
-_MAX_LOG_SCALE = Setting(
-    "max_log_scale",
-    float,
-    0.0,
-    "Puts every parameter in random units: a factor of exp(U(-r, r)) with this r.",
-)
-FOR_ALL_TASKS: Mapping[str, Setting] = {_MAX_LOG_SCALE.name: _MAX_LOG_SCALE}
-"""Settings that every family of tasks has beside its own."""
-
 
 def complete_task(task: Composed) -> Composed:
     """A family of tasks with all of its settings.
@@ -35,7 +25,7 @@ def complete_task(task: Composed) -> Composed:
     **Raises:** `ValueError` for an unknown name, and for settings that are unknown or of the wrong
     type.
     """
-    return task.completed(TASK_FAMILY, FOR_ALL_TASKS) if task.confirmed else task
+    return task.completed(TASK_FAMILY) if task.confirmed else task
 
 
 def make_family(task: Composed, judge_on: JudgeOn) -> "TaskFamily":
@@ -48,15 +38,11 @@ def make_family(task: Composed, judge_on: JudgeOn) -> "TaskFamily":
     """
     from l2o.tasks import ReparameterizedFamily, SingleTask, Task, check_family
 
-    keywords = dict(task.keywords)
-    own = task.settings(TASK_FAMILY)
-    scale = 0.0
-    if _MAX_LOG_SCALE.name in keywords and _MAX_LOG_SCALE.name not in own:
-        scale = _MAX_LOG_SCALE.read(keywords.pop(_MAX_LOG_SCALE.name))
-    family: Any = replace(task, keywords=keywords).make(TASK_FAMILY, judge_on=judge_on)
+    family, shared = task.make(TASK_FAMILY, judge_on=judge_on)
     if isinstance(family, Task):
         family = SingleTask(family)
     check_family(family)
+    scale = shared.get("max_log_scale")
     return ReparameterizedFamily(family, scale) if scale else family
 
 
@@ -70,7 +56,7 @@ def make_optimizer(optimizer: Composed, key: "PRNGKeyArray") -> "LearnedOptimize
     """
     from l2o.optimizers import check_optimizer
 
-    made: Any = optimizer.make(LEARNED_OPTIMIZER, key=key)
+    made, _ = optimizer.make(LEARNED_OPTIMIZER, key=key)
     check_optimizer(made, optimizer.name)
     return made
 
@@ -107,7 +93,7 @@ def make_any_optimizer(reference: str, numbers: Mapping[str, float]) -> "Learned
 
     # A whole number does for both types.
     keywords = {name: int(n) if n.is_integer() else n for name, n in numbers.items()}
-    made: Any = Composed(reference, keywords).make(LEARNED_OPTIMIZER, key=jax.random.key(0))
+    made, _ = Composed(reference, keywords).make(LEARNED_OPTIMIZER, key=jax.random.key(0))
     if isinstance(made, LearnedOptimizer):
         return made
     if hasattr(made, "init") and hasattr(made, "update"):

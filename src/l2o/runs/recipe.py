@@ -7,7 +7,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from l2o.composition import LEARNED_OPTIMIZER, TASK_FAMILY, Composed, Kind
+from l2o.composition import (
+    LEARNED_OPTIMIZER,
+    TASK_FAMILY,
+    Composed,
+    Kind,
+    digest_of_code,
+    may_be_same,
+)
 from l2o.runs.earlier_versions import in_this_version
 from l2o.runs.evaluation_settings import EvaluationSettings
 from l2o.runs.making import complete_task
@@ -103,6 +110,25 @@ class Recipe:
                 f"{' '.join(missing)}."
             )
         return confirmed
+
+    def naming_own_code(self) -> list[str]:
+        """The words that name code of a person's own again, for a command line."""
+        made = {TASK_FAMILY: self.task, LEARNED_OPTIMIZER: self.optimizer}
+        return [
+            word
+            for kind, composed in made.items()
+            if composed.is_own
+            for word in (kind.flag, composed.name)
+        ]
+
+    def digests_of_code(self) -> dict[str, str | None]:
+        """A digest of each file that code of a person's own is in, by the flag that names it."""
+        made = {TASK_FAMILY: self.task, LEARNED_OPTIMIZER: self.optimizer}
+        return {
+            kind.flag: digest_of_code(composed.name)
+            for kind, composed in made.items()
+            if composed.is_own
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe in what JSON knows."""
@@ -207,9 +233,10 @@ def _confirmed(composed: Composed, kind: Kind, name: str | None) -> Composed:
     """What a file names, once the command line names the same."""
     if name is None:
         return composed
-    if name != composed.name:
+    if not may_be_same(name, composed.name):
         raise ValueError(f"The {kind.title} here is {composed.name}, not {name}.")
-    return replace(composed, confirmed=True)
+    # From another folder the same file has another name.
+    return replace(composed, name=name, confirmed=True)
 
 
 def _describe(error: BaseException, _: type | None) -> str:

@@ -1,28 +1,13 @@
 """What is added to the meta-loss."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from l2o.composition import REGULARIZER, REQUIRED, Composed, Setting
-from l2o.support.checks import check_choice, check_number, check_unique
+from l2o.composition import REGULARIZER, Composed
+from l2o.support.checks import check_number, check_unique
 
 if TYPE_CHECKING:
     from l2o.metatraining import Regularizer
-
-_WEIGHT = Setting(
-    "weight", float, REQUIRED, "Its factor in the meta-loss; there is none of it with 0."
-)
-_RELATIVE_TO = Setting(
-    "relative_to",
-    Literal["nothing", "filters", "tensors"],
-    "nothing",
-    "Measures perturbations in units of the size of each unit's weights, or of each tensor.",
-)
-FOR_ALL_REGULARIZERS: Mapping[str, Setting] = {
-    setting.name: setting for setting in (_WEIGHT, _RELATIVE_TO)
-}
-"""Settings that every regularizer has beside its own."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +51,7 @@ class Regularization:
         wrong type.
         """
         completed = [
-            regularizer.completed(REGULARIZER, FOR_ALL_REGULARIZERS)
+            regularizer.completed(REGULARIZER)
             for regularizer in self.regularizers
             if regularizer.keywords.get("weight") != 0
         ]
@@ -88,13 +73,11 @@ def _make(regularizer: Composed) -> "Regularizer":
     from l2o import flatness
     from l2o.metatraining import Relative
 
-    keywords = dict(regularizer.keywords)
-    weight = _WEIGHT.read(keywords.pop(_WEIGHT.name))
-    relative_to = keywords.pop(_RELATIVE_TO.name, _RELATIVE_TO.default)
     scales = {"filters": flatness.filter_norms, "tensors": flatness.parameter_sizes}
-    check_choice("relative_to", relative_to, ("nothing", *scales))
     try:
-        made = replace(regularizer, keywords=keywords).make(REGULARIZER, weight=weight)
+        weight = regularizer.keywords["weight"]
+        made, shared = regularizer.make(REGULARIZER, weight=weight)
     except ValueError as error:
         raise ValueError(f"{regularizer.name}: {error}") from error
+    relative_to = shared["relative_to"]
     return made if relative_to == "nothing" else Relative(made, scales[relative_to])

@@ -1,5 +1,7 @@
 """A run on disk: what is where, and who may write there."""
 
+import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,11 @@ class RunFolder:
     def config(self) -> Path:
         """The recipe, complete."""
         return self.path / "config.json"
+
+    @property
+    def code(self) -> Path:
+        """Digests of a person's own code that meta-training began with, if it has any."""
+        return self.path / "code.json"
 
     @property
     def metrics(self) -> Path:
@@ -56,6 +63,18 @@ class RunFolder:
             return Recipe.from_json(self.config.read_bytes(), self.config)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise ValueError(f"There is no run in {self.path}: it has no config.json.") from None
+
+    def check_is_finished(self, recipe: Recipe) -> None:
+        """Makes sure that the run has an optimizer.
+
+        **Raises:** `ValueError` that says how to go on, if there is none yet.
+        """
+        if not self.optimizer.exists():
+            words = ["l2o", "train", str(self.config), "--out", str(self.path), "--resume"]
+            command = shlex.join([*words, *recipe.naming_own_code()])
+            raise ValueError(
+                f"The run in {self.path} has no optimizer yet: finish it with `{command}`."
+            )
 
     def read_evaluation(self) -> dict[str, Any] | None:
         """The numbers of the latest comparison, as `l2o.report.Comparison.as_dict` has them.
@@ -114,13 +133,26 @@ class RunFolder:
                     "choose another folder with --out."
                 )
             _check_same_training(self.read_recipe().completed(), recipe.completed(), self.path)
+            self._check_same_code(recipe)
+        if recipe.digests_of_code():
+            write_atomically(self.code, json.dumps(recipe.digests_of_code(), indent=2).encode())
         write_atomically(self.config, recipe.to_json().encode())
+
+    def _check_same_code(self, recipe: Recipe) -> None:
+        """Makes sure that a person's own code is what meta-training began with."""
+        before = read_json(self.code.read_bytes(), self.code) if self.code.exists() else {}
+        for flag, digest in recipe.digests_of_code().items():
+            if not isinstance(before, dict) or before.get(flag, digest) != digest:
+                raise ValueError(
+                    f"The run in {self.path} cannot be resumed: the file of its {flag} has changed "
+                    "since it began. Restore that, or choose another folder with --out."
+                )
 
     def _is_free(self) -> bool:
         """Whether nothing is there but the config of a run that never began."""
         # Hidden files are of no one's work: half-written ones among them.
         names = {entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")}
-        if names != {self.config.name}:
+        if not names or not names <= {self.config.name, self.code.name}:
             return not names
         try:
             self.read_recipe()

@@ -129,7 +129,7 @@ class TrainingSettings:
 
         **Raises:** `ValueError` for settings out of range.
         """
-        return self.estimator.make(ESTIMATOR)
+        return self.estimator.make(ESTIMATOR)[0]
 
     def build_imitation(self) -> "Imitation | None":
         """Builds the imitation of Adam, if there is to be any."""

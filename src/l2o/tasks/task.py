@@ -44,7 +44,10 @@ class Task(eqx.Module):
         **Raises:** `ValueError` for tasks that hold nothing out.
         """
         del key
-        raise ValueError(f"{type(self).__name__} has no held-out training data.")
+        raise ValueError(
+            f"{type(self).__name__} has no held-out training data: it needs a method "
+            "sample_held_out."
+        )
 
     def whole_batch(self) -> Batch:
         """All training data as one batch, for measures that must not depend on a minibatch.
@@ -53,7 +56,10 @@ class Task(eqx.Module):
         """
         if type(self).sample is Task.sample:
             return None
-        raise ValueError(f"{type(self).__name__} has no batch of all its training data.")
+        raise ValueError(
+            f"{type(self).__name__} has no batch of all its training data: it needs a method "
+            "whole_batch."
+        )
 
     @abc.abstractmethod
     def loss(self, params: Params, batch: Batch) -> Float[Array, ""]:
