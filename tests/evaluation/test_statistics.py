@@ -242,3 +242,9 @@ def test_runs_that_are_not_finite_are_no_advantage():
     # What diverges more often is not better for what is left.
     assert verdicts(half_broken, clear) == ["undecided", "undecided"]
     assert verdicts([np.inf] * 4, [np.nan] * 4) == ["undecided", "undecided"]
+
+
+def test_where_one_of_them_never_finishes_the_order_decides():
+    assert verdicts(np.ones(16), [np.inf] * 16) == ["better", "worse"]
+    # Three tasks may be chance.
+    assert verdicts(np.ones(3), [np.inf] * 3) == ["undecided", "undecided"]

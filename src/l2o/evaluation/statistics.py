@@ -133,13 +133,19 @@ class PairedDifference:
 
         It is better if, over the tasks that both finish, the t-interval and the bootstrap interval
         both lie on that side of zero, if a sign test over all tasks does not say the opposite, and
-        if it is not the one that diverges more often.
+        if it is not the one that diverges more often. Where they do not finish two tasks together,
+        the sign test decides in place of the intervals.
         """
         losses = self.num_tasks - self.wins - self.ties
         sign = -1 if self.larger_is_better else 1
         ends = [sign * end for end in (*self.finished.interval, *self.finished.bootstrap_interval)]
         told = self.p_value < 1 - CONFIDENCE
         first, second = self.num_not_finite
+        if self.finished.num_tasks < 2 and first != second:
+            if told and self.wins > losses and first < second:
+                return "better"
+            if told and losses > self.wins and second < first:
+                return "worse"
         # Comparisons with what is not a number are false, which leaves the pair undecided.
         if max(ends) < 0 and not (told and losses > self.wins) and first <= second:
             return "better"
