@@ -743,15 +743,18 @@ def test_defects_keep_their_traceback(recipe_file, tmp_path, monkeypatch):
 
 
 def in_a_process(*arguments):
+    # Shells have what they start in the background ignore interruptions, its children too.
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from l2o.cli import main; sys.exit(main())"
+    )
     return subprocess.Popen(
-        [sys.executable, "-m", "l2o.cli", *arguments],
+        [sys.executable, "-c", program, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         # As in this process, so that compiled programs are found where it left them.
         env=os.environ | {"JAX_NUM_CPU_DEVICES": "2", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
-        # Shells have what they start in the background ignore interruptions, its children too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
