@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from l2o import multiobjective as mo
+from l2o.gradients import stacked_at_trunk
 from l2o.tasks import TrunkAndHeads
 
 _ROWS, _INPUTS, _HIDDEN, _FEATURES = 128, 784, 512, 256
@@ -49,19 +50,25 @@ WAYS = {
     "linearized, 8 at a time": lambda inputs, targets, params: mo.linearized(
         partial(_losses, inputs, targets), params, chunk_size=8
     ),
+    "stacked, heads once": lambda inputs, targets, params: stacked_at_trunk(
+        partial(_representation, inputs), partial(_head_loss, targets), params
+    ),
     "trunk split": lambda inputs, targets, params: mo.trunk_split(
         partial(_representation, inputs), partial(_head_loss, targets), params
+    ),
+    "trunk split, 8 at a time": lambda inputs, targets, params: mo.trunk_split(
+        partial(_representation, inputs), partial(_head_loss, targets), params, chunk_size=8
     ),
 }
 
 
-@pytest.mark.parametrize("m", [8, 32])
+@pytest.mark.parametrize("m", [2, 8, 40])
 def test_an_update(m, compare, benchmark):
     data = _draw(m)
 
     def update(way, *data):
         found = way(*data)
-        return found.combine(mo.mgda(found.gramian()))
+        return found.combine(mo.upgrad(found.gramian()))
 
     def gradient_of_the_mean(inputs, targets, params):
         return jax.grad(lambda params: jnp.mean(_losses(inputs, targets, params)))(params)

@@ -34,7 +34,9 @@ def _numbers_per_coordinate_and_step(estimator):
 
 
 def test_first_order_memory(compare, benchmark):
-    ours = benchmark.pedantic(_numbers_per_coordinate_and_step, (FirstOrder(),), rounds=1)
+    ours = benchmark.pedantic(
+        _numbers_per_coordinate_and_step, (FirstOrder().through_window,), rounds=1
+    )
 
     def through_unroll(optimizer, meta_loss, window):
         return gradient_through_unroll(optimizer, meta_loss, window, first_order=True)

@@ -18,9 +18,9 @@ from torch_reference import (
 
 from l2o import tasks
 from l2o.inner_loop import unroll
-from l2o.metatraining import Exact, FirstOrder, MetaLoss
-from l2o.metatraining.devices import device_mesh
-from l2o.metatraining.meta_step import MetaStep
+from l2o.metatraining import Exact, FirstOrder, InnerProblems, MetaLoss
+from l2o.metatraining.meta_step import MetaStep, PartStep, Update
+from l2o.metatraining.programs import init
 from l2o.objectives import MeanLoss
 from l2o.optimizers import GRU, RNNProp
 from l2o.tasks.datasets import digits
@@ -32,17 +32,9 @@ _COORDINATES = 16_384
 
 def _meta_step(optimizer, family, estimator, num_tasks, num_steps=_STEPS):
     """A program that makes one whole meta-step, on all devices."""
-    step = MetaStep(
-        family=family,
-        meta_loss=MetaLoss(MeanLoss()),
-        estimator=estimator,
-        meta_optimizer=optax.sgd(0.0),
-        num_tasks=num_tasks,
-        num_windows=1,
-        truncation=num_steps,
-        mesh=device_mesh(num_tasks, split_coordinates=estimator.can_split_coordinates(optimizer)),
-    )
-    state = eqx.filter_jit(MetaStep.init)(step, optimizer, _KEY)
+    part = PartStep(InnerProblems(family, num_tasks, 1, num_steps), MetaLoss(MeanLoss()), estimator)
+    step = MetaStep((part,), Update(optax.sgd(0.0)))
+    state = init(step, optimizer, _KEY)
     advance = eqx.filter_jit(MetaStep.__call__)
     return lambda: jax.block_until_ready(advance(step, state))
 

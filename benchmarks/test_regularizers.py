@@ -8,9 +8,9 @@ import optax
 import pytest
 
 from l2o.inner_loop import InnerState
-from l2o.metatraining import FirstOrder, HessianNorm, LocalEntropy, MetaLoss, Window
-from l2o.metatraining.devices import device_mesh
-from l2o.metatraining.meta_step import MetaStep
+from l2o.metatraining import FirstOrder, HessianNorm, InnerProblems, LocalEntropy, MetaLoss, Window
+from l2o.metatraining.meta_step import MetaStep, PartStep, Update
+from l2o.metatraining.programs import init
 from l2o.objectives import MeanLoss
 from l2o.optimizers import RNNProp
 from l2o.tasks import SingleTask, TaskBatch, image_mlp
@@ -41,17 +41,11 @@ def family():
 def _meta_step(family, regularizers):
     """A program that makes one whole meta-step, on all devices."""
     optimizer, estimator = RNNProp(key=_KEY), FirstOrder()
-    step = MetaStep(
-        family=family,
-        meta_loss=MetaLoss(MeanLoss(), regularizers),
-        estimator=estimator,
-        meta_optimizer=optax.sgd(0.0),
-        num_tasks=1,
-        num_windows=1,
-        truncation=_STEPS,
-        mesh=device_mesh(1, split_coordinates=True),
+    part = PartStep(
+        InnerProblems(family, 1, 1, _STEPS), MetaLoss(MeanLoss(), regularizers), estimator
     )
-    state = eqx.filter_jit(MetaStep.init)(step, optimizer, _KEY)
+    step = MetaStep((part,), Update(optax.sgd(0.0)))
+    state = init(step, optimizer, _KEY)
     advance = eqx.filter_jit(MetaStep.__call__)
     return lambda: jax.block_until_ready(advance(step, state))
 
@@ -67,7 +61,7 @@ def _temporary_bytes(family, regularizers):
 
     def program(arrays):
         optimizer, window = eqx.combine(arrays, rest)
-        result = FirstOrder()(optimizer, MetaLoss(MeanLoss(), regularizers), window)
+        result = FirstOrder().through_window(optimizer, MetaLoss(MeanLoss(), regularizers), window)
         return eqx.filter(result, eqx.is_array)
 
     return jax.jit(program).lower(arrays).compile().memory_analysis().temp_size_in_bytes

@@ -1,7 +1,8 @@
 """The one inner loop: an optimizer at work on a task."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +12,9 @@ import optax
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from l2o.gradients import Gradients
 from l2o.optimizers import LearnedOptimizer, OptState, Updates, check_optimizer
+from l2o.support.bad_input import explains_itself
 from l2o.support.checks import check_integer
 from l2o.support.keys import check_key
 from l2o.tasks import Batch, Params, Task, ValueFunction, check_task
@@ -23,9 +26,25 @@ _BYTES_DRAWN_AHEAD = 2**27
 
 _KEPT = "kept"
 
+_ONE_GRADIENT = (
+    "Updates must have the shapes of the parameters. A task with several losses gives all their "
+    "gradients: put an aggregator such as l2o.multiobjective.aggregate(upgrad) first in the chain."
+)
+
 
 def keep(value: Array) -> Array:
-    """Marks what a probe computed at great cost: `unroll` with `checkpoint` stores it."""
+    """Marks what a probe computed at great cost: `unroll` with `checkpoint` stores it.
+
+    ```pycon
+    >>> task = l2o.tasks.Rosenbrock()
+    >>> trajectory = l2o.unroll(
+    ...     l2o.from_optax(optax.sgd(1e-4)), task, jax.random.key(0), 3, checkpoint=True,
+    ...     probe=lambda step: l2o.inner_loop.keep(jnp.linalg.norm(step.grads)),
+    ... )
+    >>> trajectory.probes.shape
+    (3,)
+    ```
+    """
     return checkpoint_name(value, _KEPT)
 
 
@@ -95,7 +114,7 @@ def unroll(
       `TaskBatch`, pass `l2o.optimizers.per_task(optimizer)`. It gets Optax's extra arguments
       `value`, `grad` and `value_fn`, so line searches work.
     - `task`: what to optimize. A `MultiObjectiveTask` hands the optimizer all its losses as
-      `value`, with stacked gradients.
+      `value`, with gradients in the form that its `gradients` gives.
     - `key`: randomness of the initialisation (without `state`) and of the minibatches.
     - `num_steps`: at least 1.
     - `state`: where to go on from. By default the task's initialisation and a fresh optimizer.
@@ -111,6 +130,18 @@ def unroll(
 
     **Raises:** `ValueError` for arguments of another kind, if `num_steps` is less than 1, and for
     updates whose shapes are not those of the parameters.
+
+    ```pycon
+    >>> task = l2o.tasks.Quadratic(jnp.eye(1), minimizer=jnp.zeros(1))
+    >>> optimizer = l2o.from_optax(optax.sgd(0.5))
+    >>> trajectory = l2o.unroll(
+    ...     optimizer, task, jax.random.key(0), 3, probe=lambda step: jnp.linalg.norm(step.grads)
+    ... )
+    >>> trajectory.losses.shape
+    (4,)
+    >>> trajectory.probes[1:] / trajectory.probes[:-1]
+    Array([0.5, 0.5], dtype=float32)
+    ```
     """
     check_optimizer(optimizer)
     check_task(task)
@@ -127,14 +158,15 @@ def unroll(
         seen_loss, seen_grads = (
             jax.lax.stop_gradient((loss, grads)) if first_order else (loss, grads)
         )
-        updates, opt_state = optimizer.update(
-            seen_grads,
-            state.opt_state,
-            state.params,
-            value=seen_loss,
-            grad=seen_grads,
-            value_fn=ValueFunction(task, batch),
-        )
+        with _of_several(seen_grads):
+            updates, opt_state = optimizer.update(
+                seen_grads,
+                state.opt_state,
+                state.params,
+                value=seen_loss,
+                grad=seen_grads,
+                value_fn=ValueFunction(task, batch),
+            )
         seen = None
         if probe is not None:
             step_key = jax.random.fold_in(probe_key, index)
@@ -179,15 +211,22 @@ def unroll(
     return Trajectory(jnp.concatenate([losses, final_loss[None]]), state, final_grads, probes)
 
 
+@contextmanager
+def _of_several(grads: PyTree) -> Iterator[None]:
+    """Says what gradients are, that have another structure than the parameters, to what fails."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError) as error:
+        if not isinstance(grads, Gradients) or explains_itself(error):
+            raise
+        raise ValueError(_ONE_GRADIENT) from error
+
+
 def _check_updates(updates: Updates, params: Params) -> None:
     """Makes sure that updates can be added to parameters."""
     shapes = [[jnp.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (updates, params)]
     if shapes[0] != shapes[1]:
-        raise ValueError(
-            "Updates must have the shapes of the parameters. A task with several losses gives "
-            "stacked gradients: put an aggregator such as l2o.multiobjective.aggregate(upgrad) "
-            "first in the chain."
-        )
+        raise ValueError(_ONE_GRADIENT)
 
 
 def _steps_drawn_ahead(draw: Callable[[Array], Batch], num_steps: int) -> int:

@@ -9,8 +9,8 @@ from adversary import Adversary
 
 import l2o
 from l2o import multiobjective as mo
+from l2o.gradients import gradient_norms
 from l2o.multiobjective import problems
-from l2o.multiobjective.jacobian import gradient_norms
 from l2o.optimizers import per_task
 from l2o.tasks import Quadratic, QuadraticFamily, TaskBatch
 

@@ -14,10 +14,9 @@ from l2o import multiobjective as mo
 from l2o.composition import WEIGHTING, Composed, find_member, members
 from l2o.multiobjective.problems import ConflictingQuadraticsFamily
 from l2o.optimizers import ALL_HAND_DESIGNED, HandDesigned, adam, lion, sgd
-from l2o.runs.hand_designed import (
-    HAND_DESIGNED,
+from l2o.runs.hand_designed import HAND_DESIGNED, check_hand_designed
+from l2o.runs.making import (
     build_hand_designed,
-    check_hand_designed,
     find_hand_designed,
     hand_designed_for,
 )

@@ -5,15 +5,19 @@ import pytest
 import scipy.optimize
 from conflicting_gradients import draw, gramians
 
-from l2o.multiobjective.cosines import cosines_of
-from l2o.multiobjective.nonnegative_program import nonnegative_program
-from l2o.multiobjective.nonnegative_programs import (
+from l2o.multiobjective.programs.cosines import cosines_of
+from l2o.multiobjective.programs.definite import made_definite
+from l2o.multiobjective.programs.nonnegative_program import nonnegative_program
+from l2o.multiobjective.programs.nonnegative_programs import (
     _descend_and_solve_faces,
     _solve,
     programs_of,
 )
-from l2o.multiobjective.precision import made_definite
-from l2o.multiobjective.spectrum import geometric_series, largest_eigenvalue, shifted_inverse
+from l2o.multiobjective.programs.spectrum import (
+    geometric_series,
+    largest_eigenvalue,
+    shifted_inverse,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_compilation", "x64")
 

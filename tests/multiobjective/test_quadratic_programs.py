@@ -6,7 +6,7 @@ from conflicting_gradients import draw, gramians, least_cosines, least_norm
 
 from l2o import multiobjective
 from l2o.multiobjective import dualproj, mgda, upgrad
-from l2o.multiobjective.nonnegative_program import nonnegative_program
+from l2o.multiobjective.programs.nonnegative_program import nonnegative_program
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -100,7 +100,7 @@ def test_program_of_what_is_not_finite_is_not_finite():
 
 
 def test_interior_point_alone_solves_the_program(x64):
-    from l2o.multiobjective.nonnegative_program import exchange_blocks, interior_point
+    from l2o.multiobjective.programs.nonnegative_program import exchange_blocks, interior_point
 
     products = gramians(draw(3, 5, 8, 12, conflict=0.9))
     matrices = jnp.asarray(products / 12)

@@ -162,7 +162,7 @@ def test_upgrad_near_critical_points(m):
 
 
 def test_small_programs_from_all_supports():
-    from l2o.multiobjective.enumeration import enumerate_supports
+    from l2o.multiobjective.programs.enumeration import enumerate_supports
 
     with jax.enable_x64(True):
         for m in range(1, 6):

@@ -16,7 +16,16 @@ import pytest
 
 import l2o
 from l2o.mechanisms import coordinate_dynamics, explain
-from l2o.multiobjective import FAMO, ML2O, PlainML2O, aggregated, guards, moco, upgrad
+from l2o.multiobjective import (
+    FAMO,
+    ML2O,
+    BehindWeighting,
+    PlainML2O,
+    aggregated,
+    guards,
+    moco,
+    upgrad,
+)
 from l2o.optimizers import (
     ALL_HAND_DESIGNED,
     DM,
@@ -75,6 +84,8 @@ CASES = {
     "gru": Case(lambda: GRU(3, "log", 0.5, 2.0, key=KEY), saves=True),
     "hierarchical": Case(lambda: Hierarchical(2, 3, 4, key=KEY), saves=True),
     "ml2o": Case(lambda: ML2O(2, 3, key=KEY), 2, saves=True),
+    "upgrad-dm": Case(lambda: BehindWeighting(DM(3, key=KEY), "upgrad"), 2, saves=True),
+    "moco-dm": Case(lambda: BehindWeighting(DM(3, key=KEY), "moco", {}, 2), 2, saves=True),
     "plain ml2o": Case(lambda: PlainML2O(2, 3, key=KEY), 2, saves=True),
     **{
         optimizer.name: Case(optimizer.with_hyperparameters, explains=optimizer.name == "adam")
@@ -191,8 +202,8 @@ def test_a_state_keeps_its_dtypes(case, widths):
         assert {dtype for dtype in dtypes[0] if jnp.issubdtype(dtype, jnp.floating)} == {wider}
 
 
-# ML2O's programs (`upgrad`, `min_norm_weights`) use double precision where there is some.
-@pytest.mark.parametrize("name", [name for name in LEARNED if name != "ml2o"])
+# The programs of ML2O and of weightings use double precision where there is some.
+@pytest.mark.parametrize("name", sorted({*LEARNED} - {"ml2o", "upgrad-dm", "moco-dm"}))
 def test_single_precision_is_not_left_on_the_way(name):
     """Where JAX may use double precision: constants without a dtype would be in it."""
     case = CASES[name]
@@ -258,12 +269,13 @@ def test_other_than_real_numbers_are_refused(name, leaf, message):
         optimizer.update({"x": stacked}, state)
 
 
-@pytest.mark.parametrize("name", LEARNED)
+# MoCo has a state of its own, which is met first.
+@pytest.mark.parametrize("name", sorted({*LEARNED} - {"moco-dm"}))
 def test_gradients_of_other_shapes_than_the_state_are_refused(name):
     case = CASES[name]
     optimizer = case.make()
     leading = () if case.num_objectives is None else (case.num_objectives,)
-    state = jax.eval_shape(optimizer.init, {"x": jnp.ones((2, 3))})
+    state = optimizer.init({"x": jnp.ones((2, 3))})
     with pytest.raises(ValueError, match="state is that of 6 parameters, got gradients of 4"):
         optimizer.update({"x": jnp.ones((*leading, 4))}, state)
     with pytest.raises(ValueError, match=r"shapes of the parameters, \[.*2, 3\)\], got \[.*3, 2\)"):

@@ -12,8 +12,10 @@ from l2o.composition.catalogue import (
     WEIGHTING as WEIGHTING,
     Kind as Kind,
     Member as Member,
+    behind_weightings as behind_weightings,
     find_member as find_member,
     members as members,
+    names_behind_weightings as names_behind_weightings,
 )
 from l2o.composition.composed import Composed as Composed
 from l2o.composition.docstrings import summary as summary

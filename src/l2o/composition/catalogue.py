@@ -12,7 +12,7 @@ import ast
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -24,7 +24,13 @@ from l2o.support.checks import check_choice
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of things with names."""
+    """A kind of things with names.
+
+    ```pycon
+    >>> l2o.composition.LEARNED_OPTIMIZER.flag
+    '--optimizer'
+    ```
+    """
 
     title: str
     """What one is called."""
@@ -38,11 +44,19 @@ class Kind:
     """Settings that all have beside their own; whoever makes one sees to them."""
     is_proper: bool = False
     """Whether they go by the names of their classes, rather than by words with hyphens."""
+    behind_weightings: tuple[str, ...] = ()
+    """Those of the modules whose members go behind weightings, too, as WEIGHTING-MEMBER."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """Something that goes by a name."""
+    """Something that goes by a name.
+
+    ```pycon
+    >>> l2o.composition.find_member(l2o.composition.LEARNED_OPTIMIZER, "rnnprop").load().__name__
+    'RNNProp'
+    ```
+    """
 
     name: str
     """As commands show it."""
@@ -62,6 +76,18 @@ class Member:
     def load(self) -> Callable[..., Any]:
         """The callable itself."""
         return getattr(importlib.import_module(self.module), self.attribute)
+
+
+@dataclass(frozen=True)
+class MemberBehindWeighting(Member):
+    """A learned optimizer for one gradient behind a weighting of those of several losses."""
+
+    weighting: str
+
+    def load(self) -> Callable[..., Any]:
+        """What makes both, of the settings of both."""
+        room = importlib.import_module("l2o.multiobjective")
+        return room.behind_weighting(self.weighting, super().load())
 
 
 TASK_FAMILY = Kind(
@@ -84,6 +110,7 @@ LEARNED_OPTIMIZER = Kind(
     ("l2o.optimizers.learned", "l2o.multiobjective.learned"),
     frozenset({"key"}),
     is_proper=True,
+    behind_weightings=("l2o.optimizers.learned",),
 )
 REGULARIZER = Kind(
     "regularizer",
@@ -105,21 +132,46 @@ ESTIMATOR = Kind("estimator of meta-gradients", "--estimator", ("l2o.metatrainin
 WEIGHTING = Kind(
     "weighting of several losses",
     "--baselines",
-    ("l2o.multiobjective.weightings",),
-    frozenset({"gramian", "jacobian", "losses", "num_objectives", "key"}),
+    ("l2o.multiobjective.weightings.listed",),
+    frozenset({"gramian", "jacobian", "losses", "num_objectives", "key", "preference"}),
 )
 
 
 @cache
 def members(kind: Kind) -> dict[str, Member]:
-    """All things of a kind by the names that commands show; JAX is left alone."""
+    """All things of a kind by the names that commands show; JAX is left alone.
+
+    ```pycon
+    >>> "first-order" in l2o.composition.members(l2o.composition.ESTIMATOR)
+    True
+    ```
+    """
+    return _members_of(kind, kind.modules)
+
+
+def behind_weightings(optimizers: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The weighting and the optimizer that each name WEIGHTING-OPTIMIZER stands for.
+
+    ```pycon
+    >>> l2o.composition.behind_weightings(["adam"])["upgrad-adam"]
+    ('upgrad', 'adam')
+    ```
+    """
+    return {
+        f"{weighting}-{optimizer}": (weighting, optimizer)
+        for optimizer in optimizers
+        for weighting in members(WEIGHTING)
+    }
+
+
+def _members_of(kind: Kind, modules: Iterable[str]) -> dict[str, Member]:
     listed = [
         Member(
             alias.name if kind.is_proper else _in_words(alias.name, str(node.module)),
             str(node.module),
             alias.name,
         )
-        for module in kind.modules
+        for module in modules
         for node in _parsed(module).body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
@@ -127,19 +179,55 @@ def members(kind: Kind) -> dict[str, Member]:
     return {member.name: member for member in listed}
 
 
-def find_member(kind: Kind, name: str) -> Member:
+def find_member(kind: Kind, name: str, title: str | None = None) -> Member:
     """The thing of this name; case, hyphens, underscores and a "family" at its end do not count.
 
-    >>> find_member(TASK_FAMILY, "ImageMLP").name
+    ```pycon
+    >>> l2o.composition.find_member(l2o.composition.TASK_FAMILY, "ImageMLP").name
     'image-mlp'
+    ```
+
+    **Arguments:** `kind`; `name`; `title`, what it is called where there is none of that name.
 
     **Raises:** `ValueError` if there is none, with the nearest one that there is.
     """
-    known = members(kind)
+    known = members(kind) | _members_behind_weightings(kind)
     same = {_plain(shown): shown for shown in known}
     if _plain(name) not in same:
-        check_choice(f"The {kind.title}", name, known)
+        if "(" in name and kind.behind_weightings:
+            raise ValueError(
+                f"Settings of a weighting are settings of the optimizer behind it, "
+                f"--weighting-c 0.2 for one; its name is without, got {name}."
+            )
+        shown = ", ".join(members(kind))
+        if kind.behind_weightings:
+            shown += ", or for several losses one for one gradient behind a weighting, such as "
+            shown += "upgrad-RNNProp"
+        check_choice(title or f"The {kind.title}", name, known, shown)
     return known[same[_plain(name)]]
+
+
+def names_behind_weightings(kind: Kind) -> dict[str, tuple[str, str]]:
+    """The weighting and the member that each name WEIGHTING-MEMBER of a kind stands for.
+
+    ```pycon
+    >>> names = l2o.composition.names_behind_weightings(l2o.composition.LEARNED_OPTIMIZER)
+    >>> names["upgrad-RNNProp"]
+    ('upgrad', 'RNNProp')
+    ```
+    """
+    return behind_weightings(_members_of(kind, kind.behind_weightings))
+
+
+@cache
+def _members_behind_weightings(kind: Kind) -> dict[str, Member]:
+    optimizers = members(kind)
+    return {
+        name: MemberBehindWeighting(
+            name, optimizers[optimizer].module, optimizers[optimizer].attribute, weighting
+        )
+        for name, (weighting, optimizer) in names_behind_weightings(kind).items()
+    }
 
 
 def _in_words(name: str, module: str) -> str:

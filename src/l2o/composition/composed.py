@@ -14,8 +14,10 @@ from l2o.composition.settings import Setting, complete, settings_of
 class Composed:
     """A name, and keywords for the callable that it stands for.
 
-    >>> Composed("RNNProp", {"max_step": 0.1}).but(hidden_size=4).keywords
+    ```pycon
+    >>> l2o.composition.Composed("RNNProp", {"max_step": 0.1}).but(hidden_size=4).keywords
     {'max_step': 0.1, 'hidden_size': 4}
+    ```
     """
 
     name: str

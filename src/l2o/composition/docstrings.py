@@ -13,8 +13,10 @@ _INLINE = re.compile(r"`(\w+)`, ([^;]*)")
 def summary(documented: Any) -> str:
     """The first sentence or line of an object's docstring; nothing where there is none.
 
-    >>> summary(re.escape)
-    'Escape special characters in a string.'
+    ```pycon
+    >>> l2o.composition.summary(l2o.tasks.TaskFamily.sample)
+    'Draws a task.'
+    ```
     """
     return first_paragraph(inspect.getdoc(documented))
 

@@ -18,17 +18,27 @@ from l2o.support.checks import check_choice
 
 
 def is_reference(text: str) -> bool:
-    """Whether a text names a Python object, rather than a folder or something of ours."""
+    """Whether a text names a Python object, rather than a folder or something of ours.
+
+    ```pycon
+    >>> l2o.composition.is_reference("my_tasks.py:Family")
+    True
+    >>> l2o.composition.is_reference("quadratic")
+    False
+    ```
+    """
     return ":" in text and not Path(text).exists()
 
 
 def may_be_same(reference: str, other: str) -> bool:
     """Whether two references may name one object, from different folders or as file and module.
 
-    >>> may_be_same("fits.py:Family", "/home/me/fits.py:Family")
+    ```pycon
+    >>> l2o.composition.may_be_same("fits.py:Family", "/home/me/fits.py:Family")
     True
-    >>> may_be_same("fits.py:Family", "fits.py:Other")
+    >>> l2o.composition.may_be_same("fits.py:Family", "fits.py:Other")
     False
+    ```
     """
     if not (":" in reference and ":" in other):
         return reference == other
@@ -47,6 +57,11 @@ def find_object(reference: str) -> Any:
 
     **Raises:** `ValueError` if there is no such module, file or attribute, or if importing it ends
     in an error.
+
+    ```pycon
+    >>> l2o.composition.find_object("math:pi")
+    3.141592653589793
+    ```
     """
     source, _, attribute = reference.rpartition(":")
     if not source or not attribute:
@@ -67,6 +82,11 @@ def digest_of_code(reference: str) -> str | None:
     """SHA-256 of the file that an object was imported from, by which a change of it is seen.
 
     **Returns:** `None` for what has no file.
+
+    ```pycon
+    >>> len(l2o.composition.digest_of_code("l2o.optimizers:RNNProp"))
+    64
+    ```
     """
     module = inspect.getmodule(find_object(reference)) or _module(reference.rpartition(":")[0])
     path = getattr(module, "__file__", None)
@@ -74,7 +94,13 @@ def digest_of_code(reference: str) -> str | None:
 
 
 def error_in_a_line(error: BaseException, reference: str) -> str:
-    """An error of a person's code in a line, with the last place in their file, if there is one."""
+    """An error of a person's code in a line, with the last place in their file, if there is one.
+
+    ```pycon
+    >>> l2o.composition.error_in_a_line(ValueError("no data"), "my_tasks.py:Family")
+    'ValueError: no data'
+    ```
+    """
     name = Path(reference.partition(":")[0]).stem.rpartition(".")[2]
     lines = [
         line
@@ -82,7 +108,12 @@ def error_in_a_line(error: BaseException, reference: str) -> str:
         if Path(frame.f_code.co_filename).stem == name
     ]
     where = f" (line {lines[-1]})" if lines else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
+    try:
+        said = " ".join(str(error).split())
+    # A person's error may not even be able to say what it is.
+    except Exception:
+        said = "without words"
+    return f"{type(error).__name__}: {said}{where}"
 
 
 def _module(source: str) -> ModuleType:

@@ -19,7 +19,14 @@ _SIMPLE = (bool, int, float, str, NoneType)
 
 @dataclass(frozen=True)
 class Setting:
-    """A keyword of a callable whose values are numbers, texts, or lists of them."""
+    """A keyword of a callable whose values are numbers, texts, or lists of them.
+
+    ```pycon
+    >>> setting = l2o.composition.settings_of(l2o.tasks.QuadraticFamily)["dimension"]
+    >>> setting.default, setting.read(7)
+    (5, 7)
+    ```
+    """
 
     name: str
     type: Any
@@ -51,6 +58,11 @@ def settings_of(maker: Callable[..., Any], given: Collection[str] = ()) -> dict[
     **Arguments:** `maker`; `given`, arguments that are no settings.
 
     **Raises:** `ValueError` for an argument that has neither a default nor a type for a flag.
+
+    ```pycon
+    >>> list(l2o.composition.settings_of(l2o.optimizers.RNNProp, given=["key"]))
+    ['hidden_size', 'decay', 'max_step']
+    ```
     """
     texts = argument_texts(maker)
     try:
@@ -104,6 +116,12 @@ def read_keywords(
     """Keywords as the callable takes them, without those that are not given.
 
     **Raises:** `ValueError` for unknown keywords and for wrong types.
+
+    ```pycon
+    >>> settings = l2o.composition.settings_of(l2o.tasks.QuadraticFamily)
+    >>> l2o.composition.read_keywords("QuadraticFamily", settings, {"dimension": 3})
+    {'dimension': 3}
+    ```
     """
     if keywords and not settings:
         raise ValueError(f"{owner} takes no settings.")

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from l2o.multiobjective.jacobian import Jacobian, gradient_norms, num_objectives
+from l2o.gradients import Jacobian, gradient_norms, num_objectives
 
 
 def present_gradients(jacobian: Jacobian, expected: int) -> Bool[Array, " m"]:

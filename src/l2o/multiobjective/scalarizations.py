@@ -15,6 +15,11 @@ def geometric_mean(losses: Float[Array, " m"]) -> Float[Array, ""]:
     Others, such as zero for a task without labels, are left out, and have derivatives of zero.
 
     Source: Chennupati et al. 2019, MultiNet++.
+
+    ```pycon
+    >>> print(f"{l2o.multiobjective.geometric_mean(jnp.array([1.0, 4.0])):.3f}")
+    2.000
+    ```
     """
     present = (losses > 0.0) & jnp.isfinite(losses)
     return jnp.exp(mean_of_present(jnp.log(jnp.where(present, losses, 1.0)), present))
@@ -37,6 +42,11 @@ def stch(
     `preference`, m weights, by default `1 / m`; `reference`, the losses wished for.
 
     **Raises:** `ValueError` if mu is not larger than 0, or there are not m weights.
+
+    ```pycon
+    >>> print(f"{l2o.multiobjective.stch(jnp.array([1.0, 4.0]), mu=0.01):.3f}")
+    2.000
+    ```
     """
     check_number("mu", mu, above=0)
     weights = _preference_or_mean(losses, preference)
@@ -61,6 +71,11 @@ def pbi(
     of m numbers, by default that of equal losses; `reference`, a lower bound of the losses.
 
     **Raises:** `ValueError` if the penalty is negative, or the preference does not have m numbers.
+
+    ```pycon
+    >>> print(f"{l2o.multiobjective.pbi(jnp.array([1.0, 1.0])):.3f}")
+    1.414
+    ```
     """
     check_number("penalty", penalty, least=0)
     weights = _preference_or_mean(losses, preference)
@@ -85,6 +100,11 @@ def cosmos(
     by default `1 / m`.
 
     **Raises:** `ValueError` if the penalty is negative, or there are not m weights.
+
+    ```pycon
+    >>> print(f"{l2o.multiobjective.cosmos(jnp.array([3.0, 1.0]), penalty=1.0):.3f}")
+    1.106
+    ```
     """
     check_number("penalty", penalty, least=0)
     weights = _preference_or_mean(losses, preference)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from l2o.multiobjective.gramian import AnyGramian, Gramian, as_gramian
+from l2o.gradients import AnyGramian, Gramian, as_gramian
 from l2o.multiobjective.presence import keep_absent
 
 Losses = Literal["any", "nonzero", "positive"]

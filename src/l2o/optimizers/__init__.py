@@ -4,7 +4,6 @@ from l2o.optimizers.coordinatewise import (
     CoordinatewiseOptimizer as CoordinatewiseOptimizer,
     CoordinatewiseState as CoordinatewiseState,
     flatten as flatten,
-    per_task as per_task,
     unflatten as unflatten,
 )
 from l2o.optimizers.hand_designed import (
@@ -35,9 +34,13 @@ from l2o.optimizers.learned_optimizer import (
     as_optax as as_optax,
     check_optimizer as check_optimizer,
     from_optax as from_optax,
+    per_task as per_task,
 )
 from l2o.optimizers.recurrent import (
     RecurrentOptimizer as RecurrentOptimizer,
     RecurrentState as RecurrentState,
 )
-from l2o.optimizers.split_coordinates import SplitCoordinates as SplitCoordinates
+from l2o.optimizers.split_coordinates import (
+    SplitCoordinates as SplitCoordinates,
+    as_recurrent as as_recurrent,
+)

@@ -11,9 +11,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from l2o.optimizers.learned_optimizer import (
     LearnedOptimizer,
     OptState,
-    PerTask,
     Updates,
-    check_optimizer,
 )
 from l2o.optimizers.parameters import (
     check_count,
@@ -43,7 +41,7 @@ class CoordinatewiseOptimizer(LearnedOptimizer):
     element-wise work runs along contiguous memory.
 
     That coordinates do not touch is what makes first-order meta-gradients cheap: they can be
-    computed block by block of coordinates (`l2o.metatraining.coordinate_gradient`).
+    computed block by block of coordinates (`l2o.metatraining._coordinate_gradient`).
     """
 
     @abc.abstractmethod
@@ -68,6 +66,18 @@ class CoordinatewiseOptimizer(LearnedOptimizer):
     def state_size(self, count: int) -> int:
         """How many of `count` coordinates the state is of: all of them by default."""
         return count
+
+    def own_coordinates(self, tree: PyTree) -> Float[Array, " own"]:
+        """The coordinates in a tree like the parameters' that the state is of: all by default."""
+        return flatten(tree)
+
+    def sum_over_parts(self, tree: PyTree) -> PyTree:
+        """Adds up what all parts of the coordinates give; there is only one by default."""
+        return tree
+
+    def for_task_batch(self) -> LearnedOptimizer:
+        """Itself: the stack is more coordinates."""
+        return self
 
     def init(self, params: PyTree) -> CoordinatewiseState:
         """The state before the first step, in the wider precision of rule and parameters.
@@ -106,14 +116,27 @@ class CoordinatewiseOptimizer(LearnedOptimizer):
 
 
 def flatten(tree: PyTree) -> Float[Array, " coordinates"]:
-    """All leaves of `tree` as one vector, in at least single precision."""
+    """All leaves of `tree` as one vector, in at least single precision.
+
+    ```pycon
+    >>> l2o.optimizers.flatten({"bias": jnp.ones(1), "weight": jnp.zeros((1, 2))})
+    Array([1., 0., 0.], dtype=float32)
+    ```
+    """
     leaves = [jnp.ravel(jnp.asarray(leaf)) for leaf in jax.tree.leaves(tree)]
     dtype = jnp.result_type(jnp.float32, *leaves)
     return jnp.concatenate([jnp.zeros(0, dtype), *(leaf.astype(dtype) for leaf in leaves)])
 
 
 def unflatten(vector: Float[Array, " coordinates"], like: PyTree) -> PyTree:
-    """The inverse of `flatten`: a tree with the structure, shapes and dtypes of `like`."""
+    """The inverse of `flatten`: a tree with the structure, shapes and dtypes of `like`.
+
+    ```pycon
+    >>> tree = {"bias": jnp.ones(1), "weight": jnp.zeros((1, 2))}
+    >>> l2o.optimizers.unflatten(jnp.array([1.0, 2.0, 3.0]), like=tree)["weight"]
+    Array([[2., 3.]], dtype=float32)
+    ```
+    """
     leaves, treedef = jax.tree.flatten(like)
     split = jnp.split(vector, [*_offsets(leaves)])
     parts = [
@@ -130,15 +153,3 @@ def _offsets(leaves: list[Any]) -> list[int]:
         end += jnp.size(leaf)
         ends.append(end)
     return ends
-
-
-def per_task(optimizer: LearnedOptimizer) -> LearnedOptimizer:
-    """The optimizer for a `TaskBatch`: parameters stacked along a leading task axis.
-
-    A coordinate-wise optimizer serves as it is, the stack being more coordinates; any other is
-    mapped over the tasks.
-
-    **Raises:** `ValueError` for anything but an optimizer of this library.
-    """
-    check_optimizer(optimizer)
-    return optimizer if isinstance(optimizer, CoordinatewiseOptimizer) else PerTask(optimizer)

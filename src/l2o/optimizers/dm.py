@@ -30,6 +30,14 @@ class DM(RecurrentOptimizer):
     - `key`: Of the initial weights.
 
     **Raises:** `ValueError` for settings out of range.
+
+    ```pycon
+    >>> optimizer = l2o.optimizers.DM(hidden_size=4, key=jax.random.key(0))
+    >>> params = {"weight": jnp.ones((2, 3))}
+    >>> updates, state = optimizer.update(params, optimizer.init(params))
+    >>> updates["weight"].shape
+    (2, 3)
+    ```
     """
 
     network: Layer

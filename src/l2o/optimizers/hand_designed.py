@@ -66,7 +66,14 @@ class SearchRange(eqx.Module):
 
 
 class Uniform(SearchRange):
-    """Uniform between `low` and `high`."""
+    """Uniform between `low` and `high`.
+
+    ```pycon
+    >>> shares = l2o.optimizers.Uniform(0.0, 2.0)
+    >>> float(shares.at(jnp.array(0.25)))
+    0.5
+    ```
+    """
 
     low: float
     high: float
@@ -91,7 +98,14 @@ class Uniform(SearchRange):
 
 
 class LogUniform(SearchRange):
-    """Uniform in the logarithm, between `low` and `high`, both above zero."""
+    """Uniform in the logarithm, between `low` and `high`, both above zero.
+
+    ```pycon
+    >>> rates = l2o.optimizers.LogUniform(1e-4, 1.0)
+    >>> print(f"{rates.at(jnp.array(0.5)):.3f}")
+    0.010
+    ```
+    """
 
     low: float
     high: float
@@ -126,6 +140,12 @@ class OneMinusLogUniform(SearchRange):
     """Uniform in the logarithm of one minus the value, between `low` and `high`, both below one.
 
     For decay rates such as momentum, where 1 / (1 - value) is the time scale that matters.
+
+    ```pycon
+    >>> decays = l2o.optimizers.OneMinusLogUniform(0.9, 0.999)
+    >>> print(f"{decays.at(jnp.array(0.5)):.3f}")
+    0.990
+    ```
     """
 
     low: float
@@ -168,7 +188,17 @@ def _check_ends(searched: SearchRange) -> None:
 
 
 class HandDesigned(eqx.Module):
-    """A hand-designed optimizer, its hyperparameters and where to search for them."""
+    """A hand-designed optimizer, its hyperparameters and where to search for them.
+
+    ```pycon
+    >>> optimizer = l2o.optimizers.momentum.with_hyperparameters(learning_rate=0.1, momentum=0.9)
+    >>> updates, state = optimizer.update(jnp.ones(1), optimizer.init(jnp.zeros(1)))
+    >>> updates
+    Array([-0.1], dtype=float32)
+    >>> sorted(l2o.optimizers.momentum.space)
+    ['learning_rate', 'momentum']
+    ```
+    """
 
     name: str
     build: Callable[..., optax.GradientTransformation]

@@ -133,6 +133,14 @@ class Hierarchical(LearnedOptimizer):
     - `key`: Of the initial weights.
 
     **Raises:** `ValueError` for settings out of range.
+
+    ```pycon
+    >>> optimizer = l2o.optimizers.Hierarchical(4, 4, 4, key=jax.random.key(0))
+    >>> params = {"weight": jnp.ones((2, 3))}
+    >>> updates, state = optimizer.update(params, optimizer.init(params))
+    >>> updates["weight"].shape
+    (2, 3)
+    ```
     """
 
     coordinate_cell: BiasedGRU

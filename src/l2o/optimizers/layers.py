@@ -2,7 +2,7 @@
 
 A layer works on arrays of shape (rows, coordinates): one column a coordinate. Automatic
 differentiation of `__call__` is always right; `forward` and `backward` are there for the
-meta-gradient (`l2o.metatraining.coordinate_gradient`), where it would be several times slower.
+meta-gradient (`l2o.metatraining._coordinate_gradient`), where it would be several times slower.
 `forward` multiplies everything out that does not depend on the cotangent, so that `backward` is
 matrix products and a few multiplications, each reading its operand once; XLA for CPUs turns such
 loops into vector instructions, and more tangled ones not.

@@ -26,12 +26,30 @@ class LearnedOptimizer(eqx.Module):
     updates)`, so the sign is inside the update. Since the leaves are the meta-parameters, the
     meta-gradient is `eqx.filter_grad(meta_loss)(optimizer)` and saving the optimizer is saving
     its leaves.
+
+    ```pycon
+    >>> class SignDescent(l2o.LearnedOptimizer):
+    ...     log_rate: jax.Array
+    ...     def init(self, params):
+    ...         return ()
+    ...     def update(self, grads, state, params=None, **extra):
+    ...         step = jnp.exp(self.log_rate)
+    ...         return jax.tree.map(lambda g: -step * jnp.sign(g), grads), state
+    ...
+    >>> rule = SignDescent(jnp.log(0.5))
+    >>> rule.update(jnp.array([3.0, -4.0]), rule.init(None))[0]
+    Array([-0.5,  0.5], dtype=float32)
+    ```
     """
 
     @property
     def title(self) -> str:
         """The optimizer's name, for tables and figures; by default that of its class."""
         return type(self).__name__
+
+    def for_task_batch(self) -> "LearnedOptimizer":
+        """The optimizer of a `TaskBatch`, whose parameters are stacked: mapped over the tasks."""
+        return PerTask(self)
 
     @abc.abstractmethod
     def init(self, params: PyTree) -> OptState:
@@ -64,6 +82,10 @@ def check_optimizer(optimizer: Any, name: str = "optimizer", kind: type = Learne
     **Arguments:** `optimizer`; `name`, what the argument is called; `kind`, which it must be of.
 
     **Raises:** `ValueError` that says where to take one from.
+
+    ```pycon
+    >>> l2o.optimizers.check_optimizer(l2o.from_optax(optax.sgd(0.1)))
+    ```
     """
     hint = "Optax's come through l2o.from_optax, hand-designed ones from with_hyperparameters()."
     check_instance(name, optimizer, kind, hint)
@@ -75,6 +97,15 @@ def as_optax(optimizer: LearnedOptimizer) -> optax.GradientTransformationExtraAr
     The transformation closes over the meta-parameters: they are constants of the training step.
 
     **Raises:** `ValueError` for anything else.
+
+    ```pycon
+    >>> learned = l2o.optimizers.RNNProp(hidden_size=4, key=jax.random.key(0))
+    >>> chain = optax.chain(optax.clip_by_global_norm(1.0), l2o.as_optax(learned))
+    >>> params = jnp.ones(3)
+    >>> updates, state = chain.update(params, chain.init(params), params)
+    >>> updates.shape
+    (3,)
+    ```
     """
     check_optimizer(optimizer)
 
@@ -96,6 +127,12 @@ class OptaxOptimizer(LearnedOptimizer):
     It has no meta-parameters. Made by `from_optax`. Two of them are equal if their transformations
     are, which is seen for Optax's own, too, through `from_optax`; those of `HandDesigned` can be
     pickled besides, which Optax's own, being closures, cannot.
+
+    ```pycon
+    >>> optimizer = l2o.from_optax(optax.sgd(0.5))
+    >>> type(optimizer).__name__
+    'OptaxOptimizer'
+    ```
     """
 
     transformation: optax.GradientTransformationExtraArgs = eqx.field(static=True)
@@ -147,6 +184,13 @@ def from_optax(transformation: optax.GradientTransformation | optax.MultiSteps) 
     compiled once (`l2o.support.canonical`).
 
     **Raises:** `ValueError` for anything else.
+
+    ```pycon
+    >>> optimizer = l2o.from_optax(optax.sgd(0.5))
+    >>> params = jnp.array([2.0])
+    >>> optimizer.update(params, optimizer.init(params), params)[0]
+    Array([-1.], dtype=float32)
+    ```
     """
     if isinstance(transformation, optax.MultiSteps):
         transformation = transformation.gradient_transformation()
@@ -200,3 +244,23 @@ class PerTask(LearnedOptimizer):
         if isinstance(value_fn, ValueFunction):
             return value_fn.over_tasks(step, *own)
         return jax.vmap(partial(step, value_fn))(*own)
+
+
+def per_task(optimizer: LearnedOptimizer) -> LearnedOptimizer:
+    """The optimizer for a `TaskBatch`: parameters stacked along a leading task axis.
+
+    A coordinate-wise optimizer serves as it is, the stack being more coordinates; any other is
+    mapped over the tasks.
+
+    **Raises:** `ValueError` for anything but an optimizer of this library.
+
+    ```pycon
+    >>> optimizer = l2o.optimizers.per_task(l2o.from_optax(optax.sgd(0.5)))
+    >>> params = jnp.ones((3, 2))  # of three tasks
+    >>> updates, _ = optimizer.update(params, optimizer.init(params), params)
+    >>> updates.shape
+    (3, 2)
+    ```
+    """
+    check_optimizer(optimizer)
+    return optimizer.for_task_batch()

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from l2o.gradients import Gradients
+
 # Squares of it, and sums of as many of them as there are parameters, are finite.
 _LARGEST_GRADIENT = 1e15
 
@@ -40,6 +42,11 @@ def check_gradients(
     **Raises:** `ValueError` for leaves that are no real floating-point numbers, or whose shapes are
     not those of the parameters.
     """
+    if isinstance(grads, Gradients):
+        raise ValueError(
+            "The optimizer takes one gradient, got those of several losses: put an aggregator such "
+            "as l2o.multiobjective.aggregate(upgrad) before it."
+        )
     _check_leaves("Gradients", grads)
     leading = () if num_objectives is None else (num_objectives,)
     found = [jnp.shape(leaf) for leaf in jax.tree.leaves(grads)]

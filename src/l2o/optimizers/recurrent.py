@@ -25,6 +25,11 @@ class RecurrentOptimizer(CoordinatewiseOptimizer):
 
     network: eqx.AbstractVar[Layer]
 
+    @property
+    def whole(self) -> "RecurrentOptimizer":
+        """The optimizer of all coordinates: itself; of a part of them, see `SplitCoordinates`."""
+        return self
+
     def init_accumulators(self, count: int) -> PyTree[Float[Array, "... {count}"]]:
         """What the features remember before the first step; nothing by default."""
         del count

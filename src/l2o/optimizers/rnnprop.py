@@ -31,6 +31,14 @@ class RNNProp(RecurrentOptimizer):
     - `key`: Of the initial weights.
 
     **Raises:** `ValueError` for settings out of range.
+
+    ```pycon
+    >>> optimizer = l2o.optimizers.RNNProp(hidden_size=4, max_step=0.01, key=jax.random.key(0))
+    >>> params = {"weight": jnp.ones((2, 3))}
+    >>> updates, state = optimizer.update(params, optimizer.init(params))
+    >>> bool(jnp.all(jnp.abs(updates["weight"]) <= 0.01))
+    True
+    ```
     """
 
     network: Layer

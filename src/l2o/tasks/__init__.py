@@ -1,5 +1,6 @@
 """What gets optimized."""
 
+from l2o.gradients import TrunkAndHeads as TrunkAndHeads
 from l2o.tasks import datasets as datasets
 from l2o.tasks.conv_nets import (
     ConvNet as ConvNet,
@@ -29,6 +30,7 @@ from l2o.tasks.multi_objective import (
     count_objectives as count_objectives,
 )
 from l2o.tasks.multi_task import (
+    GradientForm as GradientForm,
     MultiTaskFamily as MultiTaskFamily,
     MultiTaskNetwork as MultiTaskNetwork,
     multi_task_mlp_family as multi_task_mlp_family,
@@ -46,10 +48,6 @@ from l2o.tasks.reparameterized import (
     ReparameterizedFamily as ReparameterizedFamily,
 )
 from l2o.tasks.rosenbrock import Rosenbrock as Rosenbrock
-from l2o.tasks.shared_trunk import (
-    TrunkAndHeads as TrunkAndHeads,
-    trunk_and_heads_gradients as trunk_and_heads_gradients,
-)
 from l2o.tasks.task import (
     Batch as Batch,
     Params as Params,

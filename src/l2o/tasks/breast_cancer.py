@@ -16,5 +16,11 @@ def breast_cancer_family(l2_penalty: float = 5e-4, *, judge_on: JudgeOn = "test"
     - `judge_on`: The split for held-out metrics.
 
     **Raises:** `ValueError` for a negative penalty or an unknown split.
+
+    ```pycon
+    >>> task = l2o.tasks.breast_cancer_family().sample(jax.random.key(0))
+    >>> jax.tree.map(jnp.shape, task.init(jax.random.key(0)))
+    ((30,), ())
+    ```
     """
     return SingleTask(LogisticRegression(l2_penalty=l2_penalty, judge_on=judge_on))

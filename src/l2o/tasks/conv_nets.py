@@ -26,7 +26,13 @@ ConvNetName = Literal["mnist-conv", "cifar-conv", "four-layer-conv", "two-layer-
 
 
 class Convolution(NamedTuple):
-    """One convolution: its output channels, the side of its square kernel, and its stride."""
+    """One convolution: its output channels, the side of its square kernel, and its stride.
+
+    ```pycon
+    >>> l2o.tasks.Convolution(channels=4, kernel=3, stride=2)
+    Convolution(channels=4, kernel=3, stride=2)
+    ```
+    """
 
     channels: int
     kernel: int
@@ -55,6 +61,14 @@ class ConvNet(Network):
 
     **Raises:** `ValueError` for numbers out of range, and if the image is too small for the
     convolutions.
+
+    ```pycon
+    >>> layers = (l2o.tasks.Convolution(channels=4, kernel=3, stride=2),)
+    >>> network = l2o.tasks.ConvNet((8, 8, 1), layers, num_outputs=10)
+    >>> params = network.init(jax.random.key(0))
+    >>> network(params, jnp.ones((5, 8, 8, 1))).shape
+    (5, 10)
+    ```
     """
 
     input_shape: tuple[int, int, int] = eqx.field(static=True)
@@ -280,6 +294,12 @@ def two_layer_conv(dataset: Classification, **options: Any) -> ImageClassificati
     Channels 8 and 16, kernels 3 x 3, ReLU: as small as the perceptrons of the low-data studies.
 
     **Arguments:** `dataset` of images; further `options`, as for `ImageClassification`.
+
+    ```pycon
+    >>> task = l2o.tasks.two_layer_conv(l2o.tasks.datasets.digits())
+    >>> sum(leaf.size for leaf in jax.tree.leaves(task.init(jax.random.key(0))))
+    1898
+    ```
     """
     network = _ARCHITECTURES["two-layer-conv"].network(dataset)
     return ImageClassification(dataset, network, **options)
@@ -314,6 +334,13 @@ def image_conv_family(
 
     **Raises:** `ValueError` for an unknown name, numbers out of range and images that are too small
     for the network; `DataError` if the images are missing.
+
+    ```pycon
+    >>> family = l2o.tasks.image_conv_family("digits", "two-layer-conv")
+    >>> task = family.sample(jax.random.key(0))
+    >>> sum(leaf.size for leaf in jax.tree.leaves(task.init(jax.random.key(1))))
+    1898
+    ```
     """
     check_choice("network", network, _ARCHITECTURES)
     images = read_images(dataset)

@@ -40,6 +40,14 @@ class ImageClassification(Task):
       the training loss.
 
     **Raises:** `ValueError` for a batch size less than 1 or an unknown split.
+
+    ```pycon
+    >>> network = l2o.tasks.MLP((64, 20, 10))
+    >>> task = l2o.tasks.ImageClassification(l2o.tasks.datasets.digits(), network, batch_size=16)
+    >>> images, labels = task.sample(jax.random.key(0))
+    >>> images.shape, labels.shape
+    ((16, 8, 8, 1), (16,))
+    ```
     """
 
     dataset: Classification
@@ -150,6 +158,14 @@ class ImageClassificationFamily(TaskFamily):
     - `weight_decay`, from 0 on; `label_smoothing`, from 0 on and below 1.
 
     **Raises:** `ValueError` for numbers out of range or an unknown split.
+
+    ```pycon
+    >>> family = l2o.tasks.ImageClassificationFamily(
+    ...     l2o.tasks.datasets.digits(), l2o.tasks.MLPFamily((64, 20, 10)), num_train=100
+    ... )
+    >>> family.sample(jax.random.key(0)).train_rows.shape
+    (100,)
+    ```
     """
 
     dataset: Classification
@@ -227,6 +243,12 @@ def image_mlp(
     `init_std`, as for `MLP`; further `options`, as for `ImageClassification`.
 
     **Raises:** `ValueError` for an unknown activation or numbers out of range.
+
+    ```pycon
+    >>> task = l2o.tasks.image_mlp(l2o.tasks.datasets.digits(), hidden=(20,))
+    >>> jax.tree.map(jnp.shape, task.init(jax.random.key(0)))
+    (((64, 20), (20,)), ((20, 10), (10,)))
+    ```
     """
     network = MLP(_sizes(dataset, hidden), activation, init_std)
     return ImageClassification(dataset, network, **options)
@@ -269,6 +291,12 @@ def image_mlp_family(
 
     **Raises:** `ValueError` for an unknown name and numbers out of range; `DataError` if the images
     are missing.
+
+    ```pycon
+    >>> task = l2o.tasks.image_mlp_family("digits", hidden=(20,)).sample(jax.random.key(0))
+    >>> sorted(task.evaluate(task.init(jax.random.key(1))))
+    ['test_accuracy', 'test_loss']
+    ```
     """
     images = read_images(dataset)
     sizes = _sizes(images, hidden)

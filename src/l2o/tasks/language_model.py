@@ -32,6 +32,14 @@ class CharacterLanguageModel(Task):
 
     **Raises:** `ValueError` for numbers out of range, an unknown split, splits of the text that
     are no longer than the context, or a network that does not fit.
+
+    ```pycon
+    >>> numbers = jnp.arange(40) % 3
+    >>> text = l2o.tasks.datasets.Text(numbers, numbers, numbers, vocabulary="abc", name="abc")
+    >>> task = l2o.tasks.character_mlp(text, hidden=(4,), context=2, batch_size=5)
+    >>> task.sample(jax.random.key(0)).shape  # each with the character to be predicted
+    (5, 3)
+    ```
     """
 
     text: Text
@@ -103,6 +111,15 @@ class CharacterLanguageModelFamily(TaskFamily):
     **Arguments:** as for `CharacterLanguageModel`, but `network` is the `MLPFamily` to draw from.
 
     **Raises:** `ValueError` for numbers out of range or an unknown split.
+
+    ```pycon
+    >>> numbers = jnp.arange(40) % 3
+    >>> text = l2o.tasks.datasets.Text(numbers, numbers, numbers, vocabulary="abc", name="abc")
+    >>> network = l2o.tasks.MLPFamily((2 * 3, 4, 3), activations=("tanh",))
+    >>> family = l2o.tasks.CharacterLanguageModelFamily(text, network, context=2)
+    >>> family.sample(jax.random.key(0)).context
+    2
+    ```
     """
 
     text: Text
@@ -145,6 +162,14 @@ def character_mlp(
     character; further `options`, as for `CharacterLanguageModel`.
 
     **Raises:** `ValueError` for an unknown activation or numbers out of range.
+
+    ```pycon
+    >>> numbers = jnp.arange(40) % 3
+    >>> text = l2o.tasks.datasets.Text(numbers, numbers, numbers, vocabulary="abc", name="abc")
+    >>> task = l2o.tasks.character_mlp(text, hidden=(4,), context=2, embedding_size=3)
+    >>> sorted(task.evaluate(task.init(jax.random.key(0))))
+    ['test_accuracy', 'test_loss']
+    ```
     """
     network = MLP(_sizes(text, hidden, context, embedding_size), activation, init_std)
     return CharacterLanguageModel(text, network, context, **options)
@@ -177,6 +202,14 @@ def character_model_family(
 
     **Raises:** `ValueError` for an unknown name and numbers out of range; `DataError` if the text
     is missing.
+
+    ```pycon
+    >>> numbers = jnp.arange(40) % 3
+    >>> text = l2o.tasks.datasets.Text(numbers, numbers, numbers, vocabulary="abc", name="abc")
+    >>> family = l2o.tasks.character_model_family(text, hidden=(4,), context=2)
+    >>> family.sample(jax.random.key(0)).context
+    2
+    ```
     """
     model = character_mlp(
         read_text(text),

@@ -20,6 +20,12 @@ class Lasso(Task):
 
     Source: Tibshirani (1996); the form without a factor 1 / rows is that of Chen et al.,
     "Learning to optimize: a primer and a benchmark" (2022).
+
+    ```pycon
+    >>> task = l2o.tasks.Lasso(jnp.eye(2), targets=jnp.array([1.0, 0.0]), l1_penalty=0.5)
+    >>> float(task.loss(jnp.array([1.0, 0.0]), None))
+    0.5
+    ```
     """
 
     matrix: Float[Array, "rows dimension"]
@@ -52,6 +58,11 @@ class LassoFamily(TaskFamily):
     - `l1_penalty`: Factor of the 1-norm of the parameters.
 
     **Raises:** `ValueError` for sizes less than 1 or a negative penalty.
+
+    ```pycon
+    >>> l2o.tasks.LassoFamily(num_rows=5, dimension=10).sample(jax.random.key(0)).matrix.shape
+    (5, 10)
+    ```
     """
 
     num_rows: int = eqx.field(static=True, default=5)

@@ -13,6 +13,12 @@ class LeastSquares(Task):
     """f(x) = ||Ax - b||^2 / (2 rows): half the mean squared error of a linear regression.
 
     **Arguments:** `matrix`, A; `targets`, b.
+
+    ```pycon
+    >>> task = l2o.tasks.LeastSquares(jnp.eye(2), targets=jnp.array([1.0, 0.0]))
+    >>> float(task.loss(jnp.zeros(2), None))
+    0.25
+    ```
     """
 
     matrix: Float[Array, "rows dimension"]
@@ -42,6 +48,12 @@ class LeastSquaresFamily(TaskFamily):
     - `dimension`: Number of parameters.
 
     **Raises:** `ValueError` if one of them is less than 1.
+
+    ```pycon
+    >>> task = l2o.tasks.LeastSquaresFamily(num_rows=20, dimension=3).sample(jax.random.key(0))
+    >>> task.matrix.shape
+    (20, 3)
+    ```
     """
 
     num_rows: int = eqx.field(static=True, default=20)

@@ -26,6 +26,13 @@ class LogisticRegression(Task):
 
     **Raises:** `ValueError` for a negative penalty, an unknown split, or a data set with other
     than two classes or with images.
+
+    ```pycon
+    >>> task = l2o.tasks.LogisticRegression(l2o.tasks.datasets.breast_cancer())
+    >>> params = task.init(jax.random.key(0))
+    >>> sorted(task.evaluate(params))
+    ['test_accuracy', 'test_loss']
+    ```
     """
 
     dataset: Classification
@@ -92,6 +99,12 @@ class LogisticRegressionFamily(TaskFamily):
     - `judge_on`: The split for held-out metrics.
 
     **Raises:** `ValueError` for numbers out of range or an unknown split.
+
+    ```pycon
+    >>> task = l2o.tasks.LogisticRegressionFamily(dimension=3).sample(jax.random.key(0))
+    >>> sorted(task.evaluate(task.init(jax.random.key(1))))
+    ['test_accuracy', 'test_loss']
+    ```
     """
 
     num_points: int = eqx.field(static=True, default=100)

@@ -2,18 +2,33 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from l2o.gradients import (
+    Gradients,
+    TrunkAndHeads,
+    chunk_that_fits,
+    linearized,
+    stacked_at_trunk,
+    trunk_split,
+)
 from l2o.support.checks import check_choice, check_size
 from l2o.tasks.datasets import JudgeOn, MultiTaskData, only_target
 from l2o.tasks.multi_objective import MultiObjectiveTask
 from l2o.tasks.networks import MLP, Activation, MLPFamily, Network
-from l2o.tasks.shared_trunk import TrunkAndHeads, trunk_and_heads_gradients
 from l2o.tasks.task import Batch, Params, TaskFamily
+
+GradientForm = Literal["automatic", "stacked", "linearized", "trunk-split"]
+"""How a network hands over the gradients of its losses. Automatic is stacked as long as that takes
+no more than 16 MiB, and trunk-split otherwise, which is faster then."""
+
+_MOST_STACKED = 2**24
 
 
 class MultiTaskNetwork(MultiObjectiveTask):
@@ -28,9 +43,19 @@ class MultiTaskNetwork(MultiObjectiveTask):
     - `heads`: from the representation to each target's outputs.
     - `batch_size`: rows in a minibatch, drawn independently and with replacement.
     - `judge_on`: the split that `evaluate` uses, "test" or "validation".
+    - `gradient_form`: "automatic", "stacked", "linearized" or "trunk-split".
 
-    **Raises:** `ValueError` for a batch size less than 1, an unknown split, or another number of
-    heads than of targets.
+    **Raises:** `ValueError` for a batch size less than 1, an unknown split or form, or another
+    number of heads than of targets.
+
+    ```pycon
+    >>> data = l2o.tasks.datasets.digit_attributes(l2o.tasks.datasets.digits())
+    >>> family = l2o.tasks.multi_task_mlp_family(data, hidden=(4,))
+    >>> task = family.sample(jax.random.key(0))
+    >>> params = task.init(jax.random.key(1))
+    >>> task.losses(params, task.sample(jax.random.key(2))).shape
+    (3,)
+    ```
     """
 
     data: MultiTaskData
@@ -38,6 +63,7 @@ class MultiTaskNetwork(MultiObjectiveTask):
     heads: tuple[Network, ...]
     batch_size: int = eqx.field(static=True, default=128)
     judge_on: JudgeOn = eqx.field(static=True, default="test")
+    gradient_form: GradientForm = eqx.field(static=True, default="automatic")
 
     def __check_init__(self) -> None:
         _check(self)
@@ -74,22 +100,24 @@ class MultiTaskNetwork(MultiObjectiveTask):
             ]
         )
 
-    def value_and_grad(
-        self, params: TrunkAndHeads, batch: Batch
-    ) -> tuple[Float[Array, " targets"], TrunkAndHeads]:
-        """All losses and their stacked gradients, heads differentiated once."""
+    def gradients(self, params: TrunkAndHeads, batch: Batch) -> Gradients:
+        """All losses and their gradients; stacked or split at the trunk, heads once."""
         inputs, values = batch
+        if self.gradient_form == "linearized":
+            return linearized(lambda params: self.losses(params, batch), params)
 
         def trunk(trunk_params: Params) -> Float[Array, "batch features"]:
             return self._representation(TrunkAndHeads(trunk_params, ()), inputs)
 
-        return trunk_and_heads_gradients(
-            trunk,
-            lambda index, head, representation: self._head_loss(
-                index, head, representation, values
-            ),
-            params,
-        )
+        def head_loss(
+            index: int, head: Params, representation: Float[Array, "batch features"]
+        ) -> Float[Array, ""]:
+            return self._head_loss(index, head, representation, values)
+
+        all_fit = chunk_that_fits(len(self.heads), params, _MOST_STACKED) == len(self.heads)
+        if self.gradient_form == "stacked" or (self.gradient_form == "automatic" and all_fit):
+            return stacked_at_trunk(trunk, head_loss, params)
+        return trunk_split(trunk, head_loss, params)
 
     def evaluate(self, params: TrunkAndHeads) -> dict[str, Float[Array, ""]]:
         """Loss, and accuracy of classes, of every target on the whole split to judge on.
@@ -129,6 +157,13 @@ class MultiTaskFamily(TaskFamily):
     **Arguments:** as for `MultiTaskNetwork`, where `trunk` may be an `MLPFamily` to draw it from.
 
     **Raises:** `ValueError` as `MultiTaskNetwork` does.
+
+    ```pycon
+    >>> data = l2o.tasks.datasets.digit_attributes(l2o.tasks.datasets.digits())
+    >>> family = l2o.tasks.multi_task_mlp_family(data, hidden=(4,), head_hidden=())
+    >>> family.title
+    'digits attributes, trunk (4,)'
+    ```
     """
 
     data: MultiTaskData
@@ -136,6 +171,7 @@ class MultiTaskFamily(TaskFamily):
     heads: tuple[Network, ...]
     batch_size: int = eqx.field(static=True, default=128)
     judge_on: JudgeOn = eqx.field(static=True, default="test")
+    gradient_form: GradientForm = eqx.field(static=True, default="automatic")
 
     def __check_init__(self) -> None:
         _check(self)
@@ -153,12 +189,14 @@ class MultiTaskFamily(TaskFamily):
         data = only_target(self.data, name)
         names = [target.name for target in self.data.targets]
         head = self.heads[names.index(name)]
-        return MultiTaskFamily(data, self.trunk, (head,), self.batch_size, self.judge_on)
+        return replace(self, data=data, heads=(head,))
 
     def sample(self, key: PRNGKeyArray) -> MultiTaskNetwork:
         """Draws a task."""
         trunk = self.trunk.sample(key) if isinstance(self.trunk, MLPFamily) else self.trunk
-        return MultiTaskNetwork(self.data, trunk, self.heads, self.batch_size, self.judge_on)
+        return MultiTaskNetwork(
+            self.data, trunk, self.heads, self.batch_size, self.judge_on, self.gradient_form
+        )
 
 
 def multi_task_mlp_family(
@@ -169,19 +207,27 @@ def multi_task_mlp_family(
     *,
     batch_size: int = 128,
     judge_on: JudgeOn = "test",
+    gradient_form: GradientForm = "automatic",
 ) -> MultiTaskFamily:
     """Perceptrons of the right sizes for data with several targets.
 
     **Arguments:** `data`; `hidden`, the units of each layer of the trunk, the last of them the
     representation; `head_hidden`, of each hidden layer of every head; `activations`, of which one
-    is drawn for the trunk; `batch_size` and `judge_on`, as for `MultiTaskNetwork`.
+    is drawn for the trunk; `batch_size`, `judge_on` and `gradient_form`, as for `MultiTaskNetwork`.
 
-    **Raises:** `ValueError` for an unknown activation or numbers out of range.
+    **Raises:** `ValueError` for an unknown activation or form, or numbers out of range.
+
+    ```pycon
+    >>> data = l2o.tasks.datasets.digit_attributes(l2o.tasks.datasets.digits())
+    >>> family = l2o.tasks.multi_task_mlp_family(data, hidden=(4,))
+    >>> len(family.heads)
+    3
+    ```
     """
     check_size("the number of layers of the trunk", len(hidden))
     trunk = MLPFamily((math.prod(data.input_shape), *hidden), tuple(activations))
     heads = tuple(MLP((hidden[-1], *head_hidden, target.num_outputs)) for target in data.targets)
-    return MultiTaskFamily(data, trunk, heads, batch_size, judge_on)
+    return MultiTaskFamily(data, trunk, heads, batch_size, judge_on, gradient_form)
 
 
 def _title(network: MultiTaskNetwork | MultiTaskFamily) -> str:
@@ -195,6 +241,7 @@ def _check(network: MultiTaskNetwork | MultiTaskFamily) -> None:
     """Checks the fields that a network and its family have in common."""
     check_size("batch_size", network.batch_size)
     check_choice("judge_on", network.judge_on, ("test", "validation"))
+    check_choice("gradient_form", network.gradient_form, get_args(GradientForm))
     if len(network.heads) != len(network.data.targets):
         raise ValueError(
             f"There must be one head a target, got {len(network.heads)} heads for "

@@ -74,6 +74,15 @@ class MLP(Network):
       missing units have no effect and no gradient.
 
     **Raises:** `ValueError` for an unknown activation, or sizes less than 1.
+
+    ```pycon
+    >>> network = l2o.tasks.MLP((3, 4, 2), activation="tanh")
+    >>> params = network.init(jax.random.key(0))
+    >>> jax.tree.map(jnp.shape, params)
+    (((3, 4), (4,)), ((4, 2), (2,)))
+    >>> network(params, jnp.ones((5, 3))).shape
+    (5, 2)
+    ```
     """
 
     sizes: tuple[int, ...] = eqx.field(static=True)
@@ -172,6 +181,12 @@ class MLPFamily(eqx.Module):
     - `init_std`: as for `MLP`.
 
     **Raises:** `ValueError` for an unknown activation, or numbers out of range.
+
+    ```pycon
+    >>> family = l2o.tasks.MLPFamily((3, 4, 2), activations=("relu", "tanh"))
+    >>> family.sample(jax.random.key(0)).sizes
+    (3, 4, 2)
+    ```
     """
 
     sizes: tuple[int, ...] = eqx.field(static=True)

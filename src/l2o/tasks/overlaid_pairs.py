@@ -3,7 +3,7 @@
 from typing import Literal
 
 from l2o.tasks.datasets import Classification, JudgeOn, overlaid_pairs, read_images
-from l2o.tasks.multi_task import MultiTaskFamily, multi_task_mlp_family
+from l2o.tasks.multi_task import GradientForm, MultiTaskFamily, multi_task_mlp_family
 from l2o.tasks.networks import Activation
 
 
@@ -15,6 +15,7 @@ def overlaid_pairs_family(
     activations: tuple[Activation, ...] = ("relu",),
     batch_size: int = 64,
     pairs_per_image: int = 4,
+    gradient_form: GradientForm = "automatic",
     *,
     judge_on: JudgeOn = "test",
 ) -> MultiTaskFamily:
@@ -30,12 +31,26 @@ def overlaid_pairs_family(
     - `activations`: Activations of the trunk's hidden units; each task draws one.
     - `batch_size`: Rows in a minibatch.
     - `pairs_per_image`: Pairs that each image is upper left in.
+    - `gradient_form`: How gradients are handed over: stacked takes a gradient's memory for each
+      loss, linearized and trunk-split that of one; automatic is stacked up to 16 MiB.
     - `judge_on`: The split for held-out metrics.
 
     **Raises:** `ValueError` for an unknown name and numbers out of range; `DataError` if the images
     are missing.
+
+    ```pycon
+    >>> family = l2o.tasks.overlaid_pairs_family("digits", hidden=(4,))
+    >>> l2o.tasks.count_objectives(family)
+    2
+    ```
     """
     data = overlaid_pairs(read_images(dataset, pooling=pooling), pairs_per_image=pairs_per_image)
     return multi_task_mlp_family(
-        data, hidden, head_hidden, activations, batch_size=batch_size, judge_on=judge_on
+        data,
+        hidden,
+        head_hidden,
+        activations,
+        batch_size=batch_size,
+        judge_on=judge_on,
+        gradient_form=gradient_form,
     )

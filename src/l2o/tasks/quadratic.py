@@ -20,6 +20,12 @@ class Quadratic(Task):
     about 1e-7 times its largest term.
 
     **Arguments:** `hessian`, H, symmetric and positive semi-definite; `minimizer`, m.
+
+    ```pycon
+    >>> task = l2o.tasks.Quadratic(hessian=jnp.diag(jnp.array([1.0, 4.0])), minimizer=jnp.zeros(2))
+    >>> float(task.loss(jnp.ones(2), None))
+    2.5
+    ```
     """
 
     hessian: Float[Array, "dimension dimension"]
@@ -66,6 +72,12 @@ class QuadraticFamily(TaskFamily):
     - `log10_eigenvalues`: Smallest and largest base-10 logarithm of the eigenvalues.
 
     **Raises:** `ValueError` if the dimension is less than 1 or the bounds are in disorder.
+
+    ```pycon
+    >>> task = l2o.tasks.QuadraticFamily(dimension=3).sample(jax.random.key(0))
+    >>> task.hessian.shape
+    (3, 3)
+    ```
     """
 
     dimension: int = eqx.field(static=True, default=5)

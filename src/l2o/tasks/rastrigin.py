@@ -20,6 +20,12 @@ class Rastrigin(Task):
     **Raises:** `ValueError` if the amplitude is negative.
 
     Source: Chen et al., "Learning to optimize: a primer and a benchmark" (2022).
+
+    ```pycon
+    >>> task = l2o.tasks.RastriginFamily(dimension=2).sample(jax.random.key(0))
+    >>> task.matrix.shape
+    (2, 2)
+    ```
     """
 
     matrix: Float[Array, "rows dimension"]
@@ -53,6 +59,11 @@ class RastriginFamily(TaskFamily):
     - `amplitude`: Height of the ripples.
 
     **Raises:** `ValueError` for a dimension below 1 or a negative amplitude.
+
+    ```pycon
+    >>> l2o.tasks.RastriginFamily(dimension=2).sample(jax.random.key(0)).ripples.shape
+    (2,)
+    ```
     """
 
     dimension: int = eqx.field(static=True, default=10)

@@ -3,8 +3,9 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from l2o.gradients import Gradients, linearized
 from l2o.support.checks import LARGEST_LOG_SCALE, check_number
 from l2o.tasks.task import Batch, Params, Task, TaskFamily, check_family
 
@@ -20,6 +21,13 @@ class Reparameterized(Task):
 
     Source: the random scaling of Lv, Jiang and Li, "Learning gradient descent: better
     generalization and longer horizons" (2017), section 4.1.
+
+    ```pycon
+    >>> task = l2o.tasks.Quadratic(jnp.eye(1), minimizer=jnp.zeros(1))
+    >>> scaled = l2o.tasks.Reparameterized(task, log_scale=jnp.log(jnp.array([10.0])))
+    >>> f"{scaled.loss(jnp.array([0.1]), None):.3f}", float(task.loss(jnp.array([1.0]), None))
+    ('0.500', 0.5)
+    ```
     """
 
     task: Task
@@ -58,9 +66,11 @@ class Reparameterized(Task):
         """The task's own loss, or losses."""
         return self.task.value(self._original(params), batch)
 
-    def value_and_grad(self, params: Params, batch: Batch) -> tuple[Float[Array, "..."], Params]:
+    def value_and_grad(self, params: Params, batch: Batch) -> tuple[Float[Array, "..."], PyTree]:
         """The task's own loss, or losses, with gradients in the new units."""
         value, grads = self.task.value_and_grad(self._original(params), batch)
+        if isinstance(grads, Gradients):
+            return value, linearized(lambda params: self.value(params, batch), params)
         # Gradients of several losses have leading axes, over which the scales broadcast.
         return value, jax.tree.map(lambda g, r: g * jnp.exp(r), grads, self.log_scale)
 
@@ -76,6 +86,12 @@ class ReparameterizedFamily(TaskFamily):
     (2017).
 
     **Raises:** `ValueError` for another thing than a family, and if r is out of range.
+
+    ```pycon
+    >>> family = l2o.tasks.ReparameterizedFamily(l2o.tasks.QuadraticFamily(dimension=3))
+    >>> family.sample(jax.random.key(0)).log_scale.shape
+    (3,)
+    ```
     """
 
     family: TaskFamily

@@ -22,6 +22,12 @@ class Rosenbrock(Task):
     **Raises:** `ValueError` if the dimension is less than 2.
 
     Source: Rosenbrock (1960).
+
+    ```pycon
+    >>> task = l2o.tasks.Rosenbrock()
+    >>> float(task.loss(jnp.ones(2), None)), float(task.loss(jnp.zeros(2), None))
+    (0.0, 1.0)
+    ```
     """
 
     dimension: int = eqx.field(static=True, default=2)
@@ -59,5 +65,11 @@ def rosenbrock_family(dimension: int = 2) -> SingleTask:
     - `dimension`: Number of parameters.
 
     **Raises:** `ValueError` for a dimension below 2.
+
+    ```pycon
+    >>> task = l2o.tasks.rosenbrock_family(dimension=3).sample(jax.random.key(0))
+    >>> task.init(jax.random.key(1)).shape
+    (3,)
+    ```
     """
     return SingleTask(Rosenbrock(dimension))

@@ -22,6 +22,17 @@ class Task(eqx.Module):
 
     A task is a pytree, so it goes through `jit`, `vmap` and `grad`; a batch of tasks is one task
     whose leaves have a leading axis (see `l2o.tasks.TaskBatch`).
+
+    ```pycon
+    >>> class Parabola(l2o.Task):
+    ...     def init(self, key):
+    ...         return jax.random.normal(key, (2,))
+    ...     def loss(self, params, batch):
+    ...         return jnp.sum(params**2)
+    ...
+    >>> Parabola().loss(jnp.array([1.0, 2.0]), None)
+    Array(5., dtype=float32)
+    ```
     """
 
     @property
@@ -69,7 +80,7 @@ class Task(eqx.Module):
         """What optimizers are told of the parameters: the loss, or all of several losses."""
         return self.loss(params, batch)
 
-    def value_and_grad(self, params: Params, batch: Batch) -> tuple[Float[Array, "..."], Params]:
+    def value_and_grad(self, params: Params, batch: Batch) -> tuple[Float[Array, "..."], PyTree]:
         """What the inner loop asks at every step: the value and its gradient.
 
         The unroll calls this rather than `loss`, so that a task with several losses can hand all
@@ -88,6 +99,17 @@ class TaskFamily(eqx.Module):
 
     Large arrays that all tasks share (a data set) should be the family's own leaves, handed on to
     the task as they are: `TaskBatch.draw` recognises them and does not copy them per task.
+
+    ```pycon
+    >>> class Fits(l2o.TaskFamily):
+    ...     rows: int = 4
+    ...     def sample(self, key):
+    ...         inputs, targets = jax.random.normal(key, (2, self.rows))
+    ...         return l2o.tasks.LeastSquares(inputs[:, None], targets)
+    ...
+    >>> Fits().sample(jax.random.key(0)).matrix.shape
+    (4, 1)
+    ```
     """
 
     @property
@@ -105,6 +127,10 @@ def check_task(task: Any) -> None:
     """Makes sure that `task` is a task.
 
     **Raises:** `ValueError` that says where to take one from.
+
+    ```pycon
+    >>> l2o.tasks.check_task(l2o.tasks.Rosenbrock())
+    ```
     """
     check_instance("task", task, Task, "A family's are drawn by its method sample.")
 
@@ -115,13 +141,24 @@ def check_family(family: Any, name: str = "family") -> None:
     **Arguments:** `family`; `name`, what the argument is called.
 
     **Raises:** `ValueError` that says where to take one from.
+
+    ```pycon
+    >>> l2o.tasks.check_family(l2o.tasks.QuadraticFamily())
+    ```
     """
     hint = "The family of one task is l2o.tasks.SingleTask(task)."
     check_instance(name, family, TaskFamily, hint)
 
 
 class SingleTask(TaskFamily):
-    """The family that always gives the same task; its randomness is the initialisation alone."""
+    """The family that always gives the same task; its randomness is the initialisation alone.
+
+    ```pycon
+    >>> family = l2o.tasks.SingleTask(l2o.tasks.Rosenbrock())
+    >>> family.sample(jax.random.key(0)) == family.sample(jax.random.key(1))
+    True
+    ```
+    """
 
     task: Task
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from l2o.support.checks import check_size
 from l2o.support.keys import check_key
@@ -18,6 +18,15 @@ class TaskBatch(Task):
     Gradients are of each task's own loss, so the tasks do not touch. A coordinate-wise optimizer
     takes the stacked parameters as more coordinates of one problem, which keeps its matrix
     products large; any other optimizer is mapped over the task axis (`l2o.optimizers.per_task`).
+
+    ```pycon
+    >>> batch = l2o.TaskBatch.draw(l2o.tasks.QuadraticFamily(dimension=2), jax.random.key(0), 3)
+    >>> params = batch.init(jax.random.key(1))
+    >>> params.shape
+    (3, 2)
+    >>> batch.value(params, batch.sample(jax.random.key(2))).shape
+    (3,)
+    ```
     """
 
     task: Task
@@ -112,7 +121,7 @@ class TaskBatch(Task):
 
     def value_and_grad(
         self, params: Params, batch: Batch
-    ) -> tuple[Float[Array, "num_tasks ..."], Params]:
+    ) -> tuple[Float[Array, "num_tasks ..."], PyTree]:
         """Each task's own value and gradient."""
         return self.over_tasks(lambda task, p, b: task.value_and_grad(p, b), params, batch)
 

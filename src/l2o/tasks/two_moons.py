@@ -30,6 +30,12 @@ class TwoMoons(Task):
     that `evaluate` uses.
 
     **Raises:** `ValueError` for a negative penalty or an unknown split.
+
+    ```pycon
+    >>> task = l2o.tasks.TwoMoons(network=l2o.tasks.MLP((2, 4, 1)))
+    >>> jax.tree.map(jnp.shape, task.init(jax.random.key(0)))
+    (((2, 4), (4,)), ((4, 1), (1,)))
+    ```
     """
 
     dataset: Classification
@@ -78,6 +84,12 @@ class TwoMoonsFamily(TaskFamily):
 
     **Raises:** `ValueError` for a negative penalty, an unknown split, or a `dataset` along with
     `random_data`.
+
+    ```pycon
+    >>> task = l2o.tasks.TwoMoonsFamily(network=l2o.tasks.MLP((2, 4, 1))).sample(jax.random.key(0))
+    >>> task.dataset.num_classes
+    2
+    ```
     """
 
     dataset: Classification | None
@@ -140,6 +152,12 @@ def two_moons_family(
     - `judge_on`: The split for held-out metrics.
 
     **Raises:** `ValueError` for an unknown activation or split and for numbers out of range.
+
+    ```pycon
+    >>> task = l2o.tasks.two_moons_family(hidden=(4,)).sample(jax.random.key(0))
+    >>> jax.tree.map(jnp.shape, task.init(jax.random.key(0)))
+    (((2, 4), (4,)), ((4, 1), (1,)))
+    ```
     """
     network = MLP((2, *hidden, 1), activation)
     return TwoMoonsFamily(

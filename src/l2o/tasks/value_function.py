@@ -14,6 +14,13 @@ class ValueFunction(eqx.Module):
     """A task's value on one minibatch, for optimizers that probe it: Optax's `value_fn`.
 
     It has one value a task where the task is a `TaskBatch`.
+
+    ```pycon
+    >>> task = l2o.tasks.Rosenbrock()
+    >>> value = l2o.tasks.ValueFunction(task, task.sample(jax.random.key(0)))
+    >>> float(value(jnp.array([0.0, 0.0])))
+    1.0
+    ```
     """
 
     task: Task

@@ -1,5 +1,10 @@
 """Guards: what makes any optimizer, learned or not, descend on all objectives."""
 
+from l2o.multiobjective.guards._guard import (
+    Guarded as Guarded,
+    GuardState as GuardState,
+    guard as guard,
+)
 from l2o.multiobjective.guards.accept import (
     BestOfTwo as BestOfTwo,
     DirectionTest as DirectionTest,
@@ -11,11 +16,6 @@ from l2o.multiobjective.guards.accept import (
 from l2o.multiobjective.guards.fallback import (
     Fallback as Fallback,
     FallbackState as FallbackState,
-)
-from l2o.multiobjective.guards.guard import (
-    Guarded as Guarded,
-    GuardState as GuardState,
-    guard as guard,
 )
 from l2o.multiobjective.guards.periodic import (
     PeriodicallyGuarded as PeriodicallyGuarded,

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from l2o.multiobjective.cosines import cosines_of
-from l2o.multiobjective.criticality import criticality
+from l2o.gradients import combine, gramian, norm_of, products_with
+from l2o.multiobjective._criticality import criticality
 from l2o.multiobjective.guards.fallback import Slopes, armijo_search
 from l2o.multiobjective.guards.point import Point, chosen, scaled
-from l2o.multiobjective.jacobian import combine, gramian, norm_of, products_with
-from l2o.multiobjective.nonnegative_program import nonnegative_program
+from l2o.multiobjective.programs.cosines import cosines_of
+from l2o.multiobjective.programs.nonnegative_program import nonnegative_program
 from l2o.support.checks import check_integer, check_number
 
 FallBack = Callable[[Bool[Array, ""]], PyTree]
@@ -54,6 +54,12 @@ class SufficientDecrease(GuardRule):
 
     **Arguments:** `sigma`, larger than 0, and small against the step sizes that are good, which
     for losses times c are those for the losses over c.
+
+    ```pycon
+    >>> guarded = l2o.guard(optax.sgd(0.1), l2o.multiobjective.SufficientDecrease(sigma=1e-3))
+    >>> guarded.rule.sigma
+    0.001
+    ```
     """
 
     sigma: float = 1e-4
@@ -81,6 +87,12 @@ class DirectionTest(GuardRule):
 
     **Arguments:** `smallest_slope`, c_1; `largest_norm`, c_2; `slope`, beta of the Armijo step;
     `most_halvings`, after which it falls back.
+
+    ```pycon
+    >>> guarded = l2o.guard(optax.sgd(0.1), l2o.multiobjective.DirectionTest(slope=0.2))
+    >>> guarded.rule.slope
+    0.2
+    ```
     """
 
     smallest_slope: float = 1e-4
@@ -115,6 +127,12 @@ class ResidualTest(GuardRule):
     rise, and it promises no more than a lower limit of zero. It takes the gradients at y.
 
     **Arguments:** `factor`, below 1; `rate`, above 0 and at most 1.
+
+    ```pycon
+    >>> guarded = l2o.guard(optax.sgd(0.1), l2o.multiobjective.ResidualTest(factor=0.9))
+    >>> guarded.rule.factor
+    0.9
+    ```
     """
 
     factor: float = 0.99
@@ -144,6 +162,12 @@ class BestOfTwo(GuardRule):
 
     Learned and fallback step are compared by `max_i f_i(y) - f_i(x)`, as Premont-Schwarz et al.
     2022 (LGL2O) compare losses. Nothing has to be set, and both steps are always made.
+
+    ```pycon
+    >>> guarded = l2o.guard(optax.sgd(0.1), l2o.multiobjective.BestOfTwo())
+    >>> type(guarded.rule).__name__
+    'BestOfTwo'
+    ```
     """
 
     def __call__(
@@ -171,6 +195,12 @@ class DualConeProjection(GuardRule):
 
     **Arguments:** `smallest_slope`, at most 1; `largest_norm`; `slope`, beta of the Armijo step;
     `most_halvings`, after which it falls back.
+
+    ```pycon
+    >>> guarded = l2o.guard(optax.sgd(0.1), l2o.multiobjective.DualConeProjection())
+    >>> guarded.rule.smallest_slope
+    0.1
+    ```
     """
 
     smallest_slope: float = 0.1

@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from l2o.multiobjective.criticality import common_descent
+from l2o.gradients import gradient_norms
+from l2o.multiobjective._criticality import common_descent
 from l2o.multiobjective.guards.point import Point, scaled, with_gradient_only
-from l2o.multiobjective.jacobian import gradient_norms
 from l2o.support.checks import check_integer, check_number
 
 # After so many searches in vain, one after another, the pauses between them grow no more.
@@ -44,6 +44,12 @@ class Fallback(eqx.Module):
     - `normalizes`: take v from the gradients divided by their norms. Without it the direction is
       mostly that of the smallest gradient, and objectives of very different size stall it.
     - `most_halvings`: a search that is at its end then makes no step.
+
+    ```pycon
+    >>> fallback = l2o.multiobjective.Fallback(first_step=0.1)
+    >>> l2o.guard(optax.sgd(0.1), fallback=fallback).fallback.first_step
+    0.1
+    ```
     """
 
     slope: float = 0.1

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from l2o.multiobjective.gradients import stacked
+from l2o.gradients import stacked
 from l2o.multiobjective.guards.accept import GuardRule, SufficientDecrease
 from l2o.multiobjective.guards.decide import decide
 from l2o.multiobjective.guards.fallback import Fallback, FallbackState
@@ -166,6 +166,13 @@ def guard_at_intervals(
     **Returns:** a learned optimizer; its state's `anchor` is what the theorem is about.
 
     **Raises:** `ValueError` if `every` is less than 1, and for arguments of another kind.
+
+    ```pycon
+    >>> losses = lambda x: jnp.stack([jnp.sum((x - 1) ** 2), jnp.sum((x + 1) ** 2)])
+    >>> guarded = l2o.multiobjective.guard_at_intervals(optax.sgd(0.1), losses, every=10)
+    >>> guarded.every
+    10
+    ```
     """
     check_size("every", every)
     if not callable(losses):

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from l2o.multiobjective.criticality import CommonDescent, common_descent
-from l2o.multiobjective.jacobian import Jacobian
+from l2o.gradients import Jacobian
+from l2o.multiobjective._criticality import CommonDescent, common_descent
 
 
 class Point(eqx.Module):

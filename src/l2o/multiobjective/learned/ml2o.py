@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from l2o.multiobjective.gramian import Gramian
-from l2o.multiobjective.jacobian import combine, gramian, num_objectives
-from l2o.multiobjective.min_norm import min_norm_weights
-from l2o.multiobjective.precision import in_turn
-from l2o.multiobjective.weightings import upgrad
+from l2o.gradients import Gramian, as_jacobian, combine, gramian, num_objectives
+from l2o.multiobjective.programs.min_norm import min_norm_weights
+from l2o.multiobjective.programs.turns import in_turn
+from l2o.multiobjective.weightings.upgrad import upgrad
 from l2o.optimizers import LearnedOptimizer, OptState, Updates, flatten, settings, unflatten
 from l2o.optimizers.cells import LSTM
 from l2o.optimizers.features import Moments, adam_features, log_and_sign
@@ -83,6 +82,15 @@ class ML2O(LearnedOptimizer):
     - `key`: Of the initial weights.
 
     **Raises:** `ValueError` for settings out of range.
+
+    ```pycon
+    >>> optimizer = l2o.multiobjective.ML2O(hidden_size=4, key=jax.random.key(0))
+    >>> params, jacobian, losses = jnp.zeros(3), jnp.ones((2, 3)), jnp.ones(2)
+    >>> state = optimizer.init(params)
+    >>> updates, state = optimizer.update(jacobian, state, params, value=losses)
+    >>> updates.shape
+    (3,)
+    ```
     """
 
     specific: LSTM
@@ -170,12 +178,14 @@ class ML2O(LearnedOptimizer):
     ) -> tuple[Updates, ML2OState]:
         """One step; only gradients are looked at.
 
-        **Arguments:** `grads`, of all objectives, stacked along the leading axis of every leaf.
+        **Arguments:** `grads`, of all objectives, stacked along the leading axis of every leaf, or
+        `Gradients`.
 
         **Raises:** `ValueError` for gradients of another number of objectives, that are no real
         floating-point numbers, or of other shapes than the parameters.
         """
         del value, extra
+        grads = as_jacobian(grads)
         check_num_objectives(grads, self.num_objectives)
         check_gradients(grads, params, self.num_objectives)
         gradients = bounded(jax.vmap(flatten)(grads).astype(state.mean_squares.dtype))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from l2o.gradients import as_jacobian
 from l2o.multiobjective.learned.ml2o import LARGEST_NUM_OBJECTIVES, check_num_objectives
 from l2o.optimizers import LearnedOptimizer, OptState, Updates, flatten, settings, unflatten
 from l2o.optimizers.cells import LSTM
@@ -51,6 +52,14 @@ class PlainML2O(LearnedOptimizer):
     - `key`: Of the initial weights.
 
     **Raises:** `ValueError` for settings out of range.
+
+    ```pycon
+    >>> optimizer = l2o.multiobjective.PlainML2O(hidden_size=4, key=jax.random.key(0))
+    >>> params, jacobian = jnp.zeros(3), jnp.ones((2, 3))
+    >>> updates, state = optimizer.update(jacobian, optimizer.init(params), params)
+    >>> updates.shape
+    (3,)
+    ```
     """
 
     specific: tuple[LSTM, ...]
@@ -123,12 +132,14 @@ class PlainML2O(LearnedOptimizer):
     ) -> tuple[Updates, PlainML2OState]:
         """One step; only gradients are looked at.
 
-        **Arguments:** `grads`, of all objectives, stacked along the leading axis of every leaf.
+        **Arguments:** `grads`, of all objectives, stacked along the leading axis of every leaf, or
+        `Gradients`.
 
         **Raises:** `ValueError` for gradients of another number of objectives, that are no real
         floating-point numbers, or of other shapes than the parameters.
         """
         del value, extra
+        grads = as_jacobian(grads)
         check_num_objectives(grads, self.num_objectives)
         check_gradients(grads, params, self.num_objectives)
         gradients = jax.vmap(flatten)(grads)

@@ -1,5 +1,6 @@
 """Test problems whose Pareto-critical sets are known."""
 
+from l2o.multiobjective.problems._fonseca import Fonseca as Fonseca, ff1 as ff1, fonseca as fonseca
 from l2o.multiobjective.problems.cagrad_toy import CAGradToy as CAGradToy
 from l2o.multiobjective.problems.dtlz import (
     DTLZ1 as DTLZ1,
@@ -8,7 +9,6 @@ from l2o.multiobjective.problems.dtlz import (
     DTLZ4 as DTLZ4,
 )
 from l2o.multiobjective.problems.families import *
-from l2o.multiobjective.problems.fonseca import Fonseca as Fonseca, ff1 as ff1, fonseca as fonseca
 from l2o.multiobjective.problems.hil1 import Hil1 as Hil1
 from l2o.multiobjective.problems.problem import Problem as Problem
 from l2o.multiobjective.problems.problem_task import ProblemTask as ProblemTask

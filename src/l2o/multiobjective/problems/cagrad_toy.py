@@ -15,6 +15,11 @@ class CAGradToy(Problem):
 
     **Arguments:** `first_scale`, the factor of the first loss: 1 in Liu et al. 2021, 0.1 in
     Navon et al. 2022.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.CAGradToy().losses(jnp.zeros(2)).shape
+    (2,)
+    ```
     """
 
     first_scale: float = 1.0

@@ -24,6 +24,12 @@ class ConflictingQuadraticsFamily(TaskFamily):
     - `max_log_factor`: Multiplies each objective by exp(U(-r, r)) with this r.
 
     **Raises:** `ValueError` for numbers below 1, and r below 0 or above 40.
+
+    ```pycon
+    >>> family = l2o.multiobjective.problems.ConflictingQuadraticsFamily(3, dimension=2)
+    >>> l2o.tasks.count_objectives(family)
+    3
+    ```
     """
 
     num_quadratics: int = eqx.field(static=True, default=2)

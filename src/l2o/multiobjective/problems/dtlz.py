@@ -56,7 +56,14 @@ def _sphere(positions: Float[Array, " positions"]) -> Float[Array, " m"]:
 
 
 class DTLZ1(_DTLZ):
-    """A plane, the losses of which sum to 1/2, behind many local ones."""
+    """A plane, the losses of which sum to 1/2, behind many local ones.
+
+    ```pycon
+    >>> problem = l2o.multiobjective.problems.DTLZ1(m=2, num_distances=1)
+    >>> problem.losses(jnp.array([0.5, 0.5])).round(3)
+    Array([0.25, 0.25], dtype=float32)
+    ```
+    """
 
     num_distances: int = eqx.field(static=True, default=5)
 
@@ -69,7 +76,14 @@ class DTLZ1(_DTLZ):
 
 
 class DTLZ2(_DTLZ):
-    """A sphere, the squares of the losses of which sum to 1."""
+    """A sphere, the squares of the losses of which sum to 1.
+
+    ```pycon
+    >>> problem = l2o.multiobjective.problems.DTLZ2(m=2, num_distances=1)
+    >>> problem.losses(jnp.array([0.5, 0.5])).round(3)
+    Array([0.707, 0.707], dtype=float32)
+    ```
+    """
 
     def losses(self, params: Float[Array, " n"]) -> Float[Array, " m"]:
         """All losses at `params`."""
@@ -78,7 +92,14 @@ class DTLZ2(_DTLZ):
 
 
 class DTLZ3(_DTLZ):
-    """The sphere of DTLZ2 behind the many local ones of DTLZ1."""
+    """The sphere of DTLZ2 behind the many local ones of DTLZ1.
+
+    ```pycon
+    >>> problem = l2o.multiobjective.problems.DTLZ3(m=2, num_distances=1)
+    >>> problem.losses(jnp.array([0.5, 0.5])).round(3)
+    Array([0.707, 0.707], dtype=float32)
+    ```
+    """
 
     def losses(self, params: Float[Array, " n"]) -> Float[Array, " m"]:
         """All losses at `params`."""
@@ -87,7 +108,14 @@ class DTLZ3(_DTLZ):
 
 
 class DTLZ4(_DTLZ):
-    """The sphere of DTLZ2, of which the edges are much easier to find."""
+    """The sphere of DTLZ2, of which the edges are much easier to find.
+
+    ```pycon
+    >>> problem = l2o.multiobjective.problems.DTLZ4(m=2, num_distances=1)
+    >>> problem.losses(jnp.array([0.0, 0.5])).round(3)
+    Array([1., 0.], dtype=float32)
+    ```
+    """
 
     def losses(self, params: Float[Array, " n"]) -> Float[Array, " m"]:
         """All losses at `params`."""

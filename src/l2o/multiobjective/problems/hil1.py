@@ -13,6 +13,11 @@ class Hil1(Problem):
     `a = 2 pi / 360 (45 + 40 sin 2 pi x + 25 sin 2 pi y)` and `b = 1 + cos(2 pi x) / 2`. The line
     x = 1/2 is critical and optimal; x = 0 is critical and nowhere optimal; there are two more
     optimal pieces, y = 1/4 with x from 0.215 to 1/2 and y = 3/4 with x from 1/2 to 0.785.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.Hil1().losses(jnp.array([0.2, 0.3])).shape
+    (2,)
+    ```
     """
 
     def losses(self, params: Float[Array, "2"]) -> Float[Array, "2"]:

@@ -7,7 +7,14 @@ from l2o.tasks import Batch, MultiObjectiveTask
 
 
 class ProblemTask(MultiObjectiveTask):
-    """A test problem, started where it says. Bounds, where there are some, are not kept."""
+    """A test problem, started where it says. Bounds, where there are some, are not kept.
+
+    ```pycon
+    >>> task = l2o.multiobjective.problems.ProblemTask(l2o.multiobjective.problems.bk1())
+    >>> task.losses(jnp.zeros(2), None)
+    Array([ 0., 50.], dtype=float32)
+    ```
+    """
 
     problem: Problem
 

@@ -17,6 +17,13 @@ class Quadratics(Problem):
     **Arguments:** `matrices`, A_i, symmetric and positive semidefinite with a sum that is
     definite; `centres`, c_i; `spread`, the standard deviation of the starts; `least`, b_i, the
     losses at the centres, one number or m.
+
+    ```pycon
+    >>> matrices, centres = jnp.ones((2, 1, 1)), jnp.array([[1.0], [0.0]])
+    >>> problem = l2o.multiobjective.problems.Quadratics(matrices, centres)
+    >>> problem.losses(jnp.zeros(1))
+    Array([0.5, 0. ], dtype=float32)
+    ```
     """
 
     matrices: Float[Array, "m n n"]
@@ -53,17 +60,35 @@ class Quadratics(Problem):
 
 
 def jos1(n: int = 2) -> Quadratics:
-    """JOS1: `|x|^2 / n` and `|x - 2|^2 / n`; critical between 0 and (2, ..., 2)."""
+    """JOS1: `|x|^2 / n` and `|x - 2|^2 / n`; critical between 0 and (2, ..., 2).
+
+    ```pycon
+    >>> l2o.multiobjective.problems.jos1(n=3).losses(jnp.zeros(3))
+    Array([0., 4.], dtype=float32)
+    ```
+    """
     return _spheres([[0.0] * n, [2.0] * n], 2 / n)
 
 
 def sch1() -> Quadratics:
-    """SCH1: `x^2` and `(x - 2)^2`; critical between 0 and 2."""
+    """SCH1: `x^2` and `(x - 2)^2`; critical between 0 and 2.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.sch1().losses(jnp.array([2.0]))
+    Array([4., 0.], dtype=float32)
+    ```
+    """
     return _spheres([[0.0], [2.0]], 2.0)
 
 
 def bk1() -> Quadratics:
-    """BK1: `|x|^2` and `|x - 5|^2`; critical between (0, 0) and (5, 5)."""
+    """BK1: `|x|^2` and `|x - 5|^2`; critical between (0, 0) and (5, 5).
+
+    ```pycon
+    >>> l2o.multiobjective.problems.bk1().losses(jnp.zeros(2))
+    Array([ 0., 50.], dtype=float32)
+    ```
+    """
     return _spheres([[0.0, 0.0], [5.0, 5.0]], 2.0)
 
 
@@ -71,6 +96,11 @@ def zlt1(m: int = 3, n: int = 5) -> Quadratics:
     """ZLT1: `|x - e_i|^2` for m unit vectors, m at most n; critical is their convex hull.
 
     **Raises:** `ValueError` if m is larger than n.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.zlt1(m=2, n=3).losses(jnp.array([1.0, 0.0, 0.0]))
+    Array([0., 2.], dtype=float32)
+    ```
     """
     if m > n:
         raise ValueError(f"ZLT1 has no more objectives than coordinates, got {m} and {n}.")
@@ -78,18 +108,36 @@ def zlt1(m: int = 3, n: int = 5) -> Quadratics:
 
 
 def mhhm2() -> Quadratics:
-    """MHHM2: squared distances to the corners of a triangle, which is critical."""
+    """MHHM2: squared distances to the corners of a triangle, which is critical.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.mhhm2().losses(jnp.zeros(2)).shape
+    (3,)
+    ```
+    """
     return _spheres([[0.8, 0.6], [0.85, 0.7], [0.9, 0.6]], 2.0)
 
 
 def lov1() -> Quadratics:
-    """Lov1: `1.05 x^2 + 0.98 y^2` and `0.99 (x - 3)^2 + 1.03 (y - 2.5)^2`."""
+    """Lov1: `1.05 x^2 + 0.98 y^2` and `0.99 (x - 3)^2 + 1.03 (y - 2.5)^2`.
+
+    ```pycon
+    >>> np.round(l2o.multiobjective.problems.lov1().losses(jnp.array([1.0, 0.0]))[0], 3)
+    Array(1.0500001, dtype=float32)
+    ```
+    """
     matrices = jnp.array([[[2.1, 0.0], [0.0, 1.96]], [[1.98, 0.0], [0.0, 2.06]]])
     return Quadratics(matrices, jnp.array([[0.0, 0.0], [3.0, 2.5]]))
 
 
 def sp1() -> Quadratics:
-    """SP1: `(x - 1)^2 + (x - y)^2` and `(y - 3)^2 + (x - y)^2`."""
+    """SP1: `(x - 1)^2 + (x - y)^2` and `(y - 3)^2 + (x - y)^2`.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.sp1().losses(jnp.array([1.0, 1.0]))
+    Array([0., 4.], dtype=float32)
+    ```
+    """
     matrices = jnp.array([[[4.0, -2.0], [-2.0, 2.0]], [[2.0, -2.0], [-2.0, 4.0]]])
     return Quadratics(matrices, jnp.array([[1.0, 1.0], [3.0, 3.0]]))
 
@@ -100,6 +148,11 @@ def mop7() -> Quadratics:
     The losses are `(x - 2)^2 / 2 + (y + 1)^2 / 13 + 3`,
     `(x + y - 3)^2 / 36 + (y - x + 2)^2 / 8 - 17` and
     `(x + 2y - 1)^2 / 175 + (2y - x)^2 / 17 - 13`.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.mop7().losses(jnp.zeros(2)).shape
+    (3,)
+    ```
     """
     directions = jnp.array(
         [[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [-1.0, 1.0]], [[1.0, 2.0], [-1.0, 2.0]]]
@@ -117,6 +170,12 @@ def random_quadratics(
 
     **Arguments:** `key`; `m` objectives of `n` parameters; `condition`, largest over smallest
     eigenvalue of every A_i; `scales`, the largest eigenvalue, one number or m.
+
+    ```pycon
+    >>> problem = l2o.multiobjective.problems.random_quadratics(jax.random.key(0), m=3, n=2)
+    >>> problem.losses(jnp.zeros(2)).shape
+    (3,)
+    ```
     """
     axes_key, centres_key = jax.random.split(key)
     axes = jax.random.orthogonal(axes_key, n, (m,))

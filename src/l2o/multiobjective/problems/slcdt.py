@@ -14,6 +14,11 @@ class SLCDT1(Problem):
     With `u = x + y` and `w = x - y` the losses are `h + w / 2` and `h - w / 2`, where
     `h = (sqrt(1 + u^2) + sqrt(1 + w^2)) / 2 + 0.85 exp(-u^2)`. Critical are three parallel lines:
     u = 0, which is not optimal, and u = +-1.3134.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.SLCDT1().losses(jnp.zeros(2)).shape
+    (2,)
+    ```
     """
 
     def losses(self, params: Float[Array, "2"]) -> Float[Array, "2"]:
@@ -52,6 +57,11 @@ class SLCDT2(Problem):
     """Three strictly convex losses of ten parameters; critical points are optimal.
 
     Loss i is a fourth power in coordinate i and a square in all others.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.SLCDT2().losses(jnp.zeros(10)).shape
+    (3,)
+    ```
     """
 
     def losses(self, params: Float[Array, "10"]) -> Float[Array, "3"]:

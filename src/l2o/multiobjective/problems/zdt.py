@@ -46,7 +46,13 @@ class _ZDT(Problem):
 
 
 class ZDT1(_ZDT):
-    """A convex front, `f_2 = 1 - sqrt(f_1)`."""
+    """A convex front, `f_2 = 1 - sqrt(f_1)`.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.ZDT1(n=2).losses(jnp.array([0.25, 0.0]))
+    Array([0.25, 0.5 ], dtype=float32)
+    ```
+    """
 
     def losses(self, params: Float[Array, " n"]) -> Float[Array, "2"]:
         """Both losses at `params`."""
@@ -55,7 +61,13 @@ class ZDT1(_ZDT):
 
 
 class ZDT2(_ZDT):
-    """A concave front, `f_2 = 1 - f_1^2`."""
+    """A concave front, `f_2 = 1 - f_1^2`.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.ZDT2(n=2).losses(jnp.array([0.5, 0.0]))
+    Array([0.5 , 0.75], dtype=float32)
+    ```
+    """
 
     def losses(self, params: Float[Array, " n"]) -> Float[Array, "2"]:
         """Both losses at `params`."""
@@ -64,7 +76,13 @@ class ZDT2(_ZDT):
 
 
 class ZDT3(_ZDT):
-    """A front of five pieces, `f_2 = 1 - sqrt(f_1) - f_1 sin(10 pi f_1)`."""
+    """A front of five pieces, `f_2 = 1 - sqrt(f_1) - f_1 sin(10 pi f_1)`.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.ZDT3(n=2).losses(jnp.array([0.0, 0.0]))
+    Array([0., 1.], dtype=float32)
+    ```
+    """
 
     def losses(self, params: Float[Array, " n"]) -> Float[Array, "2"]:
         """Both losses at `params`."""
@@ -81,7 +99,13 @@ class ZDT3(_ZDT):
 
 
 class ZDT4(_ZDT):
-    """The front of ZDT1 behind very many local ones."""
+    """The front of ZDT1 behind very many local ones.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.ZDT4(n=2).losses(jnp.array([0.25, 0.0]))
+    Array([0.25, 0.5 ], dtype=float32)
+    ```
+    """
 
     n: int = eqx.field(static=True, default=10)
 
@@ -102,6 +126,11 @@ class ZDT6(_ZDT):
     """A concave front that is hard to cover, `f_2 = 1 - f_1^2`.
 
     The derivative of g is infinite on the optimal set, so no criticality can be taken there.
+
+    ```pycon
+    >>> l2o.multiobjective.problems.ZDT6(n=2).losses(jnp.array([0.0, 0.0]))
+    Array([1., 0.], dtype=float32)
+    ```
     """
 
     n: int = eqx.field(static=True, default=10)

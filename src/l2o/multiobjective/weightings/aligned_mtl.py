@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
-from l2o.multiobjective.gramian import AnyGramian, Gramian, as_gramian
-from l2o.multiobjective.precision import in_double_precision
+from l2o.gradients import AnyGramian, Gramian, as_gramian
 from l2o.multiobjective.weightings.linear import preference_or_mean
+from l2o.support.double_precision import in_double_precision
 
 
 def aligned_mtl(
@@ -28,6 +28,12 @@ def aligned_mtl(
     but for rounding are NaN: `jnp.nanmin`, `jnp.nanmedian` or `jnp.nanmean`.
 
     **Raises:** `ValueError` if there are not m weights.
+
+    ```pycon
+    >>> gramian = l2o.multiobjective.gramian(jnp.diag(jnp.array([1.0, 3.0])))
+    >>> np.round(l2o.multiobjective.aligned_mtl(gramian), 3)
+    Array([0.5       , 0.16700001], dtype=float32)
+    ```
     """
     gramian = as_gramian(gramian).relative
     weights = preference_or_mean(gramian, preference)

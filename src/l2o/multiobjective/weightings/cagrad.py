@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from l2o.multiobjective.gramian import AnyGramian, Gramian, as_gramian
-from l2o.multiobjective.nonnegative_program import solve_definite, solve_tangent
-from l2o.multiobjective.precision import in_double_precision, made_definite
+from l2o.gradients import AnyGramian, Gramian, as_gramian
+from l2o.multiobjective.programs.definite import made_definite
+from l2o.multiobjective.programs.nonnegative_program import solve_definite, solve_tangent
 from l2o.support.checks import check_number
+from l2o.support.double_precision import in_double_precision
 
 _MOST_STEPS = 40
 _SETTLED = 1e-11
@@ -35,6 +36,12 @@ def cagrad(gramian: AnyGramian, *, c: float = 0.5) -> Float[Array, " m"]:
     **Returns:** the weights.
 
     **Raises:** `ValueError` if the Gramian is not a square matrix or c is negative or not finite.
+
+    ```pycon
+    >>> gramian = l2o.multiobjective.gramian(jnp.eye(2))
+    >>> np.round(l2o.multiobjective.cagrad(gramian, c=0.5), 3)
+    Array([0.75000006, 0.75000006], dtype=float32)
+    ```
     """
     check_number("c", c, least=0)
     return _weights(as_gramian(gramian), float(c))

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.cosines import cosines_of
-from l2o.multiobjective.gramian import AnyGramian
+from l2o.gradients import AnyGramian
+from l2o.multiobjective.programs.cosines import cosines_of
 
 
 def config(gramian: AnyGramian) -> Float[Array, " m"]:
@@ -19,6 +19,12 @@ def config(gramian: AnyGramian) -> Float[Array, " m"]:
     **Arguments:** `gramian`, of inner products of m gradients.
 
     **Raises:** `ValueError` if the Gramian is not a square matrix.
+
+    ```pycon
+    >>> gramian = l2o.multiobjective.gramian(jnp.diag(jnp.array([1.0, 3.0])))
+    >>> np.round(l2o.multiobjective.config(gramian), 3)
+    Array([2.        , 0.66700006], dtype=float32)
+    ```
     """
     norms, cosines = cosines_of(gramian)
     is_zero = norms == 0.0

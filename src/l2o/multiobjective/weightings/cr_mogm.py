@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from l2o.multiobjective.gramian import Gramian
+from l2o.gradients import Gramian
 from l2o.multiobjective.randomness import check_takes_key
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.multiobjective.weightings.mgda import mgda
@@ -23,6 +23,13 @@ class CRMOGM(StatefulWeighting):
     (alpha).
 
     **Raises:** `ValueError` if `weighting` is no function or `decay` not between 0 and 1.
+
+    ```pycon
+    >>> descent = l2o.multiobjective.aggregate(l2o.multiobjective.CRMOGM(), num_objectives=2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)))[0]
+    Array([0.5, 0.5], dtype=float32)
+    ```
     """
 
     weighting: Callable[..., Float[Array, " m"]] = eqx.field(static=True, default=mgda)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
-from l2o.multiobjective.jacobian import Jacobian, combine, gradient_norms
+from l2o.gradients import Gradients, Jacobian, as_jacobian, combine, gradient_norms
 from l2o.multiobjective.presence import keep_absent, present_gradients
 from l2o.optimizers import OptState
 from l2o.support.checks import check_integer, check_number
@@ -37,6 +37,13 @@ def db_mtl(
 
     **Raises:** `ValueError` for numbers out of their range; its `update` without `value`, or for
     another number of objectives.
+
+    ```pycon
+    >>> descent = l2o.multiobjective.db_mtl(2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)), value=jnp.array([1.0, 1.0]))[0].shape
+    (2,)
+    ```
     """
     check_integer("num_objectives", num_objectives, least=1)
     check_number("decay", decay, least=0, most=1)
@@ -49,7 +56,7 @@ def db_mtl(
         return DBMTLState(jnp.zeros((), jnp.int32), averages)
 
     def update(
-        updates: Jacobian,
+        updates: Jacobian | Gradients,
         state: OptState,
         params: PyTree | None = None,
         *,
@@ -62,7 +69,8 @@ def db_mtl(
         value = jnp.asarray(value)
         if value.shape != (num_objectives,):
             raise ValueError(f"DB-MTL needs {num_objectives} losses, got shape {value.shape}.")
-        present = present_gradients(updates, num_objectives)
+        jacobian = as_jacobian(updates)
+        present = present_gradients(jacobian, num_objectives)
         present &= jnp.isfinite(value) & (value > 0.0)
         kept = decay * (state.step + 1.0) ** -decay_exponent
         divisors = jnp.where(present, value, 1.0)
@@ -71,7 +79,7 @@ def db_mtl(
             logarithmic = new / divisors.reshape(-1, *[1] * (new.ndim - 1))
             return kept * old + (1 - kept) * logarithmic
 
-        averages = jax.tree.map(average, state.averages, updates)
+        averages = jax.tree.map(average, state.averages, jacobian)
         averages = keep_absent(averages, state.averages, present)
         norms = jnp.where(present, gradient_norms(averages), 0.0)
         weights = jnp.where(norms > 0.0, jnp.max(norms) / jnp.where(norms > 0.0, norms, 1.0), 0.0)

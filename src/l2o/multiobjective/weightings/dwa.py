@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from l2o.multiobjective.gramian import Gramian
+from l2o.gradients import Gramian
 from l2o.multiobjective.presence import share_of_present
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.support.checks import check_number
@@ -18,6 +18,13 @@ class DWA(StatefulWeighting):
     Source: Liu et al. 2019, End-to-End Multi-Task Learning with Attention, section 3.3.
 
     **Arguments:** `temperature`, larger for weights that are more equal.
+
+    ```pycon
+    >>> descent = l2o.multiobjective.aggregate(l2o.multiobjective.DWA(), num_objectives=2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)), value=jnp.ones(2))[0]
+    Array([1., 1.], dtype=float32)
+    ```
     """
 
     needs_losses = True

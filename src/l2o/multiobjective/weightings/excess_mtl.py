@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
-from l2o.multiobjective.jacobian import Jacobian, combine
+from l2o.gradients import Gradients, Jacobian, as_jacobian, combine
 from l2o.multiobjective.presence import keep_absent, present_gradients, share_of_present
 from l2o.optimizers import OptState
 from l2o.support.checks import check_integer, check_number
@@ -43,6 +43,13 @@ def excess_mtl(
 
     **Raises:** `ValueError` for numbers out of their range; its `update` for gradients of another
     number of objectives.
+
+    ```pycon
+    >>> descent = l2o.multiobjective.excess_mtl(2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)), value=jnp.ones(2))[0].shape
+    (2,)
+    ```
     """
     check_integer("num_objectives", num_objectives, least=1)
     check_number("step_size", step_size, least=0)
@@ -58,19 +65,20 @@ def excess_mtl(
         )
 
     def update(
-        updates: Jacobian, state: OptState, params: PyTree | None = None, **extra: Any
+        updates: Jacobian | Gradients, state: OptState, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, OptState]:
         del params, extra
-        present = present_gradients(updates, num_objectives)
+        jacobian = as_jacobian(updates)
+        present = present_gradients(jacobian, num_objectives)
         # Roots, since squares leave the range of numbers long before the gradients do.
-        roots = jax.tree.map(jnp.hypot, state.roots, updates)
+        roots = jax.tree.map(jnp.hypot, state.roots, jacobian)
 
         def excess_of(g: Float[Array, "m ..."], root: Float[Array, "m ..."]) -> Float[Array, " m"]:
             ratios = jnp.where(root > 0.0, g * (g / jnp.where(root > 0.0, root, 1.0)), 0.0)
             return jnp.sum(ratios.reshape(num_objectives, -1), axis=1)
 
         excesses = sum(
-            jax.tree.leaves(jax.tree.map(excess_of, updates, roots)),
+            jax.tree.leaves(jax.tree.map(excess_of, jacobian, roots)),
             start=jnp.zeros(num_objectives),
         )
         is_first = state.step < num_first_steps
@@ -83,6 +91,6 @@ def excess_mtl(
         after = jax.nn.logsumexp(jnp.where(present, moved, -jnp.inf))
         log_weights = moved - after + before
         kept = ExcessMTLState(state.step + 1, roots, log_weights, first)
-        return combine(updates, shares), keep_absent(kept, state, present)
+        return combine(jacobian, shares), keep_absent(kept, state, present)
 
     return optax.GradientTransformationExtraArgs(init, update)

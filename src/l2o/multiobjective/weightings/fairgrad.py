@@ -2,8 +2,8 @@
 
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.fair_program import fair_weights
-from l2o.multiobjective.gramian import AnyGramian, as_gramian
+from l2o.gradients import AnyGramian, as_gramian
+from l2o.multiobjective.programs.fair_program import fair_weights
 from l2o.multiobjective.weightings.linear import mean
 from l2o.support.checks import check_number
 
@@ -23,6 +23,12 @@ def fairgrad(gramian: AnyGramian, *, alpha: float = 1.0) -> Float[Array, " m"]:
 
     **Raises:** `ValueError` if the Gramian is not a square matrix or alpha is negative or
     not finite.
+
+    ```pycon
+    >>> gramian = l2o.multiobjective.gramian(jnp.diag(jnp.array([1.0, 2.0])))
+    >>> np.round(l2o.multiobjective.fairgrad(gramian), 3)  # w = 1 / |g|
+    Array([1. , 0.5], dtype=float32)
+    ```
     """
     check_number("alpha", alpha, least=0)
     return mean(gramian) if alpha == 0 else fair_weights(as_gramian(gramian), float(alpha))

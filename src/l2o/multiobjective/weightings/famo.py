@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from l2o.multiobjective.gramian import Gramian
+from l2o.gradients import Gramian
 from l2o.multiobjective.presence import keep_absent, share_of_present
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.support.checks import check_number
@@ -32,6 +32,13 @@ class FAMO(StatefulWeighting):
 
     **Arguments:** `learning_rate` and `weight_decay` of the Adam that moves the logits; `least`,
     a lower bound of all losses, which they have to exceed.
+
+    ```pycon
+    >>> descent = l2o.multiobjective.aggregate(l2o.multiobjective.FAMO(), num_objectives=2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)), value=jnp.ones(2))[0]
+    Array([0.5, 0.5], dtype=float32)
+    ```
     """
 
     needs_losses = True

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from l2o.multiobjective.jacobian import Jacobian, num_objectives
+from l2o.gradients import Jacobian, num_objectives
 from l2o.support.keys import check_key
 
 
@@ -21,6 +21,12 @@ def graddrop(jacobian: Jacobian, *, leak: ArrayLike = 0.0, key: PRNGKeyArray) ->
     **Returns:** the sum of what is kept, with the structure of the parameters.
 
     **Raises:** `ValueError` if there is not one leak or m.
+
+    ```pycon
+    >>> jacobian = jnp.array([[1.0, 2.0], [1.0, 2.0]])  # no signs to choose from
+    >>> l2o.multiobjective.graddrop(jacobian, key=jax.random.key(0))
+    Array([2., 4.], dtype=float32)
+    ```
     """
     m = num_objectives(jacobian)
     shares = jnp.asarray(leak)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from l2o.multiobjective.gramian import Gramian
+from l2o.gradients import Gramian
 from l2o.multiobjective.presence import mean_of_present, share_of_present
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.support.checks import check_instance, check_number
@@ -35,6 +35,13 @@ class GradNorm(StatefulWeighting):
 
     **Arguments:** `optimizer`, of s, from Optax; `alpha`, 0 for equal norms, and the larger the
     more weight for losses that lag behind.
+
+    ```pycon
+    >>> descent = l2o.multiobjective.aggregate(l2o.multiobjective.GradNorm(), num_objectives=2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)), value=jnp.ones(2))[0]
+    Array([1., 1.], dtype=float32)
+    ```
     """
 
     needs_losses = True

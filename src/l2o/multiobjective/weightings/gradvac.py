@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from l2o.multiobjective.cosines import weights_from_scaled_rows
-from l2o.multiobjective.gramian import AnyGramian, Gramian, as_gramian
+from l2o.gradients import AnyGramian, Gramian, as_gramian
+from l2o.multiobjective.programs.cosines import weights_from_scaled_rows
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.multiobjective.weightings.orders import random_orders
 from l2o.support.checks import check_number
@@ -31,6 +31,12 @@ def gradvac(
     the others; without one they are taken in the order of the rows.
 
     **Raises:** `ValueError` if the Gramian is not a square matrix.
+
+    ```pycon
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> l2o.multiobjective.gradvac(l2o.multiobjective.gramian(jacobian))
+    Array([1., 1.], dtype=float32)
+    ```
     """
     gramian = as_gramian(gramian)
     wanted = jnp.broadcast_to(jnp.asarray(targets, gramian.dtype), gramian.shape)
@@ -43,6 +49,15 @@ class GradVac(StatefulWeighting):
     Source: Wang et al. 2021, Gradient Vaccine, algorithm 1.
 
     **Arguments:** `decay`, the share of the newest cosine in the average (beta).
+
+    ```pycon
+    >>> descent = l2o.multiobjective.aggregate(
+    ...     l2o.multiobjective.GradVac(), num_objectives=2, key=jax.random.key(0)
+    ... )
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)))[0]
+    Array([1., 1.], dtype=float32)
+    ```
     """
 
     decay: float = 0.5

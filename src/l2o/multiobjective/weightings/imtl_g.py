@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.cosines import cosines_of
-from l2o.multiobjective.gramian import AnyGramian
+from l2o.gradients import AnyGramian
+from l2o.multiobjective.programs.cosines import cosines_of
 
 
 def imtl_g(gramian: AnyGramian) -> Float[Array, " m"]:
@@ -20,6 +20,12 @@ def imtl_g(gramian: AnyGramian) -> Float[Array, " m"]:
     **Returns:** weights, all zero where they sum to zero but for rounding.
 
     **Raises:** `ValueError` if the Gramian is not a square matrix.
+
+    ```pycon
+    >>> gramian = l2o.multiobjective.gramian(jnp.diag(jnp.array([1.0, 3.0])))
+    >>> np.round(l2o.multiobjective.imtl_g(gramian), 3)
+    Array([0.75000006, 0.25      ], dtype=float32)
+    ```
     """
     norms, cosines = cosines_of(gramian)
     is_zero = norms == 0.0

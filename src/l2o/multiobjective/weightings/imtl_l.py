@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from l2o.multiobjective.gramian import Gramian
+from l2o.gradients import Gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.support.checks import check_instance
 
@@ -19,6 +19,13 @@ class IMTLL(StatefulWeighting):
     Source: Liu et al. 2021, Towards Impartial Multi-task Learning.
 
     **Arguments:** `optimizer`, of s, from Optax.
+
+    ```pycon
+    >>> descent = l2o.multiobjective.aggregate(l2o.multiobjective.IMTLL(), num_objectives=2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)), value=jnp.ones(2))[0]
+    Array([1., 1.], dtype=float32)
+    ```
     """
 
     needs_losses = True

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from l2o.multiobjective.gramian import Gramian
+from l2o.gradients import Gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 
 
@@ -14,6 +14,13 @@ class InitialLoss(StatefulWeighting):
 
     It is the simplest remedy for losses of different units, and the gradient of what
     `l2o.objectives.NormalizedMeanLoss` measures.
+
+    ```pycon
+    >>> descent = l2o.multiobjective.aggregate(l2o.multiobjective.InitialLoss(), num_objectives=2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)), value=jnp.array([1.0, 4.0]))[0]
+    Array([0.5  , 0.125], dtype=float32)
+    ```
     """
 
     needs_losses = True

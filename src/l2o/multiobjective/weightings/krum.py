@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.gramian import AnyGramian, as_gramian
+from l2o.gradients import AnyGramian, as_gramian
 from l2o.support.checks import check_integer
 
 
@@ -24,6 +24,12 @@ def krum(gramian: AnyGramian, *, num_byzantine: int, num_selected: int = 1) -> F
 
     **Raises:** `ValueError` if f is negative or larger than m - 3, or `num_selected` is not
     between 1 and m.
+
+    ```pycon
+    >>> jacobian = jnp.array([[1.0], [1.1], [0.9], [50.0]])
+    >>> l2o.multiobjective.krum(l2o.multiobjective.gramian(jacobian), num_byzantine=1)
+    Array([1., 0., 0., 0.], dtype=float32)
+    ```
     """
     gramian = as_gramian(gramian)
     m = len(gramian)

@@ -4,13 +4,18 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.gramian import AnyGramian, as_gramian
+from l2o.gradients import AnyGramian, as_gramian
 
 
 def mean(gramian: AnyGramian) -> Float[Array, " m"]:
     """Equal weights, `1 / m`: the gradient of the mean loss.
 
     **Arguments:** `gramian`, of inner products of m gradients; only its size matters.
+
+    ```pycon
+    >>> l2o.multiobjective.mean(l2o.multiobjective.gramian(jnp.eye(2)))
+    Array([0.5, 0.5], dtype=float32)
+    ```
     """
     gramian = as_gramian(gramian)
     return jnp.full_like(gramian.norms, 1 / len(gramian))
@@ -20,6 +25,11 @@ def sum_(gramian: AnyGramian) -> Float[Array, " m"]:
     """Weights of 1: the gradient of the sum of the losses.
 
     **Arguments:** `gramian`, of inner products of m gradients; only its size matters.
+
+    ```pycon
+    >>> l2o.multiobjective.sum_(l2o.multiobjective.gramian(jnp.eye(2)))
+    Array([1., 1.], dtype=float32)
+    ```
     """
     return jnp.ones_like(as_gramian(gramian).norms)
 
@@ -30,6 +40,12 @@ def constant(gramian: AnyGramian, *, weights: ArrayLike) -> Float[Array, " m"]:
     **Arguments:** `gramian`, of inner products of m gradients; `weights`, m of them.
 
     **Raises:** `ValueError` if there are not m weights.
+
+    ```pycon
+    >>> gramian = l2o.multiobjective.gramian(jnp.eye(2))
+    >>> l2o.multiobjective.constant(gramian, weights=jnp.array([0.2, 0.8]))
+    Array([0.2, 0.8], dtype=float32)
+    ```
     """
     return preference_or_mean(gramian, weights)
 

@@ -2,8 +2,8 @@
 
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.gramian import AnyGramian, as_gramian
-from l2o.multiobjective.min_norm import min_norm_weights
+from l2o.gradients import AnyGramian, as_gramian
+from l2o.multiobjective.programs.min_norm import min_norm_weights
 
 
 def mgda(gramian: AnyGramian) -> Float[Array, " m"]:
@@ -20,6 +20,12 @@ def mgda(gramian: AnyGramian) -> Float[Array, " m"]:
     **Returns:** weights, non-negative and summing to 1.
 
     **Raises:** `ValueError` if the Gramian is not a square matrix.
+
+    ```pycon
+    >>> gramian = l2o.multiobjective.gramian(jnp.array([[1.0, 0.0], [0.0, 2.0]]))
+    >>> np.round(l2o.multiobjective.mgda(gramian), 3)
+    Array([0.8, 0.2], dtype=float32)
+    ```
     """
     return min_norm_weights(gramian)
 
@@ -36,6 +42,12 @@ def mgda_of_present(gramian: AnyGramian) -> Float[Array, " m"]:
     zero if all are.
 
     **Raises:** `ValueError` if the Gramian is not a square matrix.
+
+    ```pycon
+    >>> gramian = l2o.multiobjective.gramian(jnp.array([[1.0, 0.0], [0.0, 0.0]]))
+    >>> l2o.multiobjective.mgda_of_present(gramian)
+    Array([1., 0.], dtype=float32)
+    ```
     """
     gramian = as_gramian(gramian)
     return min_norm_weights(gramian, gramian.norms != 0.0)

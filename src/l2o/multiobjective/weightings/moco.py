@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
-from l2o.multiobjective.jacobian import Jacobian, combine, gramian
+from l2o.gradients import Gradients, Jacobian, as_jacobian, combine, gramian
 from l2o.multiobjective.presence import keep_absent, present_gradients
-from l2o.multiobjective.simplex import project_present, shared_among
+from l2o.multiobjective.programs.simplex import project_present, shared_among
 from l2o.optimizers import OptState
 from l2o.support.checks import check_integer, check_number
 
@@ -48,6 +48,13 @@ def moco(
 
     **Raises:** `ValueError` for numbers out of their range; its `update` for gradients of another
     number of objectives.
+
+    ```pycon
+    >>> descent = l2o.multiobjective.moco(2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)), value=jnp.ones(2))[0].shape
+    (2,)
+    ```
     """
     check_integer("num_objectives", num_objectives, least=1)
     check_number("tracking_rate", tracking_rate, above=0)
@@ -63,13 +70,14 @@ def moco(
         )
 
     def update(
-        updates: Jacobian, state: OptState, params: PyTree | None = None, **extra: Any
+        updates: Jacobian | Gradients, state: OptState, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, OptState]:
         del params, extra
-        present = present_gradients(updates, num_objectives)
+        jacobian = as_jacobian(updates)
+        present = present_gradients(jacobian, num_objectives)
         damping = (state.step + 1.0) ** -decay
         rate = tracking_rate * damping
-        tracked = jax.tree.map(lambda y, g: y - rate * (y - g), state.tracked, updates)
+        tracked = jax.tree.map(lambda y, g: y - rate * (y - g), state.tracked, jacobian)
         tracked = keep_absent(tracked, state.tracked, present)
         weights, total = shared_among(state.weights, present)
         slope = gramian(tracked).times(weights) + regularization * weights

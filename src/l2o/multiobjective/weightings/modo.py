@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from l2o.multiobjective.gramian import Gramian
-from l2o.multiobjective.simplex import project_present, shared_among
+from l2o.gradients import Gramian
+from l2o.multiobjective.programs.simplex import project_present, shared_among
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.support.checks import check_number
 
@@ -19,6 +19,13 @@ class MoDo(StatefulWeighting):
 
     **Arguments:** `step_size`, of the weights (gamma); `regularization`, pulls them together
     (rho).
+
+    ```pycon
+    >>> descent = l2o.multiobjective.aggregate(l2o.multiobjective.MoDo(), num_objectives=2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)))[0]
+    Array([0.5, 0.5], dtype=float32)
+    ```
     """
 
     step_size: float = 0.1

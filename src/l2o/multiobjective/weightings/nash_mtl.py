@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.fair_program import fair_weights
-from l2o.multiobjective.gramian import AnyGramian, as_gramian
+from l2o.gradients import AnyGramian, as_gramian
+from l2o.multiobjective.programs.fair_program import fair_weights
 from l2o.support.checks import check_number
 
 
@@ -23,6 +23,12 @@ def nash_mtl(gramian: AnyGramian, *, max_norm: float | None = 1.0) -> Float[Arra
     **Returns:** the weights, or those of MGDA where there are none: `fairness_gap` tells.
 
     **Raises:** `ValueError` if the Gramian is not a square matrix, or the norm is not positive.
+
+    ```pycon
+    >>> gramian = l2o.multiobjective.gramian(jnp.diag(jnp.array([1.0, 2.0])))
+    >>> np.round(l2o.multiobjective.nash_mtl(gramian, max_norm=None), 3)
+    Array([2.0310001, 1.0150001], dtype=float32)
+    ```
     """
     if max_norm is not None:
         check_number("max_norm", max_norm, above=0)

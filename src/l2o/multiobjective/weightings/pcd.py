@@ -7,8 +7,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from l2o.multiobjective.gramian import Gramian
-from l2o.multiobjective.nonnegative_program import program_of
+from l2o.gradients import Gramian
+from l2o.multiobjective.programs.nonnegative_program import program_of
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.support.checks import check_number
 
@@ -33,6 +33,13 @@ class PCD(StatefulWeighting):
 
     **Arguments:** `progress`, between 0 and 1, one number or m - 1; `decay`, of the running means
     of squared norms; `offset`, added to them.
+
+    ```pycon
+    >>> descent = l2o.multiobjective.aggregate(l2o.multiobjective.PCD(), num_objectives=2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)), value=jnp.ones(2))[0].shape
+    (2,)
+    ```
     """
 
     progress: float | Float[Array, " others"] = 0.02

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from l2o.multiobjective.cosines import cosines_of, weights_from_scaled_rows
-from l2o.multiobjective.gramian import AnyGramian
+from l2o.gradients import AnyGramian
+from l2o.multiobjective.programs.cosines import cosines_of, weights_from_scaled_rows
 from l2o.multiobjective.weightings.orders import random_orders
 
 
@@ -20,6 +20,12 @@ def pcgrad(gramian: AnyGramian, *, key: PRNGKeyArray | None = None) -> Float[Arr
     others; without one they are taken in the order of the rows.
 
     **Raises:** `ValueError` if the Gramian is not a square matrix.
+
+    ```pycon
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])  # they do not conflict
+    >>> l2o.multiobjective.pcgrad(l2o.multiobjective.gramian(jacobian))
+    Array([1., 1.], dtype=float32)
+    ```
     """
     norms, cosines = cosines_of(gramian)
     m = len(norms)

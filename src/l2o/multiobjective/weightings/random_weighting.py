@@ -3,7 +3,7 @@
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from l2o.multiobjective.gramian import AnyGramian, as_gramian
+from l2o.gradients import AnyGramian, as_gramian
 from l2o.support.keys import check_key
 
 
@@ -15,6 +15,12 @@ def random_weighting(gramian: AnyGramian, *, key: PRNGKeyArray) -> Float[Array, 
 
     **Arguments:** `gramian`, of inner products of m gradients, of which only the size matters;
     `key`, randomness of the step.
+
+    ```pycon
+    >>> gramian = l2o.multiobjective.gramian(jnp.eye(2))
+    >>> float(l2o.multiobjective.random_weighting(gramian, key=jax.random.key(0)).sum().round(3))
+    1.0
+    ```
     """
     check_key(key)
     norms = as_gramian(gramian).norms

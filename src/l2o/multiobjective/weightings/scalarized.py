@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from l2o.multiobjective.gramian import Gramian
+from l2o.gradients import Gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 
 
@@ -19,6 +19,15 @@ class Scalarized(StatefulWeighting):
     A loss that is not finite counts as 1 in the scalarization of the others.
 
     **Arguments:** `scalarization`, from m losses to one number.
+
+    ```pycon
+    >>> weighting = l2o.multiobjective.Scalarized(l2o.multiobjective.geometric_mean)
+    >>> descent = l2o.multiobjective.aggregate(weighting, num_objectives=2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> losses = jnp.array([1.0, 4.0])
+    >>> np.round(descent.update(jacobian, descent.init(jnp.zeros(2)), value=losses)[0], 3)
+    Array([1.  , 0.25], dtype=float32)
+    ```
     """
 
     needs_losses = True

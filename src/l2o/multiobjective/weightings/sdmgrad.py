@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from l2o.multiobjective.gramian import Gramian
+from l2o.gradients import Gramian
 from l2o.multiobjective.presence import mean_of_present
-from l2o.multiobjective.simplex import project_present, shared_among
+from l2o.multiobjective.programs.simplex import project_present, shared_among
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.support.checks import check_integer, check_number
 
@@ -26,6 +26,13 @@ class SDMGrad(StatefulWeighting):
 
     **Arguments:** `preference_strength`, l; `learning_rate`, `momentum` and `num_steps`, of the
     weights.
+
+    ```pycon
+    >>> descent = l2o.multiobjective.aggregate(l2o.multiobjective.SDMGrad(), num_objectives=2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)))[0].shape
+    (2,)
+    ```
     """
 
     preference_strength: float = 0.3

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from l2o.multiobjective.jacobian import Jacobian, num_objectives
+from l2o.gradients import Jacobian, num_objectives
 from l2o.support.checks import check_integer
 
 
@@ -21,6 +21,11 @@ def trimmed_mean(jacobian: Jacobian, *, num_trimmed: int) -> PyTree:
     **Returns:** the means, with the structure of the parameters.
 
     **Raises:** `ValueError` if `num_trimmed` is negative, or nothing would be left.
+
+    ```pycon
+    >>> l2o.multiobjective.trimmed_mean(jnp.array([[0.0], [1.0], [50.0]]), num_trimmed=1)
+    Array([1.], dtype=float32)
+    ```
     """
     m = num_objectives(jacobian)
     check_integer("num_trimmed", num_trimmed)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from l2o.multiobjective.gramian import Gramian
+from l2o.gradients import Gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.support.checks import check_instance
 
@@ -18,6 +18,14 @@ class UncertaintyWeighting(StatefulWeighting):
     Source: Kendall et al. 2018, Multi-Task Learning Using Uncertainty to Weigh Losses.
 
     **Arguments:** `optimizer`, of s, from Optax.
+
+    ```pycon
+    >>> weighting = l2o.multiobjective.UncertaintyWeighting()
+    >>> descent = l2o.multiobjective.aggregate(weighting, num_objectives=2)
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> descent.update(jacobian, descent.init(jnp.zeros(2)), value=jnp.ones(2))[0]
+    Array([0.5, 0.5], dtype=float32)
+    ```
     """
 
     needs_losses = True

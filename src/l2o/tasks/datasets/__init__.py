@@ -4,6 +4,8 @@ The digits, breast-cancer and two-moons sets come with scikit-learn and need no 
 are read from the folder that the environment variable `L2O_DATA` names (`data_folder`).
 """
 
+from l2o.tasks.datasets._image_folder import image_folder as image_folder
+from l2o.tasks.datasets._mnist import mnist as mnist
 from l2o.tasks.datasets.bundled import (
     breast_cancer as breast_cancer,
     digits as digits,
@@ -23,9 +25,7 @@ from l2o.tasks.datasets.folders import (
     data_folder as data_folder,
 )
 from l2o.tasks.datasets.idx import read_idx as read_idx
-from l2o.tasks.datasets.image_folder import image_folder as image_folder
 from l2o.tasks.datasets.images import ImageSet as ImageSet, read_images as read_images
-from l2o.tasks.datasets.mnist import mnist as mnist
 from l2o.tasks.datasets.multi_task import (
     Classes as Classes,
     MultiTaskData as MultiTaskData,

@@ -10,6 +10,11 @@ def digits() -> Classification:
 
     1,000 rows to train on, 397 for validation, 400 for testing; inputs are
     `(rows, 8, 8, 1)`. Source: Alpaydin and Kaynak (1998), UCI; the copy in scikit-learn.
+
+    ```pycon
+    >>> l2o.tasks.datasets.digits().train_inputs.shape
+    (1000, 8, 8, 1)
+    ```
     """
     from sklearn.datasets import load_digits
 
@@ -26,6 +31,11 @@ def breast_cancer() -> Classification:
     369 rows to train on, 100 for validation, 100 for testing. Every feature is standardised with
     its mean and standard deviation over the train split. Source: Street, Wolberg and
     Mangasarian (1993), UCI; the copy in scikit-learn.
+
+    ```pycon
+    >>> l2o.tasks.datasets.breast_cancer().train_inputs.shape
+    (369, 30)
+    ```
     """
     from sklearn.datasets import load_breast_cancer
 
@@ -43,6 +53,11 @@ def two_moons() -> Classification:
     The train split is the data of Maheswaranathan et al. (2021) as their public code makes it,
     `make_moons(1024, noise=0.1, random_state=0)`; the other splits are ours, with
     `random_state` 1 (validation) and 2 (test).
+
+    ```pycon
+    >>> l2o.tasks.datasets.two_moons().train_inputs.shape
+    (1024, 2)
+    ```
     """
     from sklearn.datasets import make_moons
 

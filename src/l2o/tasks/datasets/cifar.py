@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from l2o.tasks.datasets._image_folder import image_folder
 from l2o.tasks.datasets.classification import Classification
 from l2o.tasks.datasets.folders import DataError, data_folder, first_existing
-from l2o.tasks.datasets.image_folder import image_folder
 
 # A record of the binary version is a byte for the class and the image, channels first.
 _RECORD = 1 + 3 * 32 * 32

@@ -25,6 +25,12 @@ class Classification(eqx.Module):
 
     Inputs are single-precision arrays of vectors `(rows, features)` or images
     `(rows, height, width, channels)`; labels count from 0.
+
+    ```pycon
+    >>> data = l2o.tasks.datasets.digits()
+    >>> data.num_classes, data.test_labels.shape
+    (10, (400,))
+    ```
     """
 
     train_inputs: Float[Array, " train *shape"]
@@ -152,6 +158,11 @@ def subset(
 
     **Raises:** `ValueError` if a split has fewer rows than asked for, or less than one is asked
     for.
+
+    ```pycon
+    >>> l2o.tasks.datasets.subset(l2o.tasks.datasets.digits(), num_train=100).train_inputs.shape
+    (100, 8, 8, 1)
+    ```
     """
     arrays = []
     counts = (num_train, num_validation, num_test)
@@ -175,6 +186,11 @@ def average_pool(dataset: Classification, factor: int = 2) -> Classification:
     **Returns:** the data set with smaller images, its name saying their size.
 
     **Raises:** `ValueError` if the inputs are no images or `factor` divides them not.
+
+    ```pycon
+    >>> l2o.tasks.datasets.average_pool(l2o.tasks.datasets.digits(), factor=2).train_inputs.shape
+    (1000, 4, 4, 1)
+    ```
     """
     shape = dataset.input_shape
     if len(shape) != 3 or factor < 1 or shape[0] % factor or shape[1] % factor:

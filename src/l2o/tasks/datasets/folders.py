@@ -33,6 +33,11 @@ def cache_folder() -> Path:
     """The folder for decoded copies: `L2O_CACHE` if set, else `~/.cache/l2o`. It may not exist.
 
     **Raises:** `DataError` if nobody has the home directory that it is said to be in.
+
+    ```pycon
+    >>> l2o.tasks.datasets.cache_folder().is_absolute()
+    True
+    ```
     """
     return _without_tilde("L2O_CACHE", os.environ.get("L2O_CACHE") or "~/.cache/l2o")
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Literal
 
 from l2o.support.checks import check_choice, check_instance, check_size
+from l2o.tasks.datasets._mnist import mnist
 from l2o.tasks.datasets.bundled import digits
 from l2o.tasks.datasets.cifar import cifar10
 from l2o.tasks.datasets.classification import Classification, average_pool
-from l2o.tasks.datasets.mnist import mnist
 
 ImageSet = Literal["digits", "mnist", "mnist-14x14", "cifar10"]
 """The name of a data set of images."""
@@ -29,6 +29,11 @@ def read_images(dataset: ImageSet | Classification, *, pooling: int = 1) -> Clas
 
     **Raises:** `DataError` if files are missing or corrupt; `ValueError` for an unknown name, and
     if `pooling` does not divide height and width of the images.
+
+    ```pycon
+    >>> l2o.tasks.datasets.read_images("digits", pooling=2).train_inputs.shape
+    (1000, 4, 4, 1)
+    ```
     """
     check_size("pooling", pooling)
     if isinstance(dataset, str):

@@ -52,7 +52,14 @@ class Target(eqx.Module):
 
 
 class Classes(Target):
-    """A class, counted from 0; -1 where it is missing. The loss is the cross-entropy, in nats."""
+    """A class, counted from 0; -1 where it is missing. The loss is the cross-entropy, in nats.
+
+    ```pycon
+    >>> target = l2o.tasks.datasets.Classes("digit", num_classes=2)
+    >>> print(f"{target.loss(jnp.zeros((1, 2)), jnp.array([1])):.3f}")
+    0.693
+    ```
+    """
 
     name: str = eqx.field(static=True)
     num_classes: int = eqx.field(static=True)
@@ -87,7 +94,14 @@ class Classes(Target):
 
 
 class Numbers(Target):
-    """A number; not a number where it is missing. The loss is the squared error."""
+    """A number; not a number where it is missing. The loss is the squared error.
+
+    ```pycon
+    >>> target = l2o.tasks.datasets.Numbers("length")
+    >>> float(target.loss(jnp.array([[3.0], [0.0]]), jnp.array([1.0, jnp.nan])))
+    4.0
+    ```
+    """
 
     name: str = eqx.field(static=True)
 
@@ -113,7 +127,14 @@ class Numbers(Target):
 
 
 class MultiTaskData(eqx.Module):
-    """Inputs with several targets a row, in three fixed splits."""
+    """Inputs with several targets a row, in three fixed splits.
+
+    ```pycon
+    >>> data = l2o.tasks.datasets.digit_attributes(l2o.tasks.datasets.digits())
+    >>> [target.name for target in data.targets]
+    ['digit', 'ink', 'even']
+    ```
+    """
 
     inputs: dict[str, Float[Array, " rows *shape"]]
     """By split."""
@@ -170,6 +191,12 @@ def overlaid_pairs(dataset: Classification, *, pairs_per_image: int = 4) -> Mult
 
     **Raises:** `ValueError` if the inputs are no images, for a number below 1, and for more pairs
     than there are partners.
+
+    ```pycon
+    >>> data = l2o.tasks.datasets.overlaid_pairs(l2o.tasks.datasets.digits(), pairs_per_image=1)
+    >>> [target.name for target in data.targets]
+    ['left', 'right']
+    ```
     """
     check_size("pairs_per_image", pairs_per_image)
     fewest = min(len(dataset.split(split)[1]) for split in _SPLITS)
@@ -220,6 +247,12 @@ def digit_attributes(dataset: Classification, *, missing: float = 0.75) -> Multi
     **Returns:** the data, with the targets "digit", "ink" and "even".
 
     **Raises:** `ValueError` for a share out of range.
+
+    ```pycon
+    >>> data = l2o.tasks.datasets.digit_attributes(l2o.tasks.datasets.digits(), missing=0.5)
+    >>> data.input_shape
+    (8, 8, 1)
+    ```
     """
     check_number("missing", missing, least=0, below=1)
     inputs: dict[str, Array] = {}
@@ -240,6 +273,14 @@ def only_target(data: MultiTaskData, name: str) -> MultiTaskData:
     """The data with one of its targets, to train a network for it alone.
 
     **Raises:** `ValueError` for a name that is none.
+
+    ```pycon
+    >>> data = l2o.tasks.datasets.overlaid_pairs(l2o.tasks.datasets.digits(), pairs_per_image=1)
+    >>> names = [target.name for target in data.targets]
+    >>> alone = l2o.tasks.datasets.only_target(data, names[0])
+    >>> len(names), len(alone.targets)
+    (2, 1)
+    ```
     """
     names = [target.name for target in data.targets]
     check_choice("A target", name, names)

@@ -18,7 +18,15 @@ TextName = Literal["tiny-shakespeare"]
 
 
 class Text(eqx.Module):
-    """A text in three contiguous splits, every character as its place in the vocabulary."""
+    """A text in three contiguous splits, every character as its place in the vocabulary.
+
+    ```pycon
+    >>> numbers = jnp.arange(40) % 3
+    >>> text = l2o.tasks.datasets.Text(numbers, numbers, numbers, vocabulary="abc", name="abc")
+    >>> "".join(text.vocabulary[number] for number in text.train[:4])
+    'abca'
+    ```
+    """
 
     train: Int[Array, " train"]
     validation: Int[Array, " validation"]
@@ -78,6 +86,13 @@ def read_text(text: TextName | Text) -> Text:
     """The text of this name; one that is given as it is needs no reading.
 
     **Raises:** `DataError` if the file is missing; `ValueError` for an unknown name.
+
+    ```pycon
+    >>> numbers = jnp.arange(40) % 3
+    >>> text = l2o.tasks.datasets.Text(numbers, numbers, numbers, vocabulary="abc", name="abc")
+    >>> l2o.tasks.datasets.read_text(text) is text
+    True
+    ```
     """
     if isinstance(text, str):
         check_choice("text", text, ("tiny-shakespeare",))

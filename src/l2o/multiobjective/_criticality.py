@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from l2o.multiobjective.jacobian import (
+from l2o.gradients import (
     Jacobian,
     combine,
     gradient_norms,
@@ -13,7 +13,7 @@ from l2o.multiobjective.jacobian import (
     norm_of,
     products_with,
 )
-from l2o.multiobjective.min_norm import min_norm_weights
+from l2o.multiobjective.programs.min_norm import min_norm_weights
 
 
 class CommonDescent(eqx.Module):
@@ -38,6 +38,12 @@ def common_descent(jacobian: Jacobian) -> CommonDescent:
     (m, d).
 
     **Raises:** `ValueError` if the leaves have no common leading axis.
+
+    ```pycon
+    >>> found = l2o.multiobjective.common_descent(jnp.array([[1.0, 0.0], [0.0, 1.0]]))
+    >>> found.direction, found.weights
+    (Array([-0.5, -0.5], dtype=float32), Array([0.5, 0.5], dtype=float32))
+    ```
     """
     weights = min_norm_weights(gramian(jacobian))
     direction = jax.tree.map(jnp.negative, combine(jacobian, weights))
@@ -59,6 +65,11 @@ def criticality(jacobian: Jacobian) -> Float[Array, ""]:
     (m, d).
 
     **Raises:** `ValueError` if the leaves have no common leading axis.
+
+    ```pycon
+    >>> float(l2o.multiobjective.criticality(jnp.array([[1.0, 0.0], [-2.0, 0.0]])))
+    0.0
+    ```
     """
     return common_descent(jacobian).criticality
 
@@ -72,6 +83,12 @@ def relative_criticality(jacobian: Jacobian) -> Float[Array, ""]:
     (m, d).
 
     **Raises:** `ValueError` if the leaves have no common leading axis.
+
+    ```pycon
+    >>> jacobian = jnp.array([[3.0, 0.0], [3.0, 0.0]])
+    >>> print(f"{l2o.multiobjective.relative_criticality(jacobian):.3f}")
+    1.000
+    ```
     """
     largest = jnp.max(gradient_norms(jacobian))
     safe = jnp.where(largest > 0.0, largest, 1.0)

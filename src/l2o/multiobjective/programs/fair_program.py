@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from l2o.multiobjective.gramian import AnyGramian, Gramian, as_gramian
-from l2o.multiobjective.min_norm import min_norm_weights
-from l2o.multiobjective.nonnegative_program import solve_tangent
-from l2o.multiobjective.precision import in_double_precision, in_turn, made_definite
+from l2o.gradients import AnyGramian, Gramian, as_gramian
+from l2o.multiobjective.programs.definite import made_definite
+from l2o.multiobjective.programs.min_norm import min_norm_weights
+from l2o.multiobjective.programs.nonnegative_program import solve_tangent
+from l2o.multiobjective.programs.turns import in_turn
+from l2o.support.double_precision import in_double_precision
 
 _MOST_STEPS = 100
 _SETTLED = 1e-9
@@ -72,6 +74,13 @@ def fairness_gap(
     **Returns:** the largest over the smallest of `(Gw)_i w_i^(1/alpha)`, minus 1: zero, but for
     rounding, if the weights are a solution; large or infinite if MGDA had to stand in. Gradients
     that are zero do not count.
+
+    ```pycon
+    >>> gramian = l2o.multiobjective.gramian(jnp.eye(2))
+    >>> weights = l2o.multiobjective.fairgrad(gramian)
+    >>> print(f"{l2o.multiobjective.fairness_gap(gramian, weights):.3f}")
+    0.000
+    ```
     """
     gramian = as_gramian(gramian)
     scaled = jnp.maximum(weights, 0.0) / jnp.max(jnp.abs(weights))

@@ -8,17 +8,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from l2o.multiobjective.enumeration import MOST_COORDINATES, enumerate_supports
-from l2o.multiobjective.nonnegative_program import (
+from l2o.multiobjective.programs.definite import made_definite
+from l2o.multiobjective.programs.enumeration import MOST_COORDINATES, enumerate_supports
+from l2o.multiobjective.programs.nonnegative_program import (
     Build,
     exchange_blocks,
     interior_point,
     solve_definite,
     solved_program,
 )
-from l2o.multiobjective.operator_splitting import Approximation, split_operators
-from l2o.multiobjective.precision import made_definite
-from l2o.multiobjective.spectrum import (
+from l2o.multiobjective.programs.operator_splitting import Approximation, split_operators
+from l2o.multiobjective.programs.spectrum import (
     geometric_series,
     largest_eigenvalue,
 )

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from l2o.multiobjective.gramian import Gramian, tidied
-from l2o.multiobjective.precision import knowing_double_precision
+from l2o.gradients._gramian import Gramian, tidied
+from l2o.support.double_precision import knowing_double_precision
 
 Jacobian = PyTree[Float[Array, "..."]]
 """Gradients of m objectives: every leaf has the leading axis m. A matrix (m, d) is one, too."""
@@ -72,6 +72,12 @@ def gramian(jacobian: Jacobian) -> Gramian:
     **Arguments:** `jacobian`, gradients stacked along the leading axis of every leaf.
 
     **Raises:** `ValueError` if the leaves have no common leading axis.
+
+    ```pycon
+    >>> gramian = l2o.multiobjective.gramian(jnp.array([[2.0, 0.0], [0.0, 3.0]]))
+    >>> gramian.norms, gramian.cosines[0, 1]
+    (Array([2., 3.], dtype=float32), Array(0., dtype=float32))
+    ```
     """
     m = num_objectives(jacobian)
     rows = [leaf.reshape(m, -1) for leaf in jax.tree.leaves(jacobian)]

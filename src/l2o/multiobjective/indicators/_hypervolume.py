@@ -29,6 +29,11 @@ def hypervolume(points: ArrayLike, reference: ArrayLike) -> Float[Array, ""]:
 
     **Raises:** `ValueError` if the points are no matrix, the reference does not have m losses, or
     m is zero.
+
+    ```pycon
+    >>> float(l2o.multiobjective.hypervolume(jnp.array([[0.0, 0.5], [0.5, 0.0]]), jnp.ones(2)))
+    0.75
+    ```
     """
     points = as_points(points)
     m = points.shape[1]

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from l2o.multiobjective.gradients import Gradients, StackedGradients
-from l2o.multiobjective.jacobian import Jacobian, check_stacked, combine, gramian
+from l2o.gradients import Gradients, Jacobian, as_jacobian, check_stacked, combine, gramian
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
 from l2o.optimizers import OptState
 from l2o.support.checks import check_integer, in_a_line
@@ -56,6 +55,15 @@ def aggregate(
     of an object, a key that the weighting has no use for or one that it lacks; and at every step
     for gradients that are masked, or not stacked over the shapes of the parameters, another
     number of objectives than was said, and losses that are not one for each objective.
+
+    ```pycon
+    >>> aggregator = l2o.multiobjective.aggregate(l2o.multiobjective.mgda)
+    >>> descent = optax.chain(aggregator, optax.sgd(1.0))
+    >>> jacobian = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> updates, state = descent.update(jacobian, descent.init(jnp.zeros(2)))
+    >>> updates
+    Array([-0.5, -0.5], dtype=float32)
+    ```
     """
     _check_weighting(weighting, key)
     if num_objectives is not None:
@@ -111,6 +119,15 @@ def aggregate_jacobian(
     **Returns:** the transformation.
 
     **Raises:** `ValueError` as `aggregate` does.
+
+    ```pycon
+    >>> aggregator = l2o.multiobjective.aggregate_jacobian(
+    ...     lambda jacobian: l2o.multiobjective.trimmed_mean(jacobian, num_trimmed=1)
+    ... )
+    >>> jacobian = jnp.array([[0.0], [1.0], [50.0]])
+    >>> aggregator.update(jacobian, aggregator.init(jnp.zeros(1)))[0]
+    Array([1.], dtype=float32)
+    ```
     """
     _check_weighting(aggregator, key)
 
@@ -125,16 +142,10 @@ def aggregate_jacobian(
         **extra: Any,
     ) -> tuple[PyTree, OptState]:
         del extra
-        if isinstance(updates, StackedGradients):
-            updates = updates.jacobian
-        if isinstance(updates, Gradients):
-            raise ValueError(
-                "The aggregator looks at the gradients themselves: pass them stacked, got "
-                f"{type(updates).__name__}."
-            )
-        check_stacked(updates, params)
+        jacobian = as_jacobian(updates)
+        check_stacked(jacobian, params)
         randomness = {} if key is None else {"key": jax.random.fold_in(key, state.step)}
-        return aggregator(updates, **randomness), AggregateState(state.step + 1, None)
+        return aggregator(jacobian, **randomness), AggregateState(state.step + 1, None)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

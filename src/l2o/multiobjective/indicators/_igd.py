@@ -24,6 +24,12 @@ def igd(points: ArrayLike, front: ArrayLike) -> Float[Array, ""]:
 
     **Raises:** `ValueError` if points or front are no matrix, are of different numbers of
     objectives, or the front has no point.
+
+    ```pycon
+    >>> front = jnp.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> print(f"{l2o.multiobjective.igd(jnp.array([[0.0, 1.0]]), front):.3f}")
+    0.707
+    ```
     """
     points, front = as_points(points), as_points(front, "front")
     if points.shape[1] != front.shape[1]:

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.gramian import Gramian
-from l2o.multiobjective.nonnegative_program import program_of
-from l2o.multiobjective.nonnegative_programs import programs_of
+from l2o.gradients import Gramian
+from l2o.multiobjective.programs.nonnegative_program import program_of
+from l2o.multiobjective.programs.nonnegative_programs import programs_of
 
 
 def dual_cone_weights(

@@ -18,6 +18,11 @@ def non_dominated(points: ArrayLike) -> Bool[Array, " points"]:
     **Returns:** true where a point is not dominated; false where one of its losses is NaN.
 
     **Raises:** `ValueError` if the points are no matrix.
+
+    ```pycon
+    >>> l2o.multiobjective.non_dominated(jnp.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
+    Array([ True,  True, False], dtype=bool)
+    ```
     """
     points = as_points(points)
     # One objective after the other, so that no array has points times points times m entries.

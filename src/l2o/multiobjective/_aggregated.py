@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import optax
 from jaxtyping import ScalarLike
 
-from l2o.multiobjective.aggregators import Weighting, make_aggregator
+from l2o.multiobjective.aggregators import Weighting, check_settings, make_aggregator
 from l2o.optimizers import HandDesigned
 from l2o.support.checks import check_instance
 
@@ -25,9 +26,17 @@ def aggregated(
     `num_objectives`, for a weighting that remembers something of every objective.
 
     **Raises:** `ValueError` as `make_aggregator` does.
+
+    ```pycon
+    >>> both = l2o.multiobjective.aggregated("mgda", l2o.multiobjective.mgda, l2o.optimizers.sgd)
+    >>> both.name, sorted(both.space)
+    ('mgda', ['learning_rate'])
+    ```
     """
     check_instance("optimizer", optimizer, HandDesigned, "Take one such as l2o.optimizers.adam.")
     make_aggregator(aggregator, num_objectives)
+    if isinstance(aggregator, partial):
+        check_settings(aggregator)
     build = _Chain(aggregator, num_objectives, optimizer.build)
     return HandDesigned(name, build, optimizer.space, optimizer.defaults)
 

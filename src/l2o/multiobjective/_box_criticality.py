@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.simplex import project_onto_simplex
+from l2o.multiobjective.programs.simplex import project_onto_simplex
 
 _NUM_STEPS = 3000
 
@@ -29,6 +29,12 @@ def box_criticality(
 
     **Arguments:** `jacobian`, the gradients as rows; `params`, x, in the box; `lower`, `upper`,
     bounds, one number or d.
+
+    ```pycon
+    >>> jacobian = jnp.array([[1.0, 0.0], [1.0, 0.0]])
+    >>> float(l2o.multiobjective.box_criticality(jacobian, jnp.zeros(2), lower=0.0, upper=1.0))
+    0.0
+    ```
     """
     low, high = jnp.asarray(lower) - params, jnp.asarray(upper) - params
     step = 1 / jnp.maximum(jnp.sum(jacobian**2), jnp.finfo(jacobian.dtype).tiny)

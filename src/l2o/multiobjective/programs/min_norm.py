@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from l2o.multiobjective.gramian import AnyGramian, as_gramian
-from l2o.multiobjective.nonnegative_program import program_of
+from l2o.gradients import AnyGramian, as_gramian
+from l2o.multiobjective.programs.nonnegative_program import program_of
 
 
 @jax.jit

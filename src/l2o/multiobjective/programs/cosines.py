@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from l2o.multiobjective.gramian import AnyGramian, as_gramian
+from l2o.gradients import AnyGramian, as_gramian
 
 
 def cosines_of(products: AnyGramian) -> tuple[Float[Array, " m"], Float[Array, "m m"]]:

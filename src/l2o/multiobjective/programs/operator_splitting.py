@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from l2o.multiobjective.spectrum import largest_eigenvalue, shifted_inverse
+from l2o.multiobjective.programs.spectrum import largest_eigenvalue, shifted_inverse
 
 _WEIGHT = 0.08
 _RELAXATION = 1.6

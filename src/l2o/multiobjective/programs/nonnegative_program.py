@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from l2o.multiobjective.enumeration import MOST_COORDINATES, enumerate_supports
-from l2o.multiobjective.precision import in_double_precision, made_definite
+from l2o.multiobjective.programs.definite import made_definite
+from l2o.multiobjective.programs.enumeration import MOST_COORDINATES, enumerate_supports
+from l2o.support.double_precision import in_double_precision
 
 # Exchanges of whole blocks settle the usual program within ten iterations. Where they go round in
 # circles (far more rows than dimensions), the interior-point method takes over.

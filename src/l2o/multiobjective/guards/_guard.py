@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, PyTree
 
+from l2o.gradients import as_jacobian
 from l2o.multiobjective.guards.accept import GuardRule, SufficientDecrease
 from l2o.multiobjective.guards.decide import decide
 from l2o.multiobjective.guards.fallback import Fallback, FallbackState
@@ -62,7 +63,8 @@ class Guarded(LearnedOptimizer):
 
         **Arguments:** `grads`, handed to the optimizer; `state`; `params`; `value`, one loss, or
         m losses; `grad`, the gradient of the loss at `params`, or the m gradients stacked along
-        the leading axis of every leaf, by default `grads`; `value_fn`, gives `value` for any
+        the leading axis of every leaf, or `Gradients`, by default
+        `grads`; `value_fn`, gives `value` for any
         parameters.
 
         **Returns:** the update to add to the parameters, and the new state.
@@ -79,7 +81,7 @@ class Guarded(LearnedOptimizer):
         learned, inner = self.optimizer.update(
             grads, state.optimizer, params, value=value, grad=grad, value_fn=value_fn, **extra
         )
-        jacobian = grads if grad is None else grad
+        jacobian = as_jacobian(grads if grad is None else grad)
         if jnp.ndim(value) == 0:
             jacobian = jax.tree.map(lambda leaf: leaf[None], jacobian)
 
@@ -124,6 +126,15 @@ def guard(
     **Returns:** a learned optimizer; `l2o.as_optax` makes it an Optax transformation.
 
     **Raises:** `ValueError` for arguments of another kind.
+
+    ```pycon
+    >>> mean = l2o.multiobjective.aggregate(l2o.multiobjective.mean)
+    >>> guarded = l2o.guard(optax.chain(mean, optax.sgd(1e6)))  # alone it would diverge
+    >>> task = l2o.multiobjective.problems.ProblemTask(l2o.multiobjective.problems.sch1())
+    >>> losses = l2o.unroll(guarded, task, jax.random.key(0), 3).losses
+    >>> bool(jnp.all(losses[1:] <= losses[:-1]))
+    True
+    ```
     """
     if isinstance(optimizer, optax.GradientTransformation):
         optimizer = from_optax(optimizer)

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from l2o.multiobjective.gradients.checks import Losses, shape_of_losses
-from l2o.multiobjective.gradients.protocol import Gradients
-from l2o.multiobjective.gramian import Gramian, as_gramian
-from l2o.support.checks import check_at_least
+from l2o.gradients._gramian import Gramian, as_gramian
+from l2o.gradients.checks import Losses, shape_of_losses
+from l2o.gradients.jacobian import Jacobian
+from l2o.gradients.protocol import Gradients
+from l2o.support.checks import check_integer
 
 
 class LinearizedGradients(Gradients):
@@ -43,6 +44,10 @@ class LinearizedGradients(Gradients):
         (combined,) = pullback(weights.astype(self.losses.dtype))
         return combined
 
+    def stack(self) -> Jacobian:
+        """The Jacobian, by m backward passes made together."""
+        return jax.vmap(self.combine)(jnp.eye(len(self.losses), dtype=self.losses.dtype))
+
 
 def linearized(losses: Losses, params: PyTree, *, chunk_size: int = 1) -> LinearizedGradients:
     """The gradients by linearization, in memory of `chunk_size` gradients instead of m.
@@ -52,8 +57,15 @@ def linearized(losses: Losses, params: PyTree, *, chunk_size: int = 1) -> Linear
 
     **Raises:** `ValueError` if `losses` does not give a vector, parameters are not floating-point
     arrays, or `chunk_size` is less than 1.
+
+    ```pycon
+    >>> losses = lambda x: jnp.stack([jnp.sum((x - 1) ** 2), jnp.sum((x + 1) ** 2)])
+    >>> found = l2o.multiobjective.linearized(losses, jnp.zeros(2))
+    >>> found.combine(jnp.array([0.5, 0.5]))
+    Array([0., 0.], dtype=float32)
+    ```
     """
-    check_at_least("chunk_size", chunk_size, 1)
+    check_integer("chunk_size", chunk_size, least=1)
     shape_of_losses(losses, params)
     values, pushforward = jax.linearize(losses, params)
     return LinearizedGradients(values, params, pushforward, chunk_size)

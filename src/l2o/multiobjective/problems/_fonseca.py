@@ -14,6 +14,12 @@ class Fonseca(Problem):
     point may have a small omega because it is far from everything, so look at the relative one.
 
     **Arguments:** `centre`, c; `spread`, starts are uniform in a cube from minus to plus this.
+
+    ```pycon
+    >>> problem = l2o.multiobjective.problems.Fonseca(centre=jnp.array([1.0]))
+    >>> problem.losses(jnp.array([1.0])).round(3)
+    Array([0.        , 0.98200005], dtype=float32)
+    ```
     """
 
     centre: Float[Array, " n"]
@@ -39,10 +45,22 @@ class Fonseca(Problem):
 
 
 def fonseca(n: int = 2) -> Fonseca:
-    """Fonseca and Fleming's problem, also VLMOP2 and MOP2: c = (1, ..., 1) / sqrt(n)."""
+    """Fonseca and Fleming's problem, also VLMOP2 and MOP2: c = (1, ..., 1) / sqrt(n).
+
+    ```pycon
+    >>> l2o.multiobjective.problems.fonseca(n=4).centre
+    Array([0.5, 0.5, 0.5, 0.5], dtype=float32, weak_type=True)
+    ```
+    """
     return Fonseca(jnp.full(n, n**-0.5))
 
 
 def ff1() -> Fonseca:
-    """FF1: c = (1, -1)."""
+    """FF1: c = (1, -1).
+
+    ```pycon
+    >>> l2o.multiobjective.problems.ff1().centre
+    Array([ 1., -1.], dtype=float32)
+    ```
+    """
     return Fonseca(jnp.array([1.0, -1.0]))

@@ -1,0 +1,1 @@
+"""The numerics under the weightings; private."""
