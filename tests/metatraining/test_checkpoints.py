@@ -1,12 +1,15 @@
 """Checkpoints: exact, and known from damaged ones."""
 
+import shutil
 import warnings
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from l2o.metatraining import metatrain
 from l2o.metatraining.checkpoints import Checkpoint, Checkpoints
 
 SCORES = [1.5, float("inf"), 0.1]
@@ -152,3 +155,24 @@ def test_the_other_precision_is_named(tmp_path):
             checkpoints.restore(numbers(asked) | {"n": numbers(written)["n"]})
         with pytest.raises(ValueError, match="does not fit this run's settings"):
             checkpoints.restore(numbers(asked, size=3))
+
+
+def test_a_run_of_an_earlier_version_goes_on(learnable_rate, parabolas, tmp_path):
+    """On two devices, in the middle of its second tasks; the number is that of that version."""
+    shutil.copytree(Path(__file__).with_name("landed"), tmp_path, dirs_exist_ok=True)
+    result = metatrain(
+        learnable_rate(jnp.asarray(0.1)),
+        parabolas(),
+        key=jax.random.key(5),
+        meta_steps=7,
+        num_tasks=2,
+        horizon=6,
+        truncation=2,
+        validation_every=2,
+        validation_tasks=2,
+        folder=tmp_path,
+        resume=True,
+    )
+    assert [row["meta_step"] for row in result.history] == list(range(1, 8))
+    np.testing.assert_allclose(result.last_optimizer.rate, 0.10596967488527298, rtol=1e-6)
+    np.testing.assert_allclose(result.history[-1]["meta_loss"], 1.141461968421936, rtol=1e-5)

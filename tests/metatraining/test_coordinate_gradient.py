@@ -18,7 +18,7 @@ COUNT = 150
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of 64 coordinates, as there would be for large networks."""
-    module = importlib.import_module("l2o.metatraining.coordinate_gradient")
+    module = importlib.import_module("l2o.metatraining._coordinate_gradient")
     monkeypatch.setitem(module._RECORD_BYTES, "cpu", 1)
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from l2o.metatraining import MetaGradient, MetaGradientEstimator, metatrain
+from l2o.metatraining import BackPropagation, WindowGradient, metatrain
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.tasks import Task, TaskFamily
 
@@ -44,16 +44,16 @@ class Nothing(Regularizer):
         return 0.0 * params
 
 
-class Seen(MetaGradientEstimator):
+class Seen(BackPropagation):
     """Reports what a device sees as the meta-loss, and its square as what regularizers add."""
 
     see: Callable = eqx.field(static=True)
 
-    def __call__(self, optimizer, meta_loss, window):
+    def through_window(self, optimizer, meta_loss, window):
         seen = jnp.mean(self.see(window))
         losses = jnp.ones((window.num_steps + 1, window.task.num_tasks))
         nothing = jax.tree.map(jnp.zeros_like, optimizer)
-        return MetaGradient(seen, seen**2, nothing, losses, window.state)
+        return WindowGradient(seen, seen**2, losses, window.state, nothing)
 
 
 def run(learnable_rate, see):

@@ -66,7 +66,7 @@ def go_on(window, result):
     )
 
 
-differentiate = eqx.filter_jit(lambda estimator, *given: estimator(*given))
+differentiate = eqx.filter_jit(lambda estimator, *given: estimator.through_window(*given))
 
 
 @eqx.filter_jit
@@ -102,9 +102,9 @@ def test_states_are_kept_of_small_windows_alone(random_like, monkeypatch):
     # Fifty coordinates a task: a parameter and three units, of four bytes each. A step counter.
     num_bytes = 6 * (NUM_TASKS * 50 * 4 * 4 + 4)
     with pytest.raises(RuntimeError, match="gradient_through_unroll"):
-        FirstOrder(num_bytes)(optimizer, PLAIN, window)
+        FirstOrder(num_bytes).through_window(optimizer, PLAIN, window)
     with pytest.raises(RuntimeError, match="_by_coordinates"):
-        FirstOrder(num_bytes - 1)(optimizer, PLAIN, window)
+        FirstOrder(num_bytes - 1).through_window(optimizer, PLAIN, window)
 
 
 @pytest.fixture(scope="module")

@@ -366,8 +366,8 @@ def window(random_like):
 def test_regularized_meta_gradients_are_the_same_by_either_way(window, assert_trees_close):
     optimizer, window = window
     meta_loss = MetaLoss(MeanLoss(), REGULARIZERS)
-    plain = eqx.filter_jit(FirstOrder(0))(optimizer, MetaLoss(MeanLoss()), window)
-    blocks = eqx.filter_jit(FirstOrder(0))(optimizer, meta_loss, window)
+    plain = eqx.filter_jit(FirstOrder(0).through_window)(optimizer, MetaLoss(MeanLoss()), window)
+    blocks = eqx.filter_jit(FirstOrder(0).through_window)(optimizer, meta_loss, window)
     for checkpoint in (False, True):
         through = eqx.filter_jit(gradient_through_unroll)(
             optimizer, meta_loss, window, first_order=True, checkpoint=checkpoint
@@ -383,7 +383,7 @@ def test_regularized_exact_meta_gradient_against_finite_differences(window, rand
     """The eigenvector has converged, and the noise does not depend on where it is added."""
     optimizer, window = window
     meta_loss = MetaLoss(MeanLoss(), REGULARIZERS[:2])
-    differentiate = eqx.filter_jit(Exact())
+    differentiate = eqx.filter_jit(Exact().through_window)
     result = differentiate(optimizer, meta_loss, window)
     direction = random_like(optimizer, seed=1)
 
@@ -402,7 +402,9 @@ def test_a_regularizer_acts_at_its_steps_alone(window):
 
     def added(every):
         meta_loss = MetaLoss(MeanLoss(), (SAMSharpness(1.0, every=every),))
-        return eqx.filter_jit(FirstOrder(0))(optimizer, meta_loss, window).regularization
+        return eqx.filter_jit(FirstOrder(0).through_window)(
+            optimizer, meta_loss, window
+        ).regularization
 
     def of_one(task, params, batch):
         return SAMSharpness(1.0).value_and_gradient(StepLoss(task, batch), params, KEY)[0]
@@ -426,7 +428,7 @@ def test_schedules_of_weights_see_the_meta_step(window):
     optimizer, window = window
     later = eqx.tree_at(lambda window: window.meta_step, window, jnp.asarray(5))
     scheduled = MetaLoss(MeanLoss(), (SAMSharpness(1.0, schedule=lambda step: 1.0 * step),))
-    run = eqx.filter_jit(FirstOrder(0))
+    run = eqx.filter_jit(FirstOrder(0).through_window)
     assert run(optimizer, scheduled, window).regularization == 0
     steady = run(optimizer, MetaLoss(MeanLoss(), (SAMSharpness(5.0),)), window).regularization
     np.testing.assert_allclose(run(optimizer, scheduled, later).regularization, steady, rtol=1e-12)

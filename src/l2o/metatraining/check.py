@@ -1,12 +1,14 @@
 """Checking a meta-training without running it."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 
+from l2o.metatraining._metatrain import metatrain
 from l2o.metatraining.curriculum import Curriculum
-from l2o.metatraining.metatrain import metatrain
+from l2o.metatraining.part import Part
 from l2o.metatraining.plan import Footprint, make_plan
 from l2o.optimizers import LearnedOptimizer
 from l2o.support.checks import check_instance
@@ -15,7 +17,7 @@ from l2o.tasks import TaskFamily
 
 def check_metatraining(
     optimizer: LearnedOptimizer,
-    family: TaskFamily,
+    family: TaskFamily | Sequence[Part],
     *,
     curriculum: Curriculum | None = None,
     **settings: Any,
@@ -36,6 +38,20 @@ def check_metatraining(
     **Returns:** the memory that it takes at the least.
 
     **Raises:** `ValueError` as `metatrain` does; `TypeError` for an argument that it does not have.
+
+    ```pycon
+    >>> footprint = l2o.metatraining.check_metatraining(
+    ...     l2o.optimizers.RNNProp(hidden_size=2, key=jax.random.key(0)),
+    ...     l2o.tasks.QuadraticFamily(dimension=2),
+    ...     key=jax.random.key(1),
+    ...     meta_steps=2,
+    ...     num_tasks=2,
+    ...     horizon=4,
+    ...     truncation=2,
+    ... )
+    >>> footprint.state > 0
+    True
+    ```
     """
     if curriculum is not None:
         check_instance("curriculum", curriculum, Curriculum)

@@ -9,7 +9,9 @@ from typing import Any
 import jax
 from jaxtyping import PRNGKeyArray
 
-from l2o.metatraining.metatrain import MetaTrainingResult, metatrain
+from l2o.metatraining._metatrain import MetaTrainingResult, metatrain
+from l2o.metatraining.files import stage_folder
+from l2o.metatraining.part import Part
 from l2o.optimizers import LearnedOptimizer
 from l2o.support.checks import check_instance, check_integer, check_rising
 from l2o.support.keys import check_key
@@ -30,6 +32,11 @@ class Curriculum:
     `min_validations`, at least 1.
 
     **Raises:** `ValueError` for numbers out of range.
+
+    ```pycon
+    >>> l2o.metatraining.Curriculum(horizons=(100, 200, 500)).min_validations
+    3
+    ```
     """
 
     horizons: tuple[int, ...]
@@ -73,12 +80,12 @@ class CurriculumResult:
 
 def metatrain_on_curriculum(
     optimizer: LearnedOptimizer,
-    family: TaskFamily,
+    family: TaskFamily | Sequence[Part],
     curriculum: Curriculum,
     *,
     key: PRNGKeyArray,
     meta_steps: int,
-    folder: Path | None = None,
+    folder: Path | str | None = None,
     **settings: Any,
 ) -> CurriculumResult:
     """Runs `l2o.metatraining.metatrain` stage by stage.
@@ -111,7 +118,7 @@ def metatrain_on_curriculum(
             validation_horizon=next_horizon,
             validate_first=True,
             stop_when=curriculum.is_over,
-            folder=None if folder is None else folder / f"stage-{number}",
+            folder=None if folder is None else stage_folder(Path(folder), number),
             **settings,
         )
         results.append(result)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import PyTree
+from jaxtyping import PRNGKeyArray, PyTree
 
 TASKS = "tasks"
 """The mesh axis that tasks are divided along."""
@@ -35,6 +35,17 @@ def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
     return eqx.combine(jax.device_put(arrays, NamedSharding(mesh, PartitionSpec())), rest)
 
 
+def own_key(key: PRNGKeyArray) -> PRNGKeyArray:
+    """Randomness of this device's own tasks, within `on_devices`."""
+    return jax.random.fold_in(key, jax.lax.axis_index(TASKS))
+
+
+def on_one_device(tree: PyTree) -> PyTree:
+    """Brings arrays that are the same on all devices to the first one of this process."""
+    arrays, rest = eqx.partition(tree, eqx.is_array)
+    return eqx.combine(jax.tree.map(lambda leaf: leaf.addressable_data(0), arrays), rest)
+
+
 def on_devices(
     function: Callable[[Any, Any], tuple[Any, Any]], mesh: Mesh
 ) -> Callable[[Any, Any], tuple[Any, Any]]:
@@ -51,14 +62,14 @@ def on_devices(
     def call(shared: Any, own: Any) -> tuple[Any, Any]:
         arrays, rest = eqx.partition(shared, eqx.is_array)
 
-        def on_one_device(arrays: Any, own: Any) -> tuple[Any, Any]:
+        def run(arrays: Any, own: Any) -> tuple[Any, Any]:
             own = jax.tree.map(lambda leaf: leaf[0], own)
             shared, own = function(eqx.combine(arrays, rest), own)
             return shared, jax.tree.map(lambda leaf: leaf[None], own)
 
         specs = (PartitionSpec(), PartitionSpec(AXES))
-        return jax.shard_map(
-            on_one_device, mesh=mesh, in_specs=specs, out_specs=specs, check_vma=False
-        )(arrays, own)
+        return jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=specs, check_vma=False)(
+            arrays, own
+        )
 
     return call

@@ -5,18 +5,22 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, PyTree
 
 from l2o.inner_loop import Step, unroll
-from l2o.metatraining.coordinate_gradient import coordinate_gradient
-from l2o.metatraining.meta_gradient import (
-    MetaGradient,
-    MetaGradientEstimator,
-    MetaLoss,
-    Window,
-)
+from l2o.metatraining._coordinate_gradient import coordinate_gradient
+from l2o.metatraining.back_propagation import BackPropagation
+from l2o.metatraining.devices import COORDINATES, device_mesh
+from l2o.metatraining.meta_gradient import MetaLoss
 from l2o.metatraining.through_unroll import gradient_through_unroll
-from l2o.optimizers import LearnedOptimizer, RecurrentOptimizer, SplitCoordinates, flatten
+from l2o.metatraining.window import Window, WindowGradient
+from l2o.optimizers import (
+    LearnedOptimizer,
+    RecurrentOptimizer,
+    SplitCoordinates,
+    as_recurrent,
+)
 from l2o.support.checks import check_integer
 
 
@@ -27,19 +31,24 @@ class _Added(eqx.Module):
     slope: Float[Array, " coordinates"]
 
 
-class FirstOrder(MetaGradientEstimator):
+class FirstOrder(BackPropagation):
     """The meta-gradient without second derivatives of the task (Andrychowicz et al. 2016).
 
     For an optimizer that looks at gradients alone, the parameters are then the initial ones plus
     the updates so far, so the cotangent of an update is the sum of the later losses' gradients,
     which the inner loop computes anyway; the gradients of regularizers join that sum. For a
     recurrent coordinate-wise optimizer nothing has to be differentiated but its own network, block
-    by block of coordinates, which keeps no states (`l2o.metatraining.coordinate_gradient`). Any
+    by block of coordinates, which keeps no states (`l2o.metatraining._coordinate_gradient`). Any
     other optimizer is differentiated through the unroll, and so is a window of few coordinates:
     with the state of every step at hand, no step is run more than twice. Both give the same
     numbers.
 
     **Arguments:** `kept_bytes`, what the states of all steps of a window may take to be kept.
+
+    ```pycon
+    >>> l2o.metatraining.FirstOrder(kept_bytes=2**20)
+    FirstOrder(kept_bytes=1048576)
+    ```
     """
 
     kept_bytes: int = eqx.field(static=True, default=32 * 2**20)
@@ -47,18 +56,26 @@ class FirstOrder(MetaGradientEstimator):
     def __check_init__(self) -> None:
         check_integer("kept_bytes", self.kept_bytes, least=0)
 
-    def can_split_coordinates(self, optimizer: LearnedOptimizer) -> bool:
-        """Whether several devices can share the coordinates of a task."""
-        return isinstance(optimizer, RecurrentOptimizer)
+    def mesh(self, optimizer: LearnedOptimizer, num_tasks: int) -> Mesh:
+        """Devices that tasks leave over share the coordinates of a recurrent optimizer."""
+        return device_mesh(num_tasks, split_coordinates=as_recurrent(optimizer) is not None)
 
-    def __call__(
+    def on_this_device(self, optimizer: LearnedOptimizer, mesh: Mesh) -> LearnedOptimizer:
+        """The optimizer, or a part of its coordinates."""
+        recurrent, num_parts = as_recurrent(optimizer), mesh.shape[COORDINATES]
+        if recurrent is None or num_parts == 1:
+            return optimizer
+        return SplitCoordinates(recurrent.whole, COORDINATES, num_parts)
+
+    def through_window(
         self, optimizer: LearnedOptimizer, meta_loss: MetaLoss, window: Window
-    ) -> MetaGradient:
+    ) -> WindowGradient:
         """Runs the window and differentiates it."""
-        if isinstance(optimizer, SplitCoordinates) or (
-            isinstance(optimizer, RecurrentOptimizer) and not self._keeps_states(window)
-        ):
-            return _by_coordinates(optimizer, meta_loss, window)
+        recurrent = as_recurrent(optimizer)
+        if recurrent is not None:
+            is_part = recurrent.whole is not recurrent
+            if is_part or not self._keeps_states(window):
+                return _by_coordinates(recurrent, meta_loss, window)
         return gradient_through_unroll(
             optimizer, meta_loss, window, first_order=True, checkpoint=True
         )
@@ -71,12 +88,9 @@ class FirstOrder(MetaGradientEstimator):
 
 def _by_coordinates(
     optimizer: RecurrentOptimizer | SplitCoordinates, meta_loss: MetaLoss, window: Window
-) -> MetaGradient:
+) -> WindowGradient:
     """The meta-gradient from the gradients that the inner loop met."""
-
-    def coordinates(tree: PyTree) -> Float[Array, " coordinates"]:
-        whole = flatten(tree)
-        return optimizer.own(whole) if isinstance(optimizer, SplitCoordinates) else whole
+    coordinates = optimizer.own_coordinates
 
     def seen(step: Step) -> tuple[Float[Array, " coordinates"], _Added | None]:
         added = None
@@ -117,16 +131,14 @@ def _by_coordinates(
     final = per_coordinate(weights[-1]) * coordinates(trajectory.final_grads)
     inputs = (gradients, weights[:-1], added)
     _, cotangents = jax.lax.scan(add_step, final, inputs, reverse=True)
-    rule = optimizer.optimizer if isinstance(optimizer, SplitCoordinates) else optimizer
     gradient = coordinate_gradient(
-        rule,
+        optimizer.whole,
         window.state.opt_state.coordinates,
         window.state.opt_state.step,
         window.fresh,
         gradients,
         cotangents,
     )
-    if isinstance(optimizer, SplitCoordinates):
-        gradient = jax.lax.psum(gradient, optimizer.axis)
+    gradient = optimizer.sum_over_parts(gradient)
     total = jnp.zeros(()) if added is None else jnp.sum(added.value)
-    return MetaGradient(value + total, total, gradient, trajectory.losses, trajectory.state)
+    return WindowGradient(value + total, total, trajectory.losses, trajectory.state, gradient)

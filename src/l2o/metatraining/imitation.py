@@ -6,9 +6,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jax.sharding import Mesh
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from l2o.inner_loop import InnerState, unroll
+from l2o.metatraining.devices import AXES, on_devices, own_key
+from l2o.metatraining.meta_gradient import (
+    InnerProblems,
+    MetaGradient,
+    MetaGradientEstimator,
+    MetaLoss,
+)
 from l2o.optimizers import (
     LearnedOptimizer,
     OptState,
@@ -35,6 +43,12 @@ class Imitation(eqx.Module):
 
     **Raises:** `ValueError` if `ratio` is no number between 0 and 1, or `teacher` no optimizer of
     this library (Optax's come through `l2o.from_optax`).
+
+    ```pycon
+    >>> imitation = l2o.metatraining.Imitation(ratio=0.2, teacher=l2o.from_optax(optax.adam(1e-2)))
+    >>> imitation.ratio
+    0.2
+    ```
     """
 
     ratio: float = eqx.field(static=True, default=0.1)
@@ -111,3 +125,71 @@ class _Pair(LearnedOptimizer):
         theirs, teacher = self.teacher.update(grads, state.teacher, params, **given)
         difference = jnp.mean(jnp.square(flatten(ours) - flatten(theirs))) / 2
         return theirs, _PairState(student, teacher, state.difference + difference)
+
+
+class Imitating(MetaGradientEstimator):
+    """Another estimator, some of whose meta-steps are of imitation.
+
+    These are on tasks of their own; the other estimator's inner problems stay as they are.
+    """
+
+    imitation: Imitation
+    estimator: MetaGradientEstimator
+
+    def mesh(self, optimizer: LearnedOptimizer, num_tasks: int) -> Mesh:
+        """Those of the other estimator."""
+        return self.estimator.mesh(optimizer, num_tasks)
+
+    def begin(
+        self, optimizer: LearnedOptimizer, problems: InnerProblems, key: PRNGKeyArray
+    ) -> PyTree:
+        """The other estimator's state."""
+        return self.estimator.begin(optimizer, problems, key)
+
+    def __call__(
+        self,
+        optimizer: LearnedOptimizer,
+        meta_loss: MetaLoss,
+        problems: InnerProblems,
+        state: PyTree,
+        key: PRNGKeyArray,
+        meta_step: Int[Array, ""],
+    ) -> tuple[MetaGradient, PyTree]:
+        """The derivative of the imitation loss, or the other estimator's meta-gradient."""
+
+        def estimate(state: PyTree) -> tuple[MetaGradient, PyTree]:
+            return self.estimator(optimizer, meta_loss, problems, state, key, meta_step)
+
+        def imitate(state: PyTree) -> tuple[MetaGradient, PyTree]:
+            loss, gradient = self._gradient(optimizer, problems, jax.random.fold_in(key, 4))
+            like, _ = jax.eval_shape(estimate, state)
+            unknown = jax.tree.map(
+                lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), like.diagnostics
+            )
+            return MetaGradient(loss, jnp.zeros_like(loss), gradient, unknown), state
+
+        due = self.imitation.is_due(key)
+        found, state = jax.lax.cond(due, imitate, estimate, state)
+        diagnostics = found.diagnostics | {"imitation": due.astype(jnp.int32)}
+        return eqx.tree_at(lambda found: found.diagnostics, found, diagnostics), state
+
+    def give_up(self, state: PyTree, lost: Bool[Array, ""]) -> PyTree:
+        """Gives up the other estimator's inner problems."""
+        return self.estimator.give_up(state, lost)
+
+    def _gradient(
+        self, optimizer: LearnedOptimizer, problems: InnerProblems, task_key: PRNGKeyArray
+    ) -> tuple[Float[Array, ""], LearnedOptimizer]:
+        """The imitation loss and its derivative, averaged over all devices."""
+        mesh = self.mesh(optimizer, problems.num_tasks)
+
+        def differentiate(shared: Any, own: tuple[()]) -> tuple[Any, tuple[()]]:
+            imitation, optimizer, problems, task_key = shared
+            task = problems.draw_own(task_key, mesh)
+            key = own_key(jax.random.fold_in(task_key, 5))
+            loss, gradient = imitation(optimizer, task, key, problems.truncation)
+            found = (loss, eqx.filter(gradient, eqx.is_inexact_array))
+            return jax.lax.pmean(found, AXES), own
+
+        shared = (self.imitation, optimizer, problems, task_key)
+        return on_devices(differentiate, mesh)(shared, ())[0]

@@ -32,10 +32,11 @@ def largest_array(function: Callable[..., Any], *arguments: Any) -> int:
 
 
 def available_memory() -> int:
-    """The bytes of memory of the default device: all that there are, whoever uses them."""
-    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
-    if limit:
-        return limit
+    """The bytes of memory of the smallest device: all that there are, whoever uses them."""
+    stats = [device.memory_stats() or {} for device in jax.local_devices()]
+    limits = [each["bytes_limit"] for each in stats if each.get("bytes_limit")]
+    if limits:
+        return min(limits)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     given = _LIMIT.read_text().strip() if _LIMIT.exists() else "max"
     return min(memory, int(given)) if given.isdigit() else memory

@@ -2,13 +2,11 @@
 
 import json
 import math
-import socket
-import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from l2o.metatraining.files import METRICS, TENSORBOARD
 from l2o.support.atomic import write_atomically
 from l2o.support.checks import LARGEST_SIZE, is_finite_number
 from l2o.support.strict_json import read_json
@@ -16,8 +14,6 @@ from l2o.support.strict_json import read_json
 Row = dict[str, Any]
 """What one meta-step measured: `meta_step`, a whole number, and other numbers by name, `None` where
 one is not finite."""
-
-_METRICS = "metrics.jsonl"
 
 
 class MetricsLog:
@@ -31,12 +27,15 @@ class MetricsLog:
     """
 
     def __init__(self, folder: Path, resume_from: int) -> None:
-        self.path = folder / _METRICS
+        self.path = folder / METRICS
         self.rows = [row for row in read_metrics(folder) if row["meta_step"] <= resume_from]
         kept = "".join(json.dumps(row) + "\n" for row in self.rows)
         self._writing(lambda: write_atomically(self.path, kept.encode()))
         self._file = self.path.open("a")
-        self._board = _TensorBoard(folder / "tensorboard", resume_from + 1)
+        # Not before a run begins: it imports all of PyTorch where that is installed.
+        from l2o.metatraining.tensorboard import TensorBoard
+
+        self._board = TensorBoard(folder / TENSORBOARD, resume_from + 1)
 
     def write(self, row: Row) -> None:
         """Adds one row; numbers that are not finite are written as `null`.
@@ -75,54 +74,22 @@ class MetricsLog:
             ) from error
 
 
-class _TensorBoard:
-    """Scalars for TensorBoard, written by the process itself.
-
-    tensorboardX's `SummaryWriter` writes from a thread, whose errors nobody hears of: with a disk
-    that is full, the queue to it fills up, and the process waits forever.
-    """
-
-    def __init__(self, folder: Path, purge_step: int) -> None:
-        # Imported where it is needed, since it imports all of PyTorch where that is installed.
-        from tensorboardX.proto import event_pb2
-
-        self._proto: Any = event_pb2
-        folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
-        self._file = (folder / name).open("ab")
-        # What an earlier process wrote of these steps is not shown.
-        start = self._proto.SessionLog(status=self._proto.SessionLog.START)
-        self._add(file_version="brain.Event:2")
-        self._add(step=purge_step, session_log=start)
-        self._file.flush()
-
-    def write(self, row: Row) -> None:
-        from tensorboardX.summary import scalar
-
-        for name, value in row.items():
-            if name != "meta_step" and value is not None:
-                self._add(step=row["meta_step"], summary=scalar(name, value))
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _add(self, **content: Any) -> None:
-        """Writes an event as TensorFlow frames them: length, its checksum, content, checksum."""
-        from tensorboardX.record_writer import masked_crc32c
-
-        event = self._proto.Event(wall_time=time.time(), **content).SerializeToString()
-        length = struct.pack("<Q", len(event))
-        for part in (length, event):
-            self._file.write(part + struct.pack("<I", masked_crc32c(part)))
-
-
 def read_metrics(folder: Path) -> list[Row]:
-    """The rows of a run's `metrics.jsonl`; a last line that was cut off is left out.
+    r"""The rows of a run's `metrics.jsonl`; a last line that was cut off is left out.
 
     **Raises:** `ValueError` for a line that is no row, or rows that are not in order.
+
+    ```pycon
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     written = Path(folder, "metrics.jsonl").write_text('{"meta_step": 1}\n{"meta_st')
+    ...     l2o.metatraining.read_metrics(Path(folder))
+    ...
+    [{'meta_step': 1}]
+    ```
     """
-    path = folder / _METRICS
+    path = folder / METRICS
     if not path.exists():
         return []
     try:
@@ -144,7 +111,7 @@ def read_metrics(folder: Path) -> list[Row]:
 def _parse(line: str) -> Row | None:
     """The row in a line, or `None` if it is none."""
     try:
-        row = read_json(line, _METRICS)
+        row = read_json(line, METRICS)
     except ValueError:
         return None
     is_row = isinstance(row, dict) and _is_whole(row.get("meta_step"))

@@ -12,10 +12,12 @@ from jaxtyping import PRNGKeyArray
 
 from l2o.metatraining.devices import device_mesh
 from l2o.metatraining.first_order import FirstOrder
-from l2o.metatraining.imitation import Imitation
+from l2o.metatraining.imitation import Imitating, Imitation
 from l2o.metatraining.memory import available_memory, bytes_in_words, bytes_of, largest_array
-from l2o.metatraining.meta_gradient import MetaGradientEstimator, MetaLoss
-from l2o.metatraining.meta_step import MetaState, MetaStep
+from l2o.metatraining.meta_gradient import InnerProblems, MetaGradientEstimator, MetaLoss
+from l2o.metatraining.meta_step import MetaState, MetaStep, PartStep, Update
+from l2o.metatraining.part import Part, Settled, settled
+from l2o.metatraining.programs import init, judge, programs_of
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.validation import Validation
 from l2o.objectives import MeanLoss, Objective
@@ -23,16 +25,10 @@ from l2o.optimizers import LearnedOptimizer, check_optimizer
 from l2o.support.canonical import canonical
 from l2o.support.checks import check_instance, check_number, check_size
 from l2o.support.keys import check_key
-from l2o.tasks import TaskFamily, check_family
+from l2o.tasks import TaskFamily
 
-init = eqx.filter_jit(MetaStep.init)
-"""The compiled `MetaStep.init`."""
-advance = eqx.filter_jit(MetaStep.__call__, donate="all-except-first")
-"""The compiled `MetaStep.__call__`, which uses up the state that it is given."""
-keep_best = eqx.filter_jit(MetaStep.keep_best, donate="all-except-first")
-"""The compiled `MetaStep.keep_best`, which uses up the state and the score that it is given."""
-judge = eqx.filter_jit(Validation.__call__)
-"""The compiled `Validation.__call__`."""
+# The first part's number, apart from all else that is drawn with the same key.
+_FIRST = 2**31
 
 
 @dataclass(frozen=True)
@@ -59,13 +55,16 @@ class Footprint:
             )
 
 
-class Plan(eqx.Module):
+@dataclass(frozen=True)
+class Plan:
     """A meta-training's programs, as values that they are compiled for."""
 
     meta_step: MetaStep
-    validation: Validation
+    validations: tuple[Validation, ...]
+    """Of each part."""
     key: PRNGKeyArray
     """All randomness but that of validation."""
+    parts: tuple[Settled, ...]
 
     def check(self, optimizer: LearnedOptimizer) -> Footprint:
         """Traces every program without running any.
@@ -82,17 +81,29 @@ class Plan(eqx.Module):
         # Said at once, since large programs take long to trace.
         Footprint(state_bytes, 0).check()
         largest = max(
-            largest_array(advance, self.meta_step, state),
-            largest_array(judge, self.validation, state.optimizer),
+            *(largest_array(*program) for program in programs_of(self.meta_step, state)),
+            *(largest_array(judge, each, state.optimizer) for each in self.validations),
         )
         footprint = Footprint(state_bytes, largest)
         footprint.check()
         return footprint
 
+    def weights(self) -> tuple[float, ...]:
+        """The factors of the parts' meta-losses: their shares, by the unit of each.
+
+        **Raises:** `ValueError` for a part that is to be normalised and whose losses begin at
+        zero, or at what is not finite.
+        """
+        total = sum(part.weight for part in self.parts)
+        return tuple(
+            part.weight / total / part.unit(validation)
+            for part, validation in zip(self.parts, self.validations, strict=True)
+        )
+
 
 def make_plan(
     optimizer: LearnedOptimizer,
-    family: TaskFamily,
+    family: TaskFamily | Sequence[Part],
     *,
     key: PRNGKeyArray,
     meta_steps: int,
@@ -120,23 +131,19 @@ def make_plan(
     objective = MeanLoss() if objective is None else objective
     estimator = FirstOrder() if estimator is None else estimator
     meta_optimizer = optax.adam(1e-3) if meta_optimizer is None else meta_optimizer
-    validation_family = family if validation_family is None else validation_family
-    validation_horizon = horizon if validation_horizon is None else validation_horizon
-    _check_sizes(
-        meta_steps=meta_steps,
-        num_tasks=num_tasks,
-        horizon=horizon,
-        truncation=truncation,
-        validation_horizon=validation_horizon,
-        validation_every=validation_every,
-        validation_tasks=validation_tasks,
-        checkpoint_every=checkpoint_every,
-    )
-    if horizon % truncation:
-        raise ValueError(f"truncation must divide horizon, got {truncation} and {horizon}.")
+    sizes = {
+        "meta_steps": meta_steps,
+        "num_tasks": num_tasks,
+        "horizon": horizon,
+        "truncation": truncation,
+        "validation_horizon": horizon if validation_horizon is None else validation_horizon,
+        "validation_every": validation_every,
+        "validation_tasks": validation_tasks,
+        "checkpoint_every": checkpoint_every,
+    }
+    for name, size in sizes.items():
+        check_size(name, size)
     _check_optimizer(optimizer)
-    check_family(family)
-    check_family(validation_family, "validation_family")
     check_instance("objective", objective, Objective)
     check_number("objective_weight", objective_weight, least=0)
     check_instance("regularizers", regularizers, Sequence)
@@ -146,38 +153,54 @@ def make_plan(
     check_instance("meta_optimizer", meta_optimizer, optax.GradientTransformation)
     if imitation is not None:
         check_instance("imitation", imitation, Imitation)
+        estimator = Imitating(imitation, estimator)
     check_key(key)
+    parts = settled(
+        family,
+        num_tasks=num_tasks,
+        horizon=horizon,
+        truncation=truncation,
+        validation_family=validation_family,
+        validation_horizon=validation_horizon,
+        objective=objective,
+    )
     train_key, validation_key = jax.random.split(key)
     meta_loss = MetaLoss(
         canonical(objective), tuple(canonical(each) for each in regularizers), objective_weight
     )
-    split_coordinates = estimator.can_split_coordinates(optimizer)
+    estimator = canonical(estimator)
+    # A single part has no number, so that its randomness is what it was before there were parts.
+    numbers = [None] if len(parts) == 1 else [_FIRST + n for n in range(len(parts))]
     meta_step = MetaStep(
-        family=canonical(family),
-        meta_loss=meta_loss,
-        estimator=canonical(estimator),
-        meta_optimizer=canonical(meta_optimizer),
-        num_tasks=num_tasks,
-        num_windows=horizon // truncation,
-        truncation=truncation,
-        mesh=device_mesh(num_tasks, split_coordinates=split_coordinates),
-        imitation=canonical(imitation),
+        parts=tuple(
+            PartStep(
+                problems=InnerProblems(
+                    family=canonical(part.family),
+                    num_tasks=part.num_tasks,
+                    num_windows=part.horizon // part.truncation,
+                    truncation=part.truncation,
+                ),
+                meta_loss=meta_loss,
+                estimator=estimator,
+                number=None if number is None else jnp.asarray(number, jnp.uint32),
+            )
+            for part, number in zip(parts, numbers, strict=True)
+        ),
+        update=Update(canonical(meta_optimizer)),
     )
-    validation = Validation(
-        family=canonical(validation_family),
-        meta_loss=meta_loss,
-        meta_step=jnp.asarray(meta_steps - 1),
-        key=validation_key,
-        num_tasks=validation_tasks,
-        horizon=validation_horizon,
-        mesh=device_mesh(validation_tasks),
+    validations = tuple(
+        Validation(
+            family=canonical(part.validation_family),
+            meta_loss=meta_loss,
+            meta_step=jnp.asarray(meta_steps - 1),
+            key=validation_key if number is None else jax.random.fold_in(validation_key, number),
+            num_tasks=validation_tasks,
+            horizon=part.validation_horizon,
+            mesh=device_mesh(validation_tasks),
+        )
+        for part, number in zip(parts, numbers, strict=True)
     )
-    return Plan(meta_step, validation, train_key)
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        check_size(name, size)
+    return Plan(meta_step, validations, train_key, parts)
 
 
 def _check_optimizer(optimizer: Any) -> None:

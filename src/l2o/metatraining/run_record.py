@@ -6,6 +6,7 @@ from pathlib import Path
 from jaxtyping import PyTree
 
 from l2o.metatraining.checkpoints import Checkpoint, Checkpoints
+from l2o.metatraining.files import CHECKPOINTS
 from l2o.metatraining.metrics import MetricsLog, Row
 
 
@@ -20,7 +21,7 @@ class RunRecord:
         self.scores: list[float] = []
         """Of all validations so far."""
         self._folder = folder
-        self._checkpoints = None if folder is None else Checkpoints(folder / "checkpoints")
+        self._checkpoints = None if folder is None else Checkpoints(folder / CHECKPOINTS)
         self._log: MetricsLog | None = None
 
     def begin(self, state: PyTree, *, resume: bool) -> tuple[PyTree, int]:

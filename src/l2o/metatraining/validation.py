@@ -7,7 +7,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from l2o.inner_loop import Step, unroll
-from l2o.metatraining.devices import AXES, TASKS, on_devices
+from l2o.metatraining.devices import AXES, on_devices, own_key
 from l2o.metatraining.meta_gradient import MetaLoss
 from l2o.optimizers import LearnedOptimizer, per_task
 from l2o.tasks import TaskBatch, TaskFamily
@@ -45,10 +45,7 @@ class Validation(eqx.Module):
             shared: tuple["Validation", LearnedOptimizer], own: tuple[()]
         ) -> tuple[Judgement, tuple[()]]:
             validation, optimizer = shared
-            key = jax.random.fold_in(validation.key, jax.lax.axis_index(TASKS))
-            task_key, unroll_key = jax.random.split(key)
-            own_tasks = validation.num_tasks // validation.mesh.size
-            task = TaskBatch.draw(validation.family, task_key, own_tasks)
+            task, unroll_key = validation._own_tasks()
             meta_loss, horizon = validation.meta_loss, validation.horizon
 
             def regularizers(step: Step) -> Float[Array, ""]:
@@ -71,3 +68,19 @@ class Validation(eqx.Module):
 
         judgement, _ = on_devices(judge, self.mesh)((self, optimizer), ())
         return judgement
+
+    def initial_loss(self) -> Float[Array, ""]:
+        """The mean size of the tasks' losses where their trajectories begin."""
+
+        def look(validation: "Validation", own: tuple[()]) -> tuple[Float[Array, ""], tuple[()]]:
+            task, key = validation._own_tasks()
+            init_key, batch_key = jax.random.split(key)
+            losses = task.value(task.init(init_key), task.sample(batch_key))
+            return jax.lax.pmean(jnp.mean(jnp.abs(losses)), AXES), own
+
+        return on_devices(look, self.mesh)(self, ())[0]
+
+    def _own_tasks(self) -> tuple[TaskBatch, PRNGKeyArray]:
+        """This device's tasks, and the key of what is drawn for them."""
+        task_key, key = jax.random.split(own_key(self.key))
+        return TaskBatch.draw(self.family, task_key, self.num_tasks // self.mesh.size), key

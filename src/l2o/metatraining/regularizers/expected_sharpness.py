@@ -21,6 +21,11 @@ class ExpectedSharpness(Regularizer):
 
     **Arguments:** as for `Regularizer`, and `sigma`, the noise's standard deviation, 0 or more;
     `num_pairs`, at least 1.
+
+    ```pycon
+    >>> l2o.metatraining.ExpectedSharpness(0.1, sigma=0.02).sigma
+    0.02
+    ```
     """
 
     sigma: float = eqx.field(static=True, default=0.05)

@@ -16,6 +16,11 @@ class HeldOutLoss(Regularizer):
     examples (`num_held_out` of image families).
 
     **Arguments:** as for `Regularizer`.
+
+    ```pycon
+    >>> float(l2o.metatraining.HeldOutLoss(0.5).weight)
+    0.5
+    ```
     """
 
     def find(self, loss: SampledLoss, params: Params, key: PRNGKeyArray) -> SampledLoss:

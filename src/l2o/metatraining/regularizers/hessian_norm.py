@@ -21,6 +21,11 @@ class HessianNorm(Regularizer):
 
     **Arguments:** as for `Regularizer`, and `num_iterations`, Hessian-vector products, at
     least 1.
+
+    ```pycon
+    >>> l2o.metatraining.HessianNorm(1e-3, every=5).every
+    5
+    ```
     """
 
     num_iterations: int = eqx.field(static=True, default=10)

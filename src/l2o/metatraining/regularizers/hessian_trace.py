@@ -18,6 +18,11 @@ class HessianTrace(Regularizer):
     Its expectation is the trace (Hutchinson 1990), and so is its gradient's the trace's gradient.
 
     **Arguments:** as for `Regularizer`, and `num_probes`, vectors, at least 1.
+
+    ```pycon
+    >>> l2o.metatraining.HessianTrace(1e-3, num_probes=2).num_probes
+    2
+    ```
     """
 
     num_probes: int = eqx.field(static=True, default=1)

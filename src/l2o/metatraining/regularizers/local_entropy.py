@@ -31,6 +31,11 @@ class LocalEntropy(Regularizer):
     - `step_size`: the size of the steps of Langevin dynamics.
     - `noise`: the noise of Langevin dynamics.
     - `averaging`: how much of the running mean of the dynamics stays in a step, below 1.
+
+    ```pycon
+    >>> l2o.metatraining.LocalEntropy(1e-3, gamma=10.0).gamma
+    10.0
+    ```
     """
 
     gamma: float = eqx.field(static=True, default=1.0)

@@ -21,6 +21,11 @@ class SAMSharpness(Regularizer):
     2021, which minimises the first term alone.
 
     **Arguments:** as for `Regularizer`, and `rho`, the distance, 0 or more.
+
+    ```pycon
+    >>> l2o.metatraining.SAMSharpness(0.1, rho=0.02).rho
+    0.02
+    ```
     """
 
     rho: float = eqx.field(static=True, default=0.05)

@@ -4,20 +4,20 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from operator import mul
 from pathlib import Path
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import optax
 from jaxtyping import PRNGKeyArray
 
-from l2o.metatraining.devices import replicate
+from l2o.metatraining.devices import on_one_device, replicate
 from l2o.metatraining.imitation import Imitation
 from l2o.metatraining.meta_gradient import MetaGradientEstimator
-from l2o.metatraining.meta_step import MetaState
+from l2o.metatraining.meta_step import MetaState, MetaStep
 from l2o.metatraining.metrics import Row
-from l2o.metatraining.plan import advance, init, judge, keep_best, make_plan
+from l2o.metatraining.part import Part
+from l2o.metatraining.plan import make_plan
+from l2o.metatraining.programs import advance, home, init, judge, keep_best
 from l2o.metatraining.progress import Progress, ProgressReports
 from l2o.metatraining.regularizers.regularizer import Regularizer
 from l2o.metatraining.run_record import RunRecord
@@ -41,13 +41,13 @@ class MetaTrainingResult:
     history: list[Row]
     """One row a meta-step: `meta_step`, `meta_loss`, `gradient_norm`, `num_skipped`; with
     regularizers, the part of the meta-loss that is `regularization`; with imitation, whether it was
-    one of `imitation`; and, where it was validated, `validation_score` and the tasks' held-out
-    metrics of other names."""
+    one of `imitation`; what an estimator tells of itself; and, where it was validated,
+    `validation_score` and the tasks' held-out metrics of other names."""
 
 
 def metatrain(
     optimizer: LearnedOptimizer,
-    family: TaskFamily,
+    family: TaskFamily | Sequence[Part],
     *,
     key: PRNGKeyArray,
     meta_steps: int,
@@ -66,24 +66,25 @@ def metatrain(
     stop_when: Callable[[Sequence[float]], bool] | None = None,
     validation_every: int = 100,
     validation_tasks: int = 16,
-    folder: Path | None = None,
+    folder: Path | str | None = None,
     checkpoint_every: int = 100,
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> MetaTrainingResult:
-    """Trains the meta-parameters of `optimizer` on tasks drawn from `family`.
+    """Trains the meta-parameters of `optimizer` on tasks drawn from a family, or from several.
 
-    Each meta-step runs one window of `truncation` inner steps on `num_tasks` tasks at once,
-    differentiates the objective over it, and updates the meta-parameters. After `horizon` inner
-    steps new tasks are drawn. With `truncation` equal to `horizon` this is full back-propagation
-    through time; below it, truncated, with states carried over. Tasks are divided among all
-    devices that JAX has, and so are the coordinates of fewer tasks than devices where the
+    Each meta-step runs one window of `truncation` inner steps on `num_tasks` tasks of each family
+    at once, differentiates the objective over it, and updates the meta-parameters. After `horizon`
+    inner steps new tasks are drawn. With `truncation` equal to `horizon` this is full
+    back-propagation through time; below it, truncated, with states carried over. Tasks are divided
+    among all devices that JAX has, and so are the coordinates of fewer tasks than devices where the
     estimator can.
 
     **Arguments:**
 
     - `optimizer`: where to start from.
-    - `family`: the tasks to train on.
+    - `family`: the tasks to train on, or several `Part`s, families with weights; their
+      meta-gradients are averaged. What is measured of each part has its name after a slash.
     - `key`: all randomness.
     - `meta_steps`: updates of the meta-parameters.
     - `num_tasks`: at once; `horizon`: inner steps of a task; `truncation`: inner steps a window,
@@ -116,6 +117,20 @@ def metatrain(
     that does not divide the horizon and an optimizer without meta-parameters; for more memory
     than there is; for a folder that holds another run or a damaged one, or a checkpoint that does
     not fit the settings. `OSError` if the folder cannot be written to; the last checkpoint stays.
+
+    ```pycon
+    >>> result = l2o.metatrain(
+    ...     l2o.optimizers.RNNProp(hidden_size=2, key=jax.random.key(0)),
+    ...     l2o.tasks.QuadraticFamily(dimension=2),
+    ...     key=jax.random.key(1),
+    ...     meta_steps=2,
+    ...     num_tasks=2,
+    ...     horizon=4,
+    ...     truncation=2,
+    ... )
+    >>> len(result.history), result.optimizer.title
+    (2, 'RNNProp')
+    ```
     """
     forget_programs_if_many()
     plan = make_plan(
@@ -139,22 +154,32 @@ def metatrain(
         checkpoint_every=checkpoint_every,
     )
     plan.check(optimizer)
-    mesh, validation_mesh = plan.meta_step.mesh, plan.validation.mesh
-    meta_step = replicate(plan.meta_step, mesh)
-    validation = replicate(plan.validation, validation_mesh)
-    state = init(meta_step, *replicate((canonical(optimizer), plan.key), mesh))
-    with closing(RunRecord(folder)) as record:
+    mesh = home(plan.meta_step, optimizer)
+    validations = [replicate(each, each.mesh) for each in plan.validations]
+    weights = plan.weights()
+    meta_step = MetaStep(
+        tuple(replicate(part, part.mesh(optimizer)) for part in plan.meta_step.parts),
+        replicate(plan.meta_step.update.with_weights(weights), mesh),
+    )
+    names = [""] if len(plan.parts) == 1 else [f"/{part.name}" for part in plan.parts]
+    state = init(meta_step, canonical(optimizer), plan.key)
+    with closing(RunRecord(None if folder is None else Path(folder))) as record:
         state, done = record.begin(state, resume=resume)
         score: float | None = None
 
         def validated(state: MetaState, row: Row) -> tuple[MetaState, float]:
-            judged = judge(validation, replicate(state.optimizer, validation_mesh))
-            score = float(judged.score)
+            judged = [judge(each, replicate(state.optimizer, each.mesh)) for each in validations]
+            scores = [float(each.score) for each in judged]
+            score = sum(map(mul, weights, scores))
             record.scores.append(score)
-            state = keep_best(meta_step, state, replicate(jnp.asarray(score), mesh))
+            state = keep_best(state, score)
             row["validation_score"] = score
+            held_out: Row = {}
+            for name, part, part_score in zip(names, judged, scores, strict=True):
+                row[f"validation_score{name}"] = part_score if name else score
+                held_out |= {f"{key}{name}": float(x) for key, x in part.held_out.items()}
             # The row's own numbers stay, whatever the task calls its metrics.
-            row |= jax.tree.map(float, judged.held_out) | row
+            row |= held_out | row
             return state, score
 
         if validate_first and done == 0:
@@ -176,8 +201,8 @@ def metatrain(
             }
             if regularizers:
                 row["regularization"] = float(metrics.regularization)
-            if imitation is not None:
-                row["imitation"] = int(metrics.imitates)
+            for name, part in zip(names, metrics.parts, strict=True):
+                row |= {f"{key}{name}": x.item() for key, x in part.items()} | row
             if is_last or number % validation_every == 0:
                 state, score = validated(state, row)
             record.add(row)
@@ -185,11 +210,9 @@ def metatrain(
             if is_last or stops or number % checkpoint_every == 0:
                 record.checkpoint(number, state)
             progress.report(row, score)
-    arrays, rest = eqx.partition(state, eqx.is_array)
-    state = eqx.combine(jax.device_put(arrays, jax.devices()[0]), rest)
     return MetaTrainingResult(
-        optimizer=state.best_optimizer,
-        last_optimizer=state.optimizer,
+        optimizer=on_one_device(state.best_optimizer),
+        last_optimizer=on_one_device(state.optimizer),
         best_score=float(state.best_score),
         best_step=int(state.best_step),
         num_skipped=int(state.num_skipped),
