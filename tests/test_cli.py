@@ -516,7 +516,7 @@ def test_optimizers_and_tasks_that_do_not_go_together(tmp_path, refused):
 
 
 def test_memory_for_comparing_and_tuning(run, recipe_file, refused, monkeypatch):
-    monkeypatch.setattr("l2o.metatraining.memory.available_memory", lambda: 8 * 10**9)
+    monkeypatch.setattr("l2o.runs.feasibility.available_memory", lambda: 8 * 10**9)
     huge = "2000000000"
     few = "of memory at the least, of which there are 8 GB: take fewer tasks or steps"
     for command, text in (
@@ -737,7 +737,7 @@ def test_defects_keep_their_traceback(recipe_file, tmp_path, monkeypatch):
     def defect(*_, **__):
         json.loads("{")
 
-    monkeypatch.setattr("l2o.cli.training.train", defect)
+    monkeypatch.setattr("l2o.runs.train", defect)
     with pytest.raises(json.JSONDecodeError):
         main(["train", recipe_file, "--out", str(tmp_path / "run")])
 

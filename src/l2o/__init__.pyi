@@ -10,6 +10,8 @@ from l2o import (
     multiobjective as multiobjective,
     objectives as objectives,
     optimizers as optimizers,
+    report as report,
+    runs as runs,
     tasks as tasks,
 )
 from l2o.deploy import load as load, save as save

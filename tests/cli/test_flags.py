@@ -132,7 +132,7 @@ def test_names_are_checked_before_jax_is_set_up(refused, monkeypatch):
     def set_up(**_):
         raise AssertionError("JAX is set up")
 
-    monkeypatch.setattr("l2o.cli.commands.set_up_jax", set_up)
+    monkeypatch.setattr("l2o.runs.set_up_jax", set_up)
     assert "did you mean 'adam'" in refused("explain", "adm").lower()
     assert "did you mean 'adam'" in refused("explain", "sgd", "--against", "adm").lower()
     assert "'lion' again" in refused("explain", "sgd", "--against", "lion", "lion")
@@ -229,7 +229,7 @@ def test_help_shows_no_comments_of_the_source(recipe, capsys):
 def test_descriptions_are_plain_text():
     """They stand in pages and tables, which know no markup."""
     descriptions = [each.description for each in (*RECIPES, *REPRODUCTIONS)]
-    descriptions += [size.description for each in REPRODUCTIONS for size in each.profiles.values()]
+    descriptions += [size for each in REPRODUCTIONS for size in each.profiles.values()]
     assert not [
         text for text in (*descriptions, *HAND_DESIGNED.values()) if re.search("[`*]", text)
     ]

@@ -1,6 +1,5 @@
 """Nonsense for any number that a command takes is refused before anything is done."""
 
-import sys
 import types
 from dataclasses import fields
 from typing import get_args, get_type_hints
@@ -42,7 +41,7 @@ def test_nonsense(words, flag, tmp_path, capsys, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     # Where the real work would begin.
-    monkeypatch.setattr(sys.modules["l2o.runs.compare"], "_tune", accepted)
+    monkeypatch.setattr("l2o.runs._compare._tune", accepted)
     monkeypatch.setattr(RunFolder, "claim", accepted)
     run = tmp_path / "run"
     run.mkdir()

@@ -1,11 +1,15 @@
 """Weightings of several losses on the command line."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from l2o import runs
 from l2o.cli import main
-from l2o.composition import WEIGHTING, members
+from l2o.composition import WEIGHTING, Composed, members
+from l2o.runs._compare import baselines_for
+from l2o.runs.making import hand_designed_for
 
 FEW = ["--configurations", "2", "--tuning-tasks", "1", "--steps", "2"]
 SEVERAL = ["--task", "conflicting-quadratics", "--dimension", "2"]
@@ -32,7 +36,7 @@ def test_what_does_not_go_with_the_task_is_refused(capsys, monkeypatch, tmp_path
     def run(*arguments, **keywords):
         raise AssertionError("Nothing is to be run.")
 
-    monkeypatch.setattr("l2o.evaluation.tune", run)
+    monkeypatch.setattr("l2o.runs._compare.tune", run)
     said = refused(capsys, "tune", "upgrad-lion", "--task", "quadratic", *FEW)
     assert said.endswith("have one: take lion.")
     assert "as in upgrad-lion" in refused(capsys, "tune", "lion", *SEVERAL, *FEW)
@@ -41,6 +45,24 @@ def test_what_does_not_go_with_the_task_is_refused(capsys, monkeypatch, tmp_path
     assert "Did you mean 'famo-adam'?" in refused(capsys, *words, "famo-adm")
     assert "several objectives" in refused(capsys, "explain", "upgrad-adam")
     assert not list(tmp_path.iterdir())
+
+
+def test_names_with_settings_that_are_not_closed(capsys):
+    for name in ("cagrad(c=0.2-adam", "cagrad(c=0.2)"):
+        assert name in refused(capsys, "tune", name, *SEVERAL, *FEW)
+    words = ["train", "--task", "attributes", "--optimizer"]
+    assert "--weighting-c" in refused(capsys, *words, "cagrad(c=0.2)-RNNProp")
+
+
+def test_customary_baselines_go_with_the_number_of_losses():
+    settings = runs.EvaluationSettings()
+    one = runs.make_family(Composed("quadratic", {}), "test")
+    several = runs.make_family(Composed("conflicting-quadratics", {}), "test")
+    assert baselines_for(one, settings) == ("momentum", "rmsprop", "adam")
+    assert baselines_for(several, settings) == ("mean-adam", "upgrad-adam", "imtl-g-adam")
+    assert hand_designed_for(baselines_for(several, settings), several)
+    chosen = replace(settings, baselines=("adam",))
+    assert baselines_for(several, chosen) == ("adam",)
 
 
 def test_weightings_are_listed(capsys):

@@ -8,7 +8,7 @@ import pytest
 from jaxtyping import Array, Float
 
 from l2o.evaluation import Draw, draw_tasks, evaluate, evaluation_key, tune, tuning_key
-from l2o.evaluation.tune import _fitting_at_once, _round_sizes
+from l2o.evaluation._tune import _fitting_at_once, _round_sizes
 from l2o.objectives import FinalLoss, NormalizedMeanLoss
 from l2o.optimizers import HandDesigned, LogUniform, Uniform, momentum, sgd
 from l2o.tasks import Quadratic, QuadraticFamily, SingleTask, Task, TaskFamily

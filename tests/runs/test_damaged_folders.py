@@ -15,9 +15,8 @@ import l2o
 from l2o.cli.tables import print_run
 from l2o.composition import Composed
 from l2o.runs import RECIPES, EvaluationSettings, RunFolder, TrainingSettings
-from l2o.runs.explanations import tuned_in
-from l2o.runs.hand_designed import HAND_DESIGNED, build_hand_designed
-from l2o.runs.making import make_family, make_optimizer
+from l2o.runs.hand_designed import HAND_DESIGNED
+from l2o.runs.making import build_hand_designed, make_family, make_optimizer
 
 NONSENSE = ("[]", "{}", "null", "-1", "0", "1" + 400 * "0", "1e999", '"x"', "true", '"\\ud800"')
 
@@ -74,7 +73,7 @@ def read(folder):
     np.array([row["meta_step"] for row in history], float)
     np.array([row["meta_loss"] for row in history if row.get("meta_loss") is not None], float)
     l2o.load(folder.optimizer)
-    for name, hyperparameters in tuned_in(folder).items():
+    for name, hyperparameters in folder.read_tuned().items():
         if name in HAND_DESIGNED:
             build_hand_designed(name, hyperparameters)
 

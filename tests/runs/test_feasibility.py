@@ -4,7 +4,6 @@ import jax
 import pytest
 
 from l2o.composition import Composed
-from l2o.metatraining import memory
 from l2o.runs import RECIPES
 from l2o.runs.feasibility import check_runs, check_sizes
 from l2o.runs.making import make_family, make_optimizer
@@ -19,7 +18,7 @@ RECIPE = replace(
 
 def needed(recipe, monkeypatch, optimizer=None):
     """What is told of the memory that is missing."""
-    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    monkeypatch.setattr("l2o.runs.feasibility.available_memory", lambda: 1000)
     with pytest.raises(ValueError, match="of memory at the least, of which there are 1 kB") as told:
         check_runs(recipe, [make_family(recipe.task, "validation")], optimizer)
     return str(told.value)
@@ -48,10 +47,10 @@ def test_tuning_is_looked_at_too(monkeypatch):
     recipe = replace(RECIPE, evaluation=replace(RECIPE.evaluation, num_tasks=1, tuning_tasks=9))
     family = make_family(recipe.task, "validation")
     # One task takes 4 MB, nine 36.
-    monkeypatch.setattr(memory, "available_memory", lambda: 30 * 10**6)
+    monkeypatch.setattr("l2o.runs.feasibility.available_memory", lambda: 30 * 10**6)
     with pytest.raises(ValueError, match=r"Tuning on 9 tasks .* needs 36\.1 MB"):
         check_runs(recipe, [family])
-    monkeypatch.setattr(memory, "available_memory", lambda: 40 * 10**6)
+    monkeypatch.setattr("l2o.runs.feasibility.available_memory", lambda: 40 * 10**6)
     check_runs(recipe, [family])
 
 

@@ -26,7 +26,14 @@ from l2o.cli.composed import (
     with_regularizer_flags,
 )
 from l2o.cli.flags import read_flags
-from l2o.composition import LEARNED_OPTIMIZER, REGULARIZER, TASK_FAMILY, Composed, members
+from l2o.composition import (
+    ESTIMATOR,
+    LEARNED_OPTIMIZER,
+    REGULARIZER,
+    TASK_FAMILY,
+    Composed,
+    members,
+)
 from l2o.runs import (
     RECIPES,
     EvaluationSettings,
@@ -36,6 +43,13 @@ from l2o.runs import (
     find_hand_designed,
     make_family,
     make_optimizer,
+)
+from l2o.runs.building import (
+    build_imitation,
+    build_meta_optimizer,
+    build_objective,
+    build_regularizers,
+    build_schedule,
 )
 
 IN_JSON = {
@@ -166,16 +180,16 @@ def build(place, settings):
         assert optimizer.title
     elif place == "training":
         settings.check()
-        settings.build_objective()
-        settings.build_estimator()
-        settings.build_imitation()
-        jax.eval_shape(settings.build_meta_optimizer().init, jnp.zeros(2))
+        build_objective(settings)
+        settings.estimator.make(ESTIMATOR)
+        build_imitation(settings)
+        jax.eval_shape(build_meta_optimizer(settings).init, jnp.zeros(2))
         for step in (0, settings.warmup_steps, settings.meta_steps):
-            assert 0 <= settings.build_schedule()(step) < jnp.inf
+            assert 0 <= build_schedule(settings)(step) < jnp.inf
     elif place == "regularizer":
         regularization = Regularization(1.0, (settings,))
         regularization.check(truncation=20)
-        regularization.build()
+        build_regularizers(regularization)
     else:
         settings.check()
         for name in settings.baselines:

@@ -25,6 +25,13 @@ from l2o.runs import (
     make_family,
     make_optimizer,
 )
+from l2o.runs.building import (
+    build_imitation,
+    build_meta_optimizer,
+    build_objective,
+    build_regularizers,
+    build_schedule,
+)
 from l2o.support.canonical import canonical
 from l2o.tasks import ReparameterizedFamily, TaskFamily
 
@@ -98,7 +105,21 @@ def edited(change):
         (lambda r: r["training"].update(meta_steps=7.5), "expected int, got 7.5"),
         (lambda r: r["training"].update(meta_steps=True), "expected int, got True"),
         (lambda r: r["training"].update(learning_rate="x"), "expected int or float, got 'x'"),
-        (lambda r: r["training"].update(schedule="linear"), "linear not in literal"),
+        (
+            lambda r: r["training"].update(schedule="cosinus"),
+            r"one of constant, cosine, exponential, got 'cosinus' \(did you mean 'cosine'\?\)",
+        ),
+        (lambda r: r["training"].update(meta_step=7), r"\(did you mean 'meta_steps'\?\)"),
+        (lambda r: r["training"].update(estimator="exakt"), "keywords, got 'exakt' @ .*estimator"),
+        (
+            lambda r: r["training"].update(estimator={"name": "exact", "keyword": {}}),
+            r"unknown field keyword \(did you mean 'keywords'\?\) @ \$.training.estimator",
+        ),
+        (
+            lambda r: r["regularization"].update(regularizers=[{"nam": "hessian-norm"}]),
+            r"unknown field nam \(did you mean 'name'\?\)",
+        ),
+        (lambda r: r["regularization"].update(regularizers={}), "expected a list, got {}"),
         (lambda r: r.update(training=3), r"\$.training"),
     ],
 )
@@ -116,6 +137,26 @@ def test_every_mistake_in_json_ends_in_one_sentence(change, message):
         (lambda r: r["task"]["keywords"].update(batch_sise=1), "(?i)did you mean 'batch_size'"),
         (lambda r: r["task"]["keywords"].update(hidden=20), "hidden must be a list of integers"),
         (lambda r: r["training"]["estimator"].update(name="exakt"), "(?i)did you mean 'exact'"),
+        (
+            lambda r: r["training"].update(
+                estimator={"name": "exact", "keywords": {"checkpiont": True}}
+            ),
+            "(?i)did you mean 'checkpoint'",
+        ),
+        (
+            lambda r: r["regularization"].update(
+                regularizers=[{"name": "hesian-norm", "keywords": {"weight": 0.1}}]
+            ),
+            "(?i)did you mean 'hessian-norm'",
+        ),
+        (
+            lambda r: r["regularization"].update(
+                regularizers=[
+                    {"name": "hessian-norm", "keywords": {"weight": 0.1, "iterations": 3}}
+                ]
+            ),
+            "(?i)a setting of hessian-norm must be one of",
+        ),
     ],
 )
 def test_every_mistake_in_names_and_keywords_is_told_where_they_are_looked_up(
@@ -211,7 +252,7 @@ def test_training_settings_on_the_edge(changes):
 )
 def test_regularization_out_of_range(settings, message):
     with pytest.raises(ValueError, match=message):
-        regularized(**settings).build()
+        build_regularizers(regularized(**settings))
 
 
 def regularized(objective_weight=1.0, **regularizers):
@@ -223,7 +264,7 @@ def regularized(objective_weight=1.0, **regularizers):
 
 @pytest.mark.parametrize("name", members(REGULARIZER))
 def test_every_regularizer_alone_is_a_meta_loss(name):
-    (regularizer,) = regularized(objective_weight=0.0, **{name: {}}).build()
+    (regularizer,) = build_regularizers(regularized(objective_weight=0.0, **{name: {}}))
     assert float(regularizer.weight) == 1
 
 
@@ -231,7 +272,7 @@ def test_the_learning_rate_warms_up_and_falls():
     settings = TrainingSettings(
         meta_steps=110, learning_rate=1.0, schedule="cosine", warmup_steps=10
     )
-    schedule = settings.build_schedule()
+    schedule = build_schedule(settings)
     assert schedule(0) == 0
     assert schedule(5) == pytest.approx(0.5)
     assert schedule(10) == pytest.approx(1.0)
@@ -247,14 +288,14 @@ def test_flat_names_every_setting():
 
 
 def test_regularizers_are_built_as_asked():
-    assert Regularization().build() == ()
+    assert build_regularizers(Regularization()) == ()
     some = {
         "hessian-norm": {"weight": 0.1, "every": 5},
         "local-entropy": {"weight": 0.2},
         "held-out-loss": {"weight": 0.3},
         "sam-sharpness": {"weight": 0.0},
     }
-    norm, entropy, held_out = regularized(**some).build()
+    norm, entropy, held_out = build_regularizers(regularized(**some))
     assert isinstance(norm, HessianNorm)
     assert isinstance(entropy, LocalEntropy)
     assert isinstance(held_out, HeldOutLoss)
@@ -262,7 +303,7 @@ def test_regularizers_are_built_as_asked():
     assert weights == pytest.approx([0.1, 0.2, 0.3])
     assert [each.every for each in (norm, entropy, held_out)] == [5, 1, 1]
     some["hessian-norm"]["relative_to"] = "filters"
-    relative, *_ = regularized(**some).build()
+    relative, *_ = build_regularizers(regularized(**some))
     assert isinstance(relative, Relative)
     assert relative.scale is filter_norms
 
@@ -313,7 +354,7 @@ def test_recipes_of_the_version_before_are_read():
     )
     assert recipe.training.estimator == Composed("exact", {"checkpoint": False})
     assert recipe.evaluation.other_tasks[0].name == "quadratic"
-    norm, sharpness, held_out = recipe.regularization.build()
+    norm, sharpness, held_out = build_regularizers(recipe.regularization)
     assert isinstance(norm, Relative)
     assert norm.scale is parameter_sizes
     assert norm.regularizer.num_iterations == 7
@@ -340,7 +381,7 @@ def test_kinds_of_the_version_before_are_names_of_this_one(kind):
 def test_equal_settings_share_programs(settings):
     """What is compiled for one serves for the other, and not for those of other settings."""
     made, again, other = (
-        canonical((each.build_meta_optimizer(), each.build_imitation(), each.build_objective()))
+        canonical((build_meta_optimizer(each), build_imitation(each), build_objective(each)))
         for each in (
             TrainingSettings(**settings),
             TrainingSettings(**settings),

@@ -54,12 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     """Runs a command whose output somebody reads."""
     errors = PlainConsole(stderr=True, soft_wrap=True)
-    hint = ""
+    command = None
     try:
         code = 0
         try:
             command = _parse(arguments)
-            hint = command.interruption_hint
             command.run()
         except SystemExit as exit_:
             # tyro has said what was wrong, or shown the help that was asked for.
@@ -68,6 +67,7 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
+        hint = "" if command is None else command.interruption_hint
         errors.print(f"Interrupted.{hint}")
         return 130
     except (ValueError, OSError, MemoryError, RuntimeError) as error:

@@ -1,14 +1,12 @@
 """The commands: their arguments, and which part of the library does the work."""
 
-import json
-import re
-import shlex
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self
 
 import tyro
 
+from l2o import runs
 from l2o.cli.command import Command
 from l2o.cli.composed import (
     OWN_OPTIMIZER_HELP,
@@ -35,30 +33,20 @@ from l2o.composition import TASK_FAMILY, Composed
 from l2o.runs import (
     RECIPES,
     EvaluationSettings,
+    ExplanationFolder,
     Recipe,
     RunFolder,
     check_hand_designed,
     check_subjects,
-    compare,
-    explain_all,
     find_recipe,
-    flatness_of_run,
-    is_run,
-    num_cores,
+    read_recipe,
     read_settings,
-    set_up_jax,
-    tune_baseline,
 )
+from l2o.runs.subjects import explanation_folder, is_run
 from l2o.studies import find_reproduction
-from l2o.support.lock import only_writer
-
-if TYPE_CHECKING:
-    from l2o.report import Comparison, Subject
-    from l2o.runs import RunFlatness
 
 _MOST_PROCESSES = 8
 
-_Value = TypeVar("_Value")
 _Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 _OwnTask = Annotated[str | None, tyro.conf.arg(help=OWN_TASK_HELP)]
 _OwnOptimizer = Annotated[str | None, tyro.conf.arg(help=OWN_OPTIMIZER_HELP)]
@@ -98,19 +86,16 @@ class Eval(Command):
     def run(self) -> None:
         """Compares, writes the report and prints the table."""
         folder = RunFolder(self.run_folder)
-        recipe = folder.read_recipe().confirm(task=self.task, optimizer=self.optimizer)
-        before = recipe.evaluation
-        evaluation = replace(
-            before,
-            num_tasks=_given(self.tasks, before.num_tasks),
-            num_steps=_given(self.steps, before.num_steps),
-            longer_steps=_given(self.longer_steps, before.longer_steps),
-            baselines=_given(self.baselines, before.baselines),
-            num_configurations=_given(self.configurations, before.num_configurations),
-            tuning_tasks=_given(self.tuning_tasks, before.tuning_tasks),
+        recipe = read_recipe(folder, task=self.task, optimizer=self.optimizer)
+        changes = _given(
+            num_tasks=self.tasks,
+            num_steps=self.steps,
+            longer_steps=self.longer_steps,
+            baselines=self.baselines,
+            num_configurations=self.configurations,
+            tuning_tasks=self.tuning_tasks,
         )
-        recipe = replace(recipe, evaluation=evaluation, seed=_given(self.seed, recipe.seed))
-        _compare_and_report(recipe, folder, self.json)
+        _evaluate(recipe.with_evaluation(seed=self.seed, **changes), folder, self.json)
 
 
 @dataclass(frozen=True)
@@ -166,23 +151,19 @@ class Tune(Command):
 
     def run(self) -> None:
         """Tunes and prints the best hyperparameters."""
-        from l2o.report import tuned_as_dict
-
         check_hand_designed(self.optimizer)
         recipe = find_recipe(self.recipe)
-        recipe = replace(recipe, task=_given(self.composed, recipe.task))
-        evaluation = replace(
-            recipe.evaluation,
+        recipe = replace(recipe, task=self.composed or recipe.task).with_evaluation(
+            seed=self.seed,
             num_configurations=self.configurations,
             tuning_tasks=self.tuning_tasks,
-            num_steps=_given(self.steps, recipe.evaluation.num_steps),
+            **_given(num_steps=self.steps),
         )
-        recipe = replace(recipe, evaluation=evaluation, seed=_given(self.seed, recipe.seed))
         with LiveProgress(f"tuning {self.optimizer}") as progress:
-            set_up_jax()
-            tuned = tune_baseline(self.optimizer, recipe, on_progress=progress.on_comparison)
-        if self.json is not None:
-            _write_numbers(tuned_as_dict(tuned), self.json)
+            runs.set_up_jax()
+            tuned = runs.tune_baseline(
+                self.optimizer, recipe, json=self.json, on_progress=progress.on_comparison
+            )
         print_tuned(tuned, recipe)
 
 
@@ -245,9 +226,10 @@ class Demo(Command):
 
     def run(self) -> None:
         """Does all of it."""
-        recipe = find_recipe(self.recipe)
+        # Before it is trained, code that no evaluation could run is refused.
+        recipe = find_recipe(self.recipe).confirm()
         Train(recipe, self.out, resume=True).run()
-        _compare_and_report(recipe, RunFolder(self.out), None)
+        _evaluate(recipe, RunFolder(self.out), None)
 
 
 @dataclass(frozen=True)
@@ -286,56 +268,29 @@ class Explain(Command):
         """Explains, writes the page and prints what was found."""
         settings = read_settings(self.set)
         check_subjects(self.subject, self.against, distill=self.distill)
+        recipe = None
         if is_run(self.subject):
-            recipe = RunFolder(Path(self.subject)).read_recipe()
-            recipe.confirm(task=self.task, optimizer=self.optimizer)
-        with only_writer(self._out()), LiveProgress(f"explaining {self.subject}") as progress:
-            set_up_jax()
-            subjects = explain_all(
+            recipe = read_recipe(self.subject, task=self.task, optimizer=self.optimizer)
+        target = (
+            explanation_folder(self.subject) if self.out is None else ExplanationFolder(self.out)
+        )
+        with LiveProgress(f"explaining {self.subject}") as progress:
+            runs.set_up_jax()
+            subjects = runs.explain(
                 self.subject,
                 settings,
                 self.against,
+                recipe=recipe,
                 num_steps=self.steps,
                 time=self.time,
                 reference_gradient=self.reference_gradient,
                 distill=self.distill,
-                task=self.task,
-                own_optimizer=self.optimizer,
+                out=target.path,
+                json=self.json,
                 on_progress=progress.on_comparison,
             )
-            page = self._write(subjects)
         print_findings(subjects)
-        print(f"Report: {page}")
-
-    def _out(self) -> Path:
-        """The folder for the page."""
-        path = Path(self.subject)
-        name = re.sub(r"[^\w-]+", "-", self.subject)
-        return _given(
-            self.out, path / "explain" if is_run(self.subject) else Path("runs") / f"explain-{name}"
-        )
-
-    def _write(self, subjects: "dict[str, Subject]") -> Path:
-        """Writes page and numbers."""
-        from l2o.report import write_explanation
-
-        page = self._out() / "explanation.html"
-        write_explanation(subjects, page, command=self._command())
-        numbers = [subject.as_dict() for subject in subjects.values()]
-        others = dict(zip(list(subjects)[1:], numbers[1:], strict=True))
-        main = numbers[0] | ({"against": others} if others else {})
-        for target in (page.parent / "explanation.json", self.json):
-            if target is not None:
-                _write_numbers(main, target)
-        return page
-
-    def _command(self) -> str:
-        """The command line that makes the page again."""
-        words = ["l2o", "explain", self.subject]
-        words += ["--set", *self.set] if self.set else []
-        words += ["--against", *self.against] if self.against else []
-        words += ["--distill"] if self.distill else []
-        return shlex.join(words)
+        print(f"Report: {target.page}")
 
 
 @dataclass(frozen=True)
@@ -363,33 +318,20 @@ class Flatness(Command):
 
     def run(self) -> None:
         """Trains, measures, draws and prints the table."""
-        recipe = RunFolder(self.run_folder).read_recipe()
-        recipe = recipe.confirm(task=self.task, optimizer=self.optimizer)
-        out = _given(self.out, self.run_folder / "flatness")
-        with only_writer(out), LiveProgress(f"measuring flatness in {self.run_folder}") as progress:
-            set_up_jax()
-            found = flatness_of_run(
+        recipe = read_recipe(self.run_folder, task=self.task, optimizer=self.optimizer)
+        with LiveProgress(f"measuring flatness in {self.run_folder}") as progress:
+            runs.set_up_jax()
+            measured = runs.measure_flatness(
+                self.run_folder,
                 recipe,
-                RunFolder(self.run_folder),
                 num_tasks=self.tasks,
                 num_steps=self.steps,
+                out=self.out,
+                json=self.json,
                 on_progress=progress.on_comparison,
             )
-            self._draw(found, out)
-            for target in (out / "flatness.json", self.json):
-                if target is not None:
-                    _write_numbers(found.as_dict(), target)
-        print_flatness(found)
-        print(f"Figures: {out}")
-
-    def _draw(self, found: "RunFlatness", out: Path) -> None:
-        """Writes the pictures of the loss."""
-        from l2o.report.drawing import as_png
-        from l2o.report.flatness import loss_lines, loss_planes
-        from l2o.support.atomic import write_atomically
-
-        write_atomically(out / "loss-lines.png", as_png(loss_lines(found.lines)))
-        write_atomically(out / "loss-planes.png", as_png(loss_planes(found.planes)))
+        print_flatness(measured)
+        print(f"Report: {measured.folder.page}")
 
 
 @dataclass(frozen=True)
@@ -416,60 +358,25 @@ class Reproduce(Command):
     def run(self) -> None:
         """Does all of it and says where the results are."""
         reproduction = find_reproduction(self.name)
-        processes = min(num_cores(), _MOST_PROCESSES) if self.processes is None else self.processes
+        most = min(runs.num_cores(), _MOST_PROCESSES)
+        processes = most if self.processes is None else self.processes
         with LiveProgress(f"reproducing {self.name}") as progress:
-            set_up_jax(shared=processes > 1)
+            runs.set_up_jax(shared=processes > 1)
             page = reproduction.run(
                 self.profile, self.out, progress.on_comparison, num_processes=processes
             )
         print(f"Results: {self.out / 'results.json'}\nReport: {page}")
 
 
-def _given(value: _Value | None, otherwise: _Value) -> _Value:
-    """What the user gave, or the value there was."""
-    return otherwise if value is None else value
+def _given(**options: Any) -> Any:
+    """What the user gave of some options."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
-def _compare_and_report(recipe: Recipe, folder: RunFolder, json_path: Path | None) -> None:
-    """Compares the run's optimizer with baselines and writes down all about it.
-
-    What the run's files hold is read before anything is computed or written.
-    """
-    folder.read_recipe()
-    history = folder.read_history()
-    with only_writer(folder.path), LiveProgress("comparing with baselines") as progress:
-        set_up_jax()
-        comparison = compare(recipe, folder, on_progress=progress.on_comparison)
-        _write_numbers(comparison.as_dict(), folder.evaluation)
-        if json_path is not None:
-            _write_numbers(comparison.as_dict(), json_path)
-        _write_report(comparison, recipe, folder, history)
+def _evaluate(recipe: Recipe, folder: RunFolder, json: Path | None) -> None:
+    """Compares a run's optimizer with baselines and says what came of it."""
+    with LiveProgress("comparing with baselines") as progress:
+        runs.set_up_jax()
+        comparison = runs.evaluate(folder, recipe, json=json, on_progress=progress.on_comparison)
     print_comparison(comparison)
     print(f"Report: {folder.report}")
-
-
-def _write_numbers(numbers: dict[str, Any], path: Path) -> None:
-    """Writes strictly valid JSON."""
-    from l2o.support.atomic import write_atomically
-
-    write_atomically(path, json.dumps(numbers, indent=2, allow_nan=False).encode())
-
-
-def _write_report(
-    comparison: "Comparison", recipe: Recipe, folder: RunFolder, history: list[dict[str, Any]]
-) -> None:
-    """Writes the page and its figures."""
-    from l2o.report import write_report
-
-    training = recipe.training
-    horizon = training.horizon if training.curriculum is None else training.curriculum[0]
-
-    write_report(
-        comparison,
-        folder.report,
-        title=f"{comparison.learned} against tuned baselines",
-        description=recipe.description,
-        config=recipe.to_json(),
-        history=history,
-        windows=horizon // training.truncation,
-    )

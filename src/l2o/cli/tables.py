@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from l2o import report, runs
 from l2o.cli.terminal import PlainConsole
 from l2o.composition import (
     ESTIMATOR,
@@ -19,15 +20,10 @@ from l2o.composition import (
     WEIGHTING,
     Kind,
     members,
+    settings_of,
 )
-from l2o.runs import (
-    HAND_DESIGNED,
-    RECIPES,
-    Recipe,
-    RunFolder,
-    find_hand_designed,
-    make_family,
-)
+from l2o.evaluation.results import metric_label, metrics_of, results_table
+from l2o.runs import HAND_DESIGNED, RECIPES, Recipe, RunFolder
 from l2o.studies import REPRODUCTIONS
 
 if TYPE_CHECKING:
@@ -41,12 +37,10 @@ _UNLIMITED = 10_000
 
 def print_comparison(comparison: "Comparison") -> None:
     """The results of all optimizers in a table, and who wins."""
-    from l2o.report import judge
-
     console = PlainConsole()
     _print(_results(comparison.as_dict()), console)
     for setting in (comparison.main, *comparison.others):
-        verdict = judge(setting, comparison.learned, "objective")
+        verdict = report.judge(setting, comparison.learned, "objective")
         console.print(f"{setting.title}: {verdict.sentence}")
     if comparison.reused:
         console.print(
@@ -88,7 +82,7 @@ def _print_tuning(console: Console, comparison: "Comparison") -> None:
 
 def print_tuned(tuned: "Tuned", recipe: Recipe) -> None:
     """The best hyperparameters of a baseline."""
-    tasks = make_family(recipe.task, "validation").title
+    tasks = runs.make_family(recipe.task, "validation").title
     title = f"{tuned.name} on {tasks}, {tuned.num_steps} steps"
     table = _table(title, "hyperparameter", numbers=("best", "searched"))
     for name, value in tuned.hyperparameters.items():
@@ -155,7 +149,10 @@ def print_lists() -> None:
         recipes.add_row(recipe.name, recipe.description)
     made = [
         _members("Tasks (l2o train --task TASK)", TASK_FAMILY),
-        _members("Learned optimizers (l2o train RECIPE --optimizer NAME)", LEARNED_OPTIMIZER),
+        _members(
+            "Learned optimizers (l2o train RECIPE --optimizer NAME, or WEIGHTING-NAME)",
+            LEARNED_OPTIMIZER,
+        ),
         _members("Regularizers (l2o train RECIPE --REGULARIZER WEIGHT)", REGULARIZER),
         _members("Estimators of meta-gradients (l2o train RECIPE --estimator NAME)", ESTIMATOR),
     ]
@@ -166,7 +163,7 @@ def print_lists() -> None:
     weightings = _members("Weightings of several losses (l2o tune WEIGHTING-OPTIMIZER)", WEIGHTING)
     papers = _table("Papers (l2o reproduce NAME)", "name", "description", "profiles")
     for paper in REPRODUCTIONS:
-        sizes = "\n".join(f"{name}: {each.description}" for name, each in paper.profiles.items())
+        sizes = "\n".join(f"{name}: {size}" for name, size in paper.profiles.items())
         papers.add_row(paper.name, paper.description, sizes)
     for table in (recipes, *made, hand_designed, weightings, papers):
         _print(table, console)
@@ -181,14 +178,20 @@ def _members(title: str, kind: Kind) -> Table:
 
 
 def print_search_spaces() -> None:
-    """What tuning searches for each hand-designed optimizer."""
+    """What tuning searches for each hand-designed optimizer, and the settings of weightings."""
     console = PlainConsole()
     table = _table("Searched by l2o tune", "name", "hyperparameter", numbers=("range",))
     for name in HAND_DESIGNED:
-        for hyperparameter, searched in find_hand_designed(name).space.items():
+        for hyperparameter, searched in runs.find_hand_designed(name).space.items():
             table.add_row(name, hyperparameter, _range(searched))
     _print(table, console)
     console.print("WEIGHTING-OPTIMIZER, for several losses, has the ranges of OPTIMIZER.")
+    table = _table("Settings of weightings, as in cagrad(c=0.2)-adam", "weighting", "setting")
+    table.add_column("default")
+    for name, member in members(WEIGHTING).items():
+        for setting in settings_of(member.load(), WEIGHTING.given).values():
+            table.add_row(name, setting.name, str(setting.default))
+    _print(table, console)
 
 
 def print_run(folder: RunFolder) -> None:
@@ -222,8 +225,6 @@ def print_run(folder: RunFolder) -> None:
 
 def _results(evaluation: dict[str, Any]) -> Table:
     """The results of an evaluation, or of an `evaluation.json`, the learned optimizer's in bold."""
-    from l2o.evaluation import metric_label, metrics_of, results_table
-
     learned = evaluation["results"][0]
     metrics = metrics_of(learned)
     title = f"{evaluation['setting']}, {evaluation['num_tasks']} tasks"

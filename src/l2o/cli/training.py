@@ -1,7 +1,6 @@
 """`l2o train`: its flags depend on what is meta-trained on what."""
 
 import inspect
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, make_dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any, Self
 
 import tyro
 
+from l2o import runs
 from l2o.cli.command import Command
 from l2o.cli.composed import (
     flags_of,
@@ -31,8 +31,6 @@ from l2o.runs import (
     RunFolder,
     TrainingSettings,
     find_recipe,
-    set_up_jax,
-    train,
     training_differences,
 )
 
@@ -181,16 +179,18 @@ class Train(Command):
     @property
     def interruption_hint(self) -> str:
         """How to go on."""
-        words = ["l2o", "train", str(RunFolder(self.out).config), "--out", str(self.out)]
-        words += self.recipe.naming_own_code()
-        return f" Go on with: {shlex.join([*words, '--resume'])}"
+        folder = RunFolder(self.out)
+        command = folder.resuming(self.recipe)
+        if folder.can_be_resumed():
+            return f" Go on with: {command}"
+        return f" There is no checkpoint yet to go on from; to begin again: {command}"
 
     def run(self) -> None:
         """Meta-trains, and says where the optimizer is."""
         folder = RunFolder(self.out)
         with LiveProgress(f"meta-training {self.recipe.name}") as progress:
-            set_up_jax()
-            result = train(
+            runs.set_up_jax()
+            result = runs.train(
                 self.recipe, folder, resume=self.resume, on_progress=progress.on_meta_step
             )
         skipped = (

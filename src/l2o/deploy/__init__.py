@@ -1,3 +1,5 @@
 """Keeping optimizers on disk."""
 
-from l2o.deploy.save import load as load, save as save
+from l2o.support.faces import lazy_face
+
+__getattr__, __dir__, __all__ = lazy_face(__name__)

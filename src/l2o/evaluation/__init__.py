@@ -1,23 +1,5 @@
 """Tuning baselines, comparing optimizers on fresh tasks, and how sure the comparison is."""
 
-from l2o.evaluation.divergence import diverged as diverged
-from l2o.evaluation.draw import (
-    Draw as Draw,
-    draw_tasks as draw_tasks,
-    evaluation_key as evaluation_key,
-    tuning_key as tuning_key,
-)
-from l2o.evaluation.evaluate import Evaluation as Evaluation, Runs as Runs, evaluate as evaluate
-from l2o.evaluation.results import (
-    metric_label as metric_label,
-    metrics_of as metrics_of,
-    results_table as results_table,
-)
-from l2o.evaluation.statistics import (
-    MeanDifference as MeanDifference,
-    PairedDifference as PairedDifference,
-    Summary as Summary,
-    finite_or_none as finite_or_none,
-    paired_difference as paired_difference,
-)
-from l2o.evaluation.tune import Tuned as Tuned, tune as tune
+from l2o.support.faces import lazy_face
+
+__getattr__, __dir__, __all__ = lazy_face(__name__)

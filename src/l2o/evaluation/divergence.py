@@ -16,6 +16,11 @@ def diverged(
     For first losses below zero: whether the loss rises by more than nine times its size.
 
     **Arguments:** `losses`, on the last axis, of NumPy or JAX.
+
+    ```pycon
+    >>> l2o.evaluation.diverged(np.array([[1.0, 0.5], [1.0, 11.0], [1.0, np.nan]]))
+    array([False,  True,  True])
+    ```
     """
     arrays: Any = losses.__array_namespace__()
     first, last = losses[..., 0], losses[..., -1]

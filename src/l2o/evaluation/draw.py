@@ -35,7 +35,16 @@ class Draw(eqx.Module):
 # Compiled apart from the runs: once for all the optimizers that are to run on the draw.
 @eqx.filter_jit
 def draw_tasks(family: TaskFamily, key: PRNGKeyArray, num_tasks: int) -> Draw:
-    """Draws `num_tasks` tasks of `family`, where they start and their minibatches."""
+    """Draws `num_tasks` tasks of `family`, where they start and their minibatches.
+
+    ```pycon
+    >>> family = l2o.tasks.QuadraticFamily(dimension=2)
+    >>> draw = l2o.evaluation.draw_tasks(family, jax.random.key(0), 3)
+    >>> losses, params = draw.run(l2o.from_optax(optax.sgd(0.5)), num_steps=4)
+    >>> losses.shape, params.shape
+    ((5, 3), (3, 2))
+    ```
+    """
     check_key(key)
     task_key, init_key, unroll_key = jax.random.split(key, 3)
     tasks = TaskBatch.draw(family, task_key, num_tasks)
@@ -47,12 +56,25 @@ def tuning_key(key: PRNGKeyArray) -> PRNGKeyArray:
 
     It shares nothing with `evaluation_key`, so that one key given to both `tune` and `evaluate`
     does not let hyperparameters be chosen on the very tasks they are judged on.
+
+    ```pycon
+    >>> key = jax.random.key(0)
+    >>> bool(l2o.evaluation.tuning_key(key) == l2o.evaluation.evaluation_key(key))
+    False
+    ```
     """
     check_key(key)
     return jax.random.fold_in(key, 0x74756E65)
 
 
 def evaluation_key(key: PRNGKeyArray) -> PRNGKeyArray:
-    """The part of a key's randomness that is set aside for evaluation (see `tuning_key`)."""
+    """The part of a key's randomness that is set aside for evaluation (see `tuning_key`).
+
+    ```pycon
+    >>> key = jax.random.key(0)
+    >>> bool(l2o.evaluation.evaluation_key(key) == l2o.evaluation.evaluation_key(key))
+    True
+    ```
+    """
     check_key(key)
     return jax.random.fold_in(key, 0x6576616C)

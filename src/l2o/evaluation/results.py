@@ -11,12 +11,24 @@ _LABELS = {
 
 
 def metric_label(metric: str) -> str:
-    """The name of a metric in words."""
+    """The name of a metric in words.
+
+    ```pycon
+    >>> l2o.evaluation.metric_label("mean_train_loss")
+    'mean training loss'
+    ```
+    """
     return _LABELS.get(metric, metric.replace("_", " "))
 
 
 def metrics_of(result: Mapping[str, Any]) -> tuple[str, ...]:
-    """The metrics in an optimizer's part of an evaluation, which have a mean and its error."""
+    """The metrics in an optimizer's part of an evaluation, which have a mean and its error.
+
+    ```pycon
+    >>> l2o.evaluation.metrics_of({"name": "adam", "test_loss": {"mean": 0.1, "sem": 0.01}})
+    ('test_loss',)
+    ```
+    """
     return tuple(
         name
         for name, value in result.items()
@@ -32,6 +44,14 @@ def results_table(evaluation: Mapping[str, Any]) -> list[dict[str, str]]:
 
     **Returns:** for every optimizer its `name`; each metric as text, "mean ± standard error",
     accuracies in per cent; and `diverged`, the number of runs that did.
+
+    ```pycon
+    >>> losses = np.array([[4.0, 1.0], [2.0, 1.0]])
+    >>> runs = l2o.evaluation.Runs(losses, objective=losses.mean(1), held_out={})
+    >>> evaluation = l2o.evaluation.Evaluation({"mine": runs}, num_tasks=2, num_steps=1)
+    >>> l2o.evaluation.results_table(evaluation.as_dict())[0]["mean_train_loss"]
+    '2 ± 0.5'
+    ```
     """
     results = evaluation["results"]
     metrics = metrics_of(results[0])

@@ -25,6 +25,11 @@ class Summary:
 
     Tasks on which the number is not finite are kept: mean and standard error then are not finite
     either, while the median stays informative as long as fewer than half of the tasks diverge.
+
+    ```pycon
+    >>> l2o.evaluation.Summary.of(np.array([1.0, 2.0, 6.0])).median
+    2.0
+    ```
     """
 
     mean: float
@@ -52,7 +57,15 @@ class Summary:
 
 @dataclass(frozen=True)
 class MeanDifference:
-    """The mean of finite differences, and how sure it is."""
+    """The mean of finite differences, and how sure it is.
+
+    ```pycon
+    >>> difference = l2o.evaluation.MeanDifference.of(np.array([1.0, 2.0, 3.0]))
+    >>> low, high = difference.interval
+    >>> f"{difference.mean} in [{low:.2f}, {high:.2f}]"
+    '2.0 in [-0.48, 4.48]'
+    ```
+    """
 
     mean: float
     sem: float
@@ -173,6 +186,14 @@ def paired_difference(
     **Returns:** the difference `first - second`, computed in double precision.
 
     **Raises:** `ValueError` unless both have the same number of tasks, at least one.
+
+    ```pycon
+    >>> first = np.array([1.0, 2.0, 3.0, 4.0])
+    >>> second = first + np.array([1.0, 1.1, 0.9, 1.0])
+    >>> difference = l2o.evaluation.paired_difference(first, second)
+    >>> f"{difference.mean:.2f}", difference.wins, difference.verdict
+    ('-1.00', 4, 'better')
+    ```
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if a.shape != b.shape or a.ndim != 1 or a.size == 0:
@@ -200,7 +221,13 @@ def paired_difference(
 
 
 def finite_or_none(number: float) -> float | None:
-    """A number for JSON, which has none that is not finite."""
+    """A number for JSON, which has none that is not finite.
+
+    ```pycon
+    >>> l2o.evaluation.finite_or_none(0.5), l2o.evaluation.finite_or_none(float("nan"))
+    (0.5, None)
+    ```
+    """
     return number if math.isfinite(number) else None
 
 

@@ -1,43 +1,9 @@
-"""Whole experiments as settings that can be named, changed, saved and replayed.
+"""Whole experiments as settings that can be named, changed, saved and replayed, and runs of them.
 
-The settings are plain data: importing them imports no JAX, so that the command line answers at
-once. They build tasks, optimizers and the rest when asked to.
+`train`, `evaluate`, `explain`, `distill`, `measure_flatness` and `tune_baseline` do all that the
+command line does, and write all that it writes.
 """
 
-from l2o.runs.compare import (
-    ComparisonProgress as ComparisonProgress,
-    compare as compare,
-    tune_baseline as tune_baseline,
-)
-from l2o.runs.evaluation_settings import EvaluationSettings as EvaluationSettings
-from l2o.runs.explanations import (
-    check_subjects as check_subjects,
-    explain_all as explain_all,
-    is_run as is_run,
-    read_settings as read_settings,
-)
-from l2o.runs.flatness_of_run import (
-    RunFlatness as RunFlatness,
-    flatness_of_run as flatness_of_run,
-)
-from l2o.runs.hand_designed import (
-    HAND_DESIGNED as HAND_DESIGNED,
-    check_hand_designed as check_hand_designed,
-    find_hand_designed as find_hand_designed,
-)
-from l2o.runs.making import (
-    make_family as make_family,
-    make_optimizer as make_optimizer,
-)
-from l2o.runs.named import RECIPES as RECIPES, find_recipe as find_recipe
-from l2o.runs.recipe import Recipe as Recipe
-from l2o.runs.regularization import (
-    Regularization as Regularization,
-)
-from l2o.runs.run_folder import (
-    RunFolder as RunFolder,
-    training_differences as training_differences,
-)
-from l2o.runs.runtime import num_cores as num_cores, set_up_jax as set_up_jax
-from l2o.runs.train import train as train
-from l2o.runs.training_settings import TrainingSettings as TrainingSettings
+from l2o.support.faces import lazy_face
+
+__getattr__, __dir__, __all__ = lazy_face(__name__)

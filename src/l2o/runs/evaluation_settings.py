@@ -1,20 +1,28 @@
 """Settings of the comparison with tuned baselines."""
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import tyro
 
+from l2o.composition import Composed
 from l2o.runs.by_name import ByName
 from l2o.runs.hand_designed import check_hand_designed
+from l2o.support.checks import check_size, check_unique
+
+CUSTOMARY_BASELINES = ("momentum", "rmsprop", "adam")
+CUSTOMARY_FOR_SEVERAL_LOSSES = ("mean-adam", "upgrad-adam", "imtl-g-adam")
+"""What the customary baselines stand for where tasks have several losses."""
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
     """How the optimizer is compared with tuned baselines."""
 
-    baselines: tuple[str, ...] = ("momentum", "rmsprop", "adam")
+    baselines: tuple[str, ...] = CUSTOMARY_BASELINES
     """Hand-designed optimizers to compare with, by name (see `l2o list`); for tasks with several
-    losses WEIGHTING-OPTIMIZER, such as upgrad-adam."""
+    losses WEIGHTING-OPTIMIZER, where those that are so by default are mean-adam, upgrad-adam and
+    imtl-g-adam."""
     num_configurations: int = 256
     """Hyperparameter configurations to try for each baseline."""
     tuning_tasks: int = 8
@@ -35,8 +43,6 @@ class EvaluationSettings:
 
         **Raises:** `ValueError` that names the setting.
         """
-        from l2o.support.checks import check_size, check_unique
-
         for name in ("num_configurations", "tuning_tasks", "num_tasks", "num_steps"):
             check_size(name, getattr(self, name))
         for name in ("configurations_at_once", "longer_steps"):
@@ -46,3 +52,16 @@ class EvaluationSettings:
         check_unique("baselines", self.baselines)
         for name in self.baselines:
             check_hand_designed(name)
+
+
+class EvaluationChanges(TypedDict, total=False):
+    """Some of the `EvaluationSettings`, to be changed."""
+
+    baselines: tuple[str, ...]
+    num_configurations: int
+    tuning_tasks: int
+    configurations_at_once: int | None
+    num_tasks: int
+    num_steps: int
+    longer_steps: int | None
+    other_tasks: tuple[Composed, ...]

@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import equinox as eqx
+import jax
 
 from l2o.composition import error_in_a_line
+from l2o.deploy._save import check_can_be_saved
+from l2o.metatraining import check_metatraining
+from l2o.metatraining.memory import available_memory, bytes_in_words, bytes_of
+from l2o.optimizers import LearnedOptimizer, per_task
+from l2o.runs.building import build_curriculum
 from l2o.runs.making import make_optimizer
 from l2o.runs.recipe import Recipe
+from l2o.support.bad_input import explains_itself
 from l2o.support.checks import LARGEST_SIZE
-
-if TYPE_CHECKING:
-    from l2o.optimizers import LearnedOptimizer
-    from l2o.tasks import TaskFamily
+from l2o.tasks import TaskBatch, TaskFamily, count_objectives
 
 # Bytes.
 _LOSS = 4
@@ -21,7 +26,7 @@ _LOSS = 4
 _MISFITS = (ValueError, TypeError, ZeroDivisionError, OverflowError)
 
 
-def check_training(recipe: Recipe, family: "TaskFamily", settings: dict[str, Any]) -> None:
+def check_training(recipe: Recipe, family: TaskFamily, settings: dict[str, Any]) -> None:
     """Makes sure that meta-training can be run, and that this machine has the memory.
 
     All is traced with descriptions in place of arrays: nothing is compiled or run.
@@ -32,25 +37,22 @@ def check_training(recipe: Recipe, family: "TaskFamily", settings: dict[str, Any
     **Raises:** `ValueError` for settings that do not go together, and for what takes more memory
     than there is.
     """
-    import equinox as eqx
-    import jax
-
-    from l2o.deploy.save import check_can_be_saved
-    from l2o.metatraining import check_metatraining
-
     check_sizes(recipe)
+    with _one_sentence(_cannot_be_run(recipe, family), recipe):
+        count_objectives(family)
     with _one_sentence(f"{recipe.optimizer.name} cannot be built with these settings", recipe):
-        make = partial(make_optimizer, recipe.optimizer)
-        optimizer = eqx.filter_eval_shape(make, jax.random.key(0))
+        optimizer = eqx.filter_eval_shape(
+            lambda key: make_optimizer(recipe.optimizer, key, family), jax.random.key(0)
+        )
     # Or else the work of meta-training would be lost.
     check_can_be_saved(optimizer)
     with _one_sentence(_cannot_be_run(recipe, family), recipe):
-        curriculum = recipe.training.build_curriculum()
+        curriculum = build_curriculum(recipe.training)
         check_metatraining(optimizer, family, curriculum=curriculum, **settings)
 
 
 def check_runs(
-    recipe: Recipe, families: "Sequence[TaskFamily]", optimizer: "LearnedOptimizer | None" = None
+    recipe: Recipe, families: Sequence[TaskFamily], optimizer: LearnedOptimizer | None = None
 ) -> None:
     """Makes sure that there is the memory for tuning and for running on many tasks at once.
 
@@ -60,17 +62,10 @@ def check_runs(
     **Raises:** `ValueError` if that takes more memory than there is, and for an optimizer that
     does not go with the tasks.
     """
-    import equinox as eqx
-    import jax
-
-    from l2o.metatraining.memory import available_memory, bytes_in_words, bytes_of
-    from l2o.optimizers import per_task
-    from l2o.tasks import TaskBatch
-
     check_sizes(recipe)
     settings, key = recipe.evaluation, jax.random.key(0)
 
-    def one_step(optimizer: "LearnedOptimizer | None", family: "TaskFamily") -> Any:
+    def one_step(optimizer: LearnedOptimizer | None, family: TaskFamily) -> Any:
         task = TaskBatch.draw(family, key, 1)
         params = task.init(key)
         batch = task.sample(key)
@@ -113,7 +108,7 @@ def check_sizes(recipe: Recipe) -> None:
                 raise ValueError(f"{name} must be at most {LARGEST_SIZE}, got {number}.")
 
 
-def _cannot_be_run(recipe: Recipe, family: "TaskFamily") -> str:
+def _cannot_be_run(recipe: Recipe, family: TaskFamily) -> str:
     return f"{recipe.optimizer.name} cannot be run on {family.title} with these settings"
 
 
@@ -123,8 +118,6 @@ def _one_sentence(beginning: str, recipe: Recipe) -> Iterator[None]:
 
     Of a recipe with code of a person's own, whatever that raises.
     """
-    from l2o.support.bad_input import explains_itself
-
     own = [made.name for made in (recipe.task, recipe.optimizer) if made.is_own]
     try:
         yield

@@ -5,24 +5,24 @@ import json
 import math
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import jax
+import numpy as np
 
 from l2o.composition import digest_of_code
+from l2o.evaluation import Tuned, finite_or_none
+from l2o.optimizers import HandDesigned
 from l2o.runs.recipe import Recipe
-
-if TYPE_CHECKING:
-    from l2o.evaluation import Tuned
-    from l2o.optimizers import HandDesigned
-    from l2o.tasks import TaskFamily
+from l2o.support.strict_json import read_json, write_json
+from l2o.tasks import TaskFamily
 
 
-def tuning_conditions(recipe: Recipe, family: "TaskFamily") -> dict[str, Any]:
+def tuning_conditions(recipe: Recipe, family: TaskFamily) -> dict[str, Any]:
     """All that decides what tuning finds, but for the optimizer, for JSON.
 
     **Arguments:** `recipe`; `family`, its tasks, of whose data a digest is taken.
     """
-    import jax
-
     # As JSON gives it back, to compare with what is read: tuples become lists.
     settings = json.loads(recipe.to_json())
     return {
@@ -39,11 +39,8 @@ def tuning_conditions(recipe: Recipe, family: "TaskFamily") -> dict[str, Any]:
     }
 
 
-def keep_tuned(path: Path, tuned: "Tuned", conditions: dict[str, Any]) -> None:
+def keep_tuned(path: Path, tuned: Tuned, conditions: dict[str, Any]) -> None:
     """Writes what tuning found, and under which conditions."""
-    from l2o.evaluation import finite_or_none
-    from l2o.support.atomic import write_atomically
-
     content = {
         "conditions": conditions,
         "space": _space(tuned.hand_designed),
@@ -54,22 +51,15 @@ def keep_tuned(path: Path, tuned: "Tuned", conditions: dict[str, Any]) -> None:
         "scores": [finite_or_none(score) for score in tuned.scores.tolist()],
     }
     content["checksum"] = _checksum(content)
-    write_atomically(path, json.dumps(content, indent=2, allow_nan=False).encode())
+    write_json(path, content)
 
 
-def kept_tuned(
-    path: Path, hand_designed: "HandDesigned", conditions: dict[str, Any]
-) -> "Tuned | None":
+def kept_tuned(path: Path, hand_designed: HandDesigned, conditions: dict[str, Any]) -> Tuned | None:
     """Reads what `keep_tuned` wrote.
 
     **Returns:** `None` if there is nothing, if it was found under other conditions or in another
     search space, and if the file is damaged.
     """
-    import numpy as np
-
-    from l2o.evaluation import Tuned
-    from l2o.support.strict_json import read_json
-
     try:
         content = read_json(path.read_bytes(), path)
         if content.pop("checksum") != _checksum(content):
@@ -100,11 +90,8 @@ def _checksum(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _digest(family: "TaskFamily") -> str:
+def _digest(family: TaskFamily) -> str:
     """A digest of a family's data."""
-    import jax
-    import numpy as np
-
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(family):
         array = np.asarray(leaf)
@@ -118,7 +105,7 @@ def _or_infinite(score: float | None) -> float:
     return math.inf if score is None else float(score)
 
 
-def _space(hand_designed: "HandDesigned") -> dict[str, str]:
+def _space(hand_designed: HandDesigned) -> dict[str, str]:
     """Where each hyperparameter is searched, and its default."""
     return {
         name: f"{searched}, by default {hand_designed.defaults[name]}"

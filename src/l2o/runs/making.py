@@ -1,43 +1,68 @@
 """Tasks and optimizers made of their names and keywords."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from l2o.composition import LEARNED_OPTIMIZER, TASK_FAMILY, Composed
+import equinox as eqx
+import jax
+from jaxtyping import PRNGKeyArray
 
-if TYPE_CHECKING:
-    from jaxtyping import PRNGKeyArray
-
-    from l2o.optimizers import LearnedOptimizer
-    from l2o.tasks import TaskFamily
+from l2o.composition import (
+    LEARNED_OPTIMIZER,
+    TASK_FAMILY,
+    WEIGHTING,
+    Composed,
+    names_behind_weightings,
+    read_keywords,
+    settings_of,
+)
+from l2o.deploy import load
+from l2o.multiobjective import (
+    ML2O,
+    BehindWeighting,
+    PlainML2O,
+    aggregated,
+    configured,
+    find_weighting,
+)
+from l2o.optimizers import (
+    ALL_HAND_DESIGNED,
+    HandDesigned,
+    LearnedOptimizer,
+    check_optimizer,
+    from_optax,
+)
+from l2o.runs.hand_designed import BEHIND_NO_WEIGHTING, split_name
+from l2o.support.checks import check_choice
+from l2o.tasks import (
+    ReparameterizedFamily,
+    SingleTask,
+    Task,
+    TaskFamily,
+    check_family,
+    count_objectives,
+)
 
 JudgeOn = Literal["validation", "test"]
 """The split for held-out metrics: validation for all choices, test for the final word."""
 
 
-def complete_task(task: Composed) -> Composed:
-    """A family of tasks with all of its settings.
-
-    A person's own, which only a file names, is left as it is there.
-
-    **Raises:** `ValueError` for an unknown name, and for settings that are unknown or of the wrong
-    type.
-    """
-    return task.completed(TASK_FAMILY) if task.confirmed else task
-
-
-def make_family(task: Composed, judge_on: JudgeOn) -> "TaskFamily":
+def make_family(task: Composed, judge_on: JudgeOn) -> TaskFamily:
     """Makes a family of tasks.
+
+    ```pycon
+    >>> task = l2o.composition.Composed("quadratic", {"dimension": 3})
+    >>> l2o.runs.make_family(task, "test").title
+    '3-dimensional quadratics'
+    ```
 
     **Arguments:** `task`; `judge_on`, the split for held-out metrics, where there are some.
 
     **Raises:** `ValueError` for settings out of range, for data that are missing, and if a person's
     own code makes anything else.
     """
-    from l2o.tasks import ReparameterizedFamily, SingleTask, Task, check_family
-
     family, shared = task.make(TASK_FAMILY, judge_on=judge_on)
     if isinstance(family, Task):
         family = SingleTask(family)
@@ -46,40 +71,92 @@ def make_family(task: Composed, judge_on: JudgeOn) -> "TaskFamily":
     return ReparameterizedFamily(family, scale) if scale else family
 
 
-def make_optimizer(optimizer: Composed, key: "PRNGKeyArray") -> "LearnedOptimizer":
+def make_optimizer(
+    optimizer: Composed, key: PRNGKeyArray, family: TaskFamily | None = None
+) -> LearnedOptimizer:
     """Makes a learned optimizer, before meta-training.
 
-    **Arguments:** `optimizer`; `key`, of the initial weights.
+    ```pycon
+    >>> optimizer = l2o.composition.Composed("GRU", {"hidden_size": 3})
+    >>> l2o.runs.make_optimizer(optimizer, jax.random.key(0)).title
+    'GRU(3)'
+    ```
 
-    **Raises:** `ValueError` for settings out of range, and if a person's own code makes anything
-    else.
+    **Arguments:** `optimizer`; `key`, of the initial weights; `family`, of the tasks, whose losses
+    are counted.
+
+    **Raises:** `ValueError` for settings out of range, if a person's own code makes anything else,
+    for a weighting of tasks with one loss, and for one gradient's optimizer without a weighting on
+    tasks with several.
     """
-    from l2o.optimizers import check_optimizer
-
+    if family is not None:
+        optimizer = _for_losses(optimizer, family)
     made, _ = optimizer.make(LEARNED_OPTIMIZER, key=key)
     check_optimizer(made, optimizer.name)
     return made
 
 
-def load_optimizer(optimizer: Composed, path: Path) -> "LearnedOptimizer":
+def _for_losses(optimizer: Composed, family: TaskFamily) -> Composed:
+    """An optimizer that is told of how many losses the tasks have, if they are several."""
+    weighed = names_behind_weightings(LEARNED_OPTIMIZER)
+    count = count_objectives(family)
+    if optimizer.name in weighed:
+        if count is None:
+            raise ValueError(
+                f"{optimizer.name} is for tasks with several losses, and these ({family.title}) "
+                f"have one: take {weighed[optimizer.name][1]}."
+            )
+        if optimizer.keywords.get("num_objectives") is None:
+            return optimizer.but(num_objectives=count)
+    elif count is not None and f"upgrad-{optimizer.name}" in weighed:
+        raise ValueError(
+            f"{optimizer.name} is for tasks with one loss, and these ({family.title}) have "
+            f"{count}: put a weighting first, as in upgrad-{optimizer.name} (see `l2o list`)."
+        )
+    return optimizer
+
+
+def load_optimizer(optimizer: Composed, path: Path) -> LearnedOptimizer:
     """Reads an optimizer that a run saved.
 
     **Arguments:** `optimizer`, what the run's settings say of it; `path`, the folder.
 
     **Raises:** `ValueError` as `l2o.load` does.
     """
-    import equinox as eqx
-    import jax
-
-    from l2o.deploy import load
-
     if not optimizer.is_own:
         return load(path)
     skeleton = eqx.filter_eval_shape(partial(make_optimizer, optimizer), jax.random.key(0))
     return load(path, architecture=type(skeleton))
 
 
-def make_any_optimizer(reference: str, numbers: Mapping[str, float]) -> "LearnedOptimizer":
+def of_one_gradient(optimizer: LearnedOptimizer, path: Path) -> LearnedOptimizer:
+    """The optimizer that was saved in a folder, or the one behind its weighting.
+
+    **Raises:** `ValueError` if it takes several gradients by itself.
+    """
+    if isinstance(optimizer, BehindWeighting):
+        return optimizer.optimizer
+    if isinstance(optimizer, ML2O | PlainML2O):
+        raise ValueError(
+            f"{path} holds an optimizer that takes the gradients of several objectives; only "
+            "optimizers of one gradient can be explained."
+        )
+    return optimizer
+
+
+def check_can_be_distilled(optimizer: LearnedOptimizer, path: Path) -> None:
+    """Makes sure that an optimizer can be run on its tasks in the place of a closed form.
+
+    **Raises:** `ValueError` if it is behind a weighting, or takes several gradients by itself.
+    """
+    if of_one_gradient(optimizer, path) is not optimizer:
+        raise ValueError(
+            f"{path} holds {optimizer.title}, and only optimizers without a weighting can be "
+            "distilled."
+        )
+
+
+def make_any_optimizer(reference: str, numbers: Mapping[str, float]) -> LearnedOptimizer:
     """Makes an optimizer of a person's own, which may also be a transformation of Optax.
 
     **Arguments:** `reference`, names a `LearnedOptimizer`, an Optax transformation, or a function
@@ -87,10 +164,6 @@ def make_any_optimizer(reference: str, numbers: Mapping[str, float]) -> "Learned
 
     **Raises:** `ValueError` if it is none of these, and for settings that it does not take.
     """
-    import jax
-
-    from l2o.optimizers import LearnedOptimizer, from_optax
-
     # A whole number does for both types.
     keywords = {name: int(n) if n.is_integer() else n for name, n in numbers.items()}
     made, _ = Composed(reference, keywords).make(LEARNED_OPTIMIZER, key=jax.random.key(0))
@@ -102,3 +175,67 @@ def make_any_optimizer(reference: str, numbers: Mapping[str, float]) -> "Learned
         f"{reference} must be an optimizer of l2o or an Optax transformation, or make one, "
         f"got {type(made).__name__}."
     )
+
+
+def find_hand_designed(name: str, num_objectives: int | None = None) -> HandDesigned:
+    """The hand-designed optimizer of this name, with its search space.
+
+    ```pycon
+    >>> list(l2o.runs.find_hand_designed("momentum").space)
+    ['learning_rate', 'momentum']
+    ```
+
+    **Arguments:** `name`; `num_objectives`, for a weighting that remembers something of every
+    objective.
+
+    **Raises:** `ValueError` for an unknown name, and for such a weighting without
+    `num_objectives`.
+    """
+    weighting, settings, optimizer = split_name(name)
+    known = {each.name: each for each in ALL_HAND_DESIGNED}
+    if weighting is None:
+        return known[optimizer]
+    made = find_weighting(weighting)
+    read = read_keywords(weighting, settings_of(made, WEIGHTING.given), settings)
+    return aggregated(name, configured(made, read), known[optimizer], num_objectives=num_objectives)
+
+
+def hand_designed_for(names: Sequence[str], family: TaskFamily) -> dict[str, HandDesigned]:
+    """Hand-designed optimizers by name for the tasks of a family, whose losses are counted.
+
+    **Raises:** `ValueError` for an unknown name, a weighting for tasks with one loss, and tasks
+    with several losses without one.
+    """
+    num_objectives = count_objectives(family)
+    for name in names:
+        weighting, _, optimizer = split_name(name)
+        if weighting is not None and num_objectives is None:
+            raise ValueError(
+                f"{name} is for tasks with several losses, and these ({family.title}) have one: "
+                f"take {optimizer}."
+            )
+        if num_objectives is not None and weighting is None:
+            optimizer = "adam" if name == BEHIND_NO_WEIGHTING else name
+            raise ValueError(
+                f"{name} is for tasks with one loss, and these ({family.title}) have "
+                f"{num_objectives}: put a weighting first, as in upgrad-{optimizer} (see "
+                "`l2o list`)."
+            )
+    return {name: find_hand_designed(name, num_objectives) for name in names}
+
+
+def build_hand_designed(
+    name: str, hyperparameters: Mapping[str, float], num_objectives: int | None = None
+) -> LearnedOptimizer:
+    """The hand-designed optimizer of this name.
+
+    **Arguments:** `name` and `num_objectives`, as for `find_hand_designed`; `hyperparameters`,
+    whose names may be anything: they are not ours.
+
+    **Raises:** `ValueError` as `find_hand_designed` does, for an unknown name of a hyperparameter,
+    and for a value out of range.
+    """
+    hand_designed = find_hand_designed(name, num_objectives)
+    for each in hyperparameters:
+        check_choice(f"A hyperparameter of {name}", each, hand_designed.space)
+    return hand_designed.with_hyperparameters(**hyperparameters)

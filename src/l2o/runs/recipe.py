@@ -1,11 +1,16 @@
 """A whole experiment as plain data, and its form in JSON."""
 
+import difflib
 import json
 import reprlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import Any, Literal, Unpack, get_args, get_origin
+
+from cattrs import BaseValidationError, ForbiddenExtraKeysError, transform_error
+from cattrs.preconf.json import JsonConverter, make_converter
 
 from l2o.composition import (
     LEARNED_OPTIMIZER,
@@ -16,15 +21,11 @@ from l2o.composition import (
     may_be_same,
 )
 from l2o.runs.earlier_versions import in_this_version
-from l2o.runs.evaluation_settings import EvaluationSettings
-from l2o.runs.making import complete_task
+from l2o.runs.evaluation_settings import EvaluationChanges, EvaluationSettings
 from l2o.runs.regularization import Regularization
 from l2o.runs.training_settings import TrainingSettings
+from l2o.support.checks import check_integer
 from l2o.support.strict_json import read_json
-
-if TYPE_CHECKING:
-    from cattrs.preconf.json import JsonConverter
-    from jaxtyping import PRNGKeyArray
 
 
 @dataclass(frozen=True)
@@ -47,20 +48,11 @@ class Recipe:
     """Seed of all randomness, from 0 to 4294967295."""
 
     def __post_init__(self) -> None:
-        from l2o.support.checks import check_integer
-
         # Of a larger number, JAX would take the last 32 bits.
         check_integer("seed", self.seed, least=0, most=2**32 - 1)
         self.training.check()
         self.regularization.check(self.training.truncation)
         self.evaluation.check()
-
-    def keys(self) -> "tuple[PRNGKeyArray, PRNGKeyArray, PRNGKeyArray]":
-        """Randomness for initial weights, for meta-training, and for tuning and comparing."""
-        import jax
-
-        weights, training, evaluation = jax.random.split(jax.random.key(self.seed), 3)
-        return weights, training, evaluation
 
     def completed(self) -> "Recipe":
         """The same with all settings of the task and the optimizer, those not given with defaults.
@@ -73,16 +65,28 @@ class Recipe:
         evaluation = self.evaluation
         return replace(
             self,
-            task=complete_task(self.task),
-            optimizer=self.optimizer
-            if not self.optimizer.confirmed
-            else self.optimizer.completed(LEARNED_OPTIMIZER),
+            task=_completed(self.task, TASK_FAMILY),
+            optimizer=_completed(self.optimizer, LEARNED_OPTIMIZER),
             training=self.training.completed(),
             regularization=self.regularization.completed(),
             evaluation=replace(
-                evaluation, other_tasks=tuple(map(complete_task, evaluation.other_tasks))
+                evaluation,
+                other_tasks=tuple(_completed(task, TASK_FAMILY) for task in evaluation.other_tasks),
             ),
         )
+
+    def with_evaluation(
+        self, *, seed: int | None = None, **changes: Unpack[EvaluationChanges]
+    ) -> "Recipe":
+        """The same with other settings of the evaluation.
+
+        **Arguments:** `seed`, if there is to be another one; `changes`, fields of
+        `EvaluationSettings`.
+
+        **Raises:** `ValueError` for settings out of range.
+        """
+        evaluation = replace(self.evaluation, **changes)
+        return replace(self, evaluation=evaluation, seed=self.seed if seed is None else seed)
 
     def confirm(self, *, task: str | None = None, optimizer: str | None = None) -> "Recipe":
         """The same, where a command line names the code of a person's own that is in it.
@@ -153,8 +157,6 @@ class Recipe:
         **Raises:** `ValueError`, in one sentence, for text that is no JSON, and for fields that
         are missing, unknown or of the wrong type.
         """
-        from cattrs import BaseValidationError, transform_error
-
         content = read_json(text, source)
         if not isinstance(content, dict):
             raise ValueError(
@@ -168,10 +170,8 @@ class Recipe:
 
 
 @cache
-def _converter() -> "JsonConverter":
+def _converter() -> JsonConverter:
     """Between recipes and JSON."""
-    from cattrs.preconf.json import make_converter
-
     converter = make_converter(forbid_extra_keys=True)
     # Left to itself, cattrs would take "7" for an integer, and 7.9 for 7.
     converter.register_structure_hook(int, lambda value, _: _of_type(value, int))
@@ -180,6 +180,7 @@ def _converter() -> "JsonConverter":
     converter.register_structure_hook(str, lambda value, _: _of_type(value, str))
     # Nor a text, or an object, for the list of what is in it.
     converter.register_structure_hook_func(_is_list, partial(_structure_list, converter))
+    converter.register_structure_hook_func(_is_choice, _structure_choice)
     converter.register_structure_hook(Composed, lambda value, _: _structure_composed(value))
     converter.register_unstructure_hook(Composed, Composed.as_dict)
     return converter
@@ -211,22 +212,50 @@ def _is_list(kind: Any) -> bool:
     return get_origin(kind) is tuple and Ellipsis in get_args(kind)
 
 
-def _structure_list(converter: "JsonConverter", value: Any, kind: Any) -> tuple[Any, ...]:
+def _structure_list(converter: JsonConverter, value: Any, kind: Any) -> tuple[Any, ...]:
     """Reads a tuple from a list."""
     if not isinstance(value, list | tuple):
         raise ValueError(f"expected a list, got {value!r}")
     return tuple(converter.structure(value, list[get_args(kind)[0]]))
 
 
+def _is_choice(kind: Any) -> bool:
+    """Whether a type is one of some words."""
+    return get_origin(kind) is Literal
+
+
+def _structure_choice(value: Any, kind: Any) -> Any:
+    """Reads one of some words."""
+    options = get_args(kind)
+    if value not in options:
+        hint = _nearest(value, options) if isinstance(value, str) else ""
+        raise ValueError(f"expected one of {', '.join(options)}, got {reprlib.repr(value)}{hint}")
+    return value
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """What a wrong name may have been meant for, in brackets."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
 def _structure_composed(value: Any) -> Composed:
     """Reads a name and keywords."""
     expected = {each.name for each in fields(Composed)} - {"confirmed"}
     if not isinstance(value, dict) or set(value) != expected:
-        raise ValueError(f"expected a name and keywords, got {reprlib.repr(value)}")
+        unknown = sorted(set(value) - expected) if isinstance(value, dict) else []
+        said = f"; unknown field {', '.join(unknown)}" if unknown else ""
+        hint = _nearest(unknown[0], expected) if unknown else ""
+        raise ValueError(f"expected a name and keywords, got {reprlib.repr(value)}{said}{hint}")
     name, keywords = _of_type(value["name"], str), value["keywords"]
     if not isinstance(keywords, dict):
         raise ValueError(f"expected keywords, got {reprlib.repr(keywords)}")
     return Composed(name, keywords, confirmed=":" not in name)
+
+
+def _completed(composed: Composed, kind: Kind) -> Composed:
+    """With all of its settings; a person's own, which only a file names, as it is there."""
+    return composed.completed(kind) if composed.confirmed else composed
 
 
 def _confirmed(composed: Composed, kind: Kind, name: str | None) -> Composed:
@@ -241,10 +270,10 @@ def _confirmed(composed: Composed, kind: Kind, name: str | None) -> Composed:
 
 def _describe(error: BaseException, _: type | None) -> str:
     """What is wrong with a field, without the path to it."""
-    from cattrs import ForbiddenExtraKeysError
-
     if isinstance(error, ForbiddenExtraKeysError):
-        return f"unknown field {', '.join(sorted(error.extra_fields))}"
+        unknown = sorted(error.extra_fields)
+        hint = _nearest(unknown[0], (each.name for each in fields(error.cl)))
+        return f"unknown field {', '.join(unknown)}{hint}"
     if isinstance(error, KeyError):
         return f"missing field {error.args[0]}"
     return str(error).removesuffix(".")

@@ -1,13 +1,9 @@
 """What is added to the meta-loss."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from l2o.composition import REGULARIZER, Composed
 from l2o.support.checks import check_number, check_unique
-
-if TYPE_CHECKING:
-    from l2o.metatraining import Regularizer
 
 
 @dataclass(frozen=True)
@@ -56,28 +52,3 @@ class Regularization:
             if regularizer.keywords.get("weight") != 0
         ]
         return replace(self, regularizers=tuple(completed))
-
-    def build(self) -> "tuple[Regularizer, ...]":
-        """Builds the regularizers whose weight is not zero.
-
-        **Raises:** `ValueError` for settings out of range.
-        """
-        return tuple(
-            _make(regularizer)
-            for regularizer in self.regularizers
-            if regularizer.keywords["weight"]
-        )
-
-
-def _make(regularizer: Composed) -> "Regularizer":
-    from l2o import flatness
-    from l2o.metatraining import Relative
-
-    scales = {"filters": flatness.filter_norms, "tensors": flatness.parameter_sizes}
-    try:
-        weight = regularizer.keywords["weight"]
-        made, shared = regularizer.make(REGULARIZER, weight=weight)
-    except ValueError as error:
-        raise ValueError(f"{regularizer.name}: {error}") from error
-    relative_to = shared["relative_to"]
-    return made if relative_to == "nothing" else Relative(made, scales[relative_to])

@@ -1,23 +1,100 @@
 """A run on disk: what is where, and who may write there."""
 
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from l2o.deploy.files import is_saved_optimizer
+from l2o.evaluation.results import metrics_of
+from l2o.metatraining.files import CHECKPOINTS, METRICS, TENSORBOARD, has_checkpoints, stage_folders
+from l2o.metatraining.metrics import Row, read_metrics
+from l2o.report.files import FIGURES, LOSS_LINES, LOSS_PLANES
 from l2o.runs.recipe import Recipe
+from l2o.support.atomic import write_atomically
 from l2o.support.checks import is_finite_number
-from l2o.support.strict_json import read_json
+from l2o.support.strict_json import read_json, write_json
 
 _OF_TRAINING = ("task", "optimizer", "training", "regularization", "seed")
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """The folder of a run."""
+class ExplanationFolder:
+    """Where it is written how an optimizer works."""
 
     path: Path
+
+    @property
+    def page(self) -> Path:
+        """The page; its figures are in `figures/` beside it."""
+        return self.path / "explanation.html"
+
+    @property
+    def numbers(self) -> Path:
+        """What was found."""
+        return self.path / "explanation.json"
+
+
+@dataclass(frozen=True)
+class DistillationFolder:
+    """Where an optimizer's closed form is written."""
+
+    path: Path
+
+    @property
+    def numbers(self) -> Path:
+        """The formula, and how good it is."""
+        return self.path / "distillation.json"
+
+    @property
+    def figure(self) -> Path:
+        """Its updates, and what each of its mechanisms is worth."""
+        return self.path / "closed-form.png"
+
+
+@dataclass(frozen=True)
+class FlatnessFolder:
+    """Where it is written how flat minima are."""
+
+    path: Path
+
+    @property
+    def numbers(self) -> Path:
+        """What was measured."""
+        return self.path / "flatness.json"
+
+    @property
+    def page(self) -> Path:
+        """The page about it."""
+        return self.path / "flatness.html"
+
+    @property
+    def lines(self) -> Path:
+        """The loss along lines through the minima."""
+        return self.path / LOSS_LINES
+
+    @property
+    def planes(self) -> Path:
+        """The loss on planes through them."""
+        return self.path / LOSS_PLANES
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run, which knows what is where.
+
+    ```pycon
+    >>> l2o.runs.RunFolder.at("runs/x").tuned_baseline("adam").as_posix()
+    'runs/x/tuned/adam.json'
+    ```
+    """
+
+    path: Path
+
+    @classmethod
+    def at(cls, run: "RunFolder | Path | str") -> "RunFolder":
+        """The folder of a run that may be named by its path."""
+        return run if isinstance(run, RunFolder) else cls(Path(run))
 
     @property
     def config(self) -> Path:
@@ -31,8 +108,23 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """What meta-training measured, a line for every entry."""
-        return self.path / "metrics.jsonl"
+        """What meta-training measured, a line for every entry; a stage of a curriculum has one."""
+        return self.path / METRICS
+
+    @property
+    def tensorboard(self) -> Path:
+        """The same for TensorBoard."""
+        return self.path / TENSORBOARD
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where meta-training goes on from after a kill; a stage of a curriculum has its own."""
+        return self.path / CHECKPOINTS
+
+    @property
+    def stages(self) -> list[Path]:
+        """The stages of a curriculum that began, in order: folders with metrics and checkpoints."""
+        return stage_folders(self.path)
 
     @property
     def optimizer(self) -> Path:
@@ -44,6 +136,10 @@ class RunFolder:
         """The baselines as they were tuned last, a file each."""
         return self.path / "tuned"
 
+    def tuned_baseline(self, name: str) -> Path:
+        """The baseline of this name as it was tuned last."""
+        return self.tuned / f"{name}.json"
+
     @property
     def evaluation(self) -> Path:
         """The numbers of the latest comparison."""
@@ -51,8 +147,36 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The page about the latest comparison; its figures are in `figures/` beside it."""
+        """The page about the latest comparison."""
         return self.path / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """The figures of that page."""
+        return self.path / FIGURES
+
+    @property
+    def explanation(self) -> ExplanationFolder:
+        """How the optimizer works."""
+        return ExplanationFolder(self.path / "explain")
+
+    @property
+    def distillation(self) -> DistillationFolder:
+        """Its closed form."""
+        return DistillationFolder(self.path / "distill")
+
+    @property
+    def flatness(self) -> FlatnessFolder:
+        """How flat the minima are that it finds."""
+        return FlatnessFolder(self.path / "flatness")
+
+    def is_run(self) -> bool:
+        """Whether this is the folder of a run."""
+        return self.config.exists() and not is_saved_optimizer(self.path)
+
+    def can_be_resumed(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return any(map(has_checkpoints, (self.path, *self.stages)))
 
     def read_recipe(self) -> Recipe:
         """The run's recipe.
@@ -70,11 +194,15 @@ class RunFolder:
         **Raises:** `ValueError` that says how to go on, if there is none yet.
         """
         if not self.optimizer.exists():
-            words = ["l2o", "train", str(self.config), "--out", str(self.path), "--resume"]
-            command = shlex.join([*words, *recipe.naming_own_code()])
             raise ValueError(
-                f"The run in {self.path} has no optimizer yet: finish it with `{command}`."
+                f"The run in {self.path} has no optimizer yet: finish it with "
+                f"`{self.resuming(recipe)}`."
             )
+
+    def resuming(self, recipe: Recipe) -> str:
+        """The command line that goes on with meta-training."""
+        words = ["l2o", "train", str(self.config), "--out", str(self.path)]
+        return shlex.join([*words, *recipe.naming_own_code(), "--resume"])
 
     def read_evaluation(self) -> dict[str, Any] | None:
         """The numbers of the latest comparison, as `l2o.report.Comparison.as_dict` has them.
@@ -95,18 +223,24 @@ class RunFolder:
             )
         return content
 
-    def read_history(self) -> list[dict[str, Any]]:
+    def read_tuned(self) -> dict[str, dict[str, float]]:
+        """The baselines' hyperparameters in the latest comparison; none without one.
+
+        **Raises:** `ValueError` if it is damaged.
+        """
+        evaluation = self.read_evaluation()
+        results = [] if evaluation is None else evaluation["results"]
+        return {each["name"]: each["hyperparameters"] for each in results}
+
+    def read_history(self) -> list[Row]:
         """What meta-training measured, a row for every entry.
 
         The stages of a curriculum follow one another; their meta-steps are counted on.
 
         **Raises:** `ValueError` if a file is damaged.
         """
-        from l2o.metatraining import read_metrics
-
-        stages = sorted(self.path.glob("stage-*"), key=lambda path: (len(path.name), path.name))
-        history: list[dict[str, Any]] = []
-        for path in (self.path, *stages):
+        history: list[Row] = []
+        for path in (self.path, *self.stages):
             before = history[-1]["meta_step"] if history else 0
             history += [
                 row | {"meta_step": before + row["meta_step"]} for row in read_metrics(path)
@@ -122,8 +256,6 @@ class RunFolder:
         **Raises:** `ValueError` if the folder holds anything else. A run of which there is nothing
         but the config never began, and gives way.
         """
-        from l2o.support.atomic import write_atomically
-
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self.path} is a file, not a folder for a run.")
         if self.path.exists() and not self._is_free():
@@ -135,7 +267,7 @@ class RunFolder:
             _check_same_training(self.read_recipe().completed(), recipe.completed(), self.path)
             self._check_same_code(recipe)
         if recipe.digests_of_code():
-            write_atomically(self.code, json.dumps(recipe.digests_of_code(), indent=2).encode())
+            write_json(self.code, recipe.digests_of_code())
         write_atomically(self.config, recipe.to_json().encode())
 
     def _check_same_code(self, recipe: Recipe) -> None:
@@ -161,14 +293,27 @@ class RunFolder:
         return True
 
 
+def read_recipe(
+    run: RunFolder | Path | str, *, task: str | None = None, optimizer: str | None = None
+) -> Recipe:
+    """The recipe of a run, to do more with it.
+
+    **Arguments:** `run`, or its folder; `task` and `optimizer`, code of your own that the run was
+    made with, if it was, as `module:attribute` or `file.py:attribute`: it is imported only where it
+    is named.
+
+    **Raises:** `ValueError` if there is no run, its config is damaged, or it was made with other
+    code than is named.
+    """
+    return RunFolder.at(run).read_recipe().confirm(task=task, optimizer=optimizer)
+
+
 def _problem_of_evaluation(content: Any) -> str | None:
     """What keeps this from being the numbers of a comparison."""
     if not isinstance(content, dict):
         return "it is no object"
     if type(content.get("setting")) is not str or type(content.get("num_tasks")) is not int:
         return "it lacks a setting and a number of tasks"
-    from l2o.evaluation import metrics_of
-
     results = content.get("results")
     if not isinstance(results, list) or not results:
         return "it lacks results"
@@ -179,8 +324,6 @@ def _problem_of_evaluation(content: Any) -> str | None:
 
 def _is_result(result: Any) -> bool:
     """Whether this is what a comparison tells of one optimizer."""
-    from l2o.evaluation import metrics_of
-
     if not isinstance(result, dict) or type(result.get("name")) is not str:
         return False
     settings = result.get("hyperparameters")

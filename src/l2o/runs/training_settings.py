@@ -1,16 +1,11 @@
 """Settings of meta-training."""
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from l2o.composition import ESTIMATOR, Composed
 from l2o.runs.by_name import ByName
-
-if TYPE_CHECKING:
-    import optax
-
-    from l2o.metatraining import Curriculum, Imitation, MetaGradientEstimator
-    from l2o.objectives import Objective
+from l2o.support.checks import check_number, check_rising, check_size
 
 
 @dataclass(frozen=True)
@@ -70,8 +65,6 @@ class TrainingSettings:
 
         **Raises:** `ValueError` that names the setting.
         """
-        from l2o.support.checks import check_number, check_rising, check_size
-
         for name in (
             "meta_steps",
             "num_tasks",
@@ -109,80 +102,3 @@ class TrainingSettings:
         wrong type.
         """
         return replace(self, estimator=self.estimator.completed(ESTIMATOR))
-
-    def build_objective(self) -> "Objective":
-        """Builds the objective."""
-        from l2o import objectives
-
-        match self.objective:
-            case "mean-loss":
-                return objectives.MeanLoss()
-            case "normalized-mean-loss":
-                return objectives.NormalizedMeanLoss()
-            case "final-loss":
-                return objectives.FinalLoss()
-            case "mean-log-ratio":
-                return objectives.MeanLogRatio()
-
-    def build_estimator(self) -> "MetaGradientEstimator":
-        """Builds the estimator of meta-gradients.
-
-        **Raises:** `ValueError` for settings out of range.
-        """
-        return self.estimator.make(ESTIMATOR)[0]
-
-    def build_imitation(self) -> "Imitation | None":
-        """Builds the imitation of Adam, if there is to be any."""
-        from l2o.metatraining import Imitation
-
-        return Imitation(self.imitation_ratio) if self.imitation_ratio else None
-
-    def build_curriculum(self) -> "Curriculum | None":
-        """Builds the curriculum, if there is to be one."""
-        from l2o.metatraining import Curriculum
-
-        return None if self.curriculum is None else Curriculum(self.curriculum)
-
-    def build_meta_optimizer(self) -> "optax.GradientTransformation":
-        """Builds Adam with its schedule, the penalty's gradient and clipping."""
-        import optax
-
-        before = []
-        if self.meta_l2_penalty:
-            before.append(_norm_penalty(self.meta_l2_penalty))
-        if self.clip_value is not None:
-            before.append(optax.clip(self.clip_value))
-        if self.clip_norm is not None:
-            before.append(optax.clip_by_global_norm(self.clip_norm))
-        adam = optax.adam(self.build_schedule(), self.b1, self.b2, self.epsilon)
-        return optax.chain(*before, adam)
-
-    def build_schedule(self) -> "optax.Schedule":
-        """Builds the learning rate as a function of the meta-step."""
-        import optax
-
-        remaining = max(1, self.meta_steps - self.warmup_steps)
-        if self.schedule == "cosine":
-            after = optax.cosine_decay_schedule(self.learning_rate, remaining, alpha=0.01)
-        elif self.schedule == "exponential":
-            after = optax.exponential_decay(self.learning_rate, self.decay_steps, self.decay_rate)
-        else:
-            after = optax.constant_schedule(self.learning_rate)
-        if self.warmup_steps == 0:
-            return after
-        warmup = optax.linear_schedule(0.0, self.learning_rate, self.warmup_steps)
-        return optax.join_schedules([warmup, after], [self.warmup_steps])
-
-
-def _norm_penalty(factor: float) -> "optax.GradientTransformation":
-    """Adds the gradient of `factor` times the 2-norm of the meta-parameters."""
-    import jax
-    import jax.numpy as jnp
-    import optax
-
-    def add(updates: "optax.Updates", params: "optax.Params | None") -> "optax.Updates":
-        # At zero, where the norm has no gradient, the parameters themselves are zero.
-        norm = jnp.maximum(optax.global_norm(params), jnp.finfo(jnp.float32).tiny)
-        return jax.tree.map(lambda update, param: update + factor * param / norm, updates, params)
-
-    return optax.stateless(add)

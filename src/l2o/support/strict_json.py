@@ -1,12 +1,24 @@
-"""Reading JSON that may be anything."""
+"""Reading JSON that may be anything, and writing what any reader knows."""
 
 import json
 from pathlib import Path
 from typing import Any, NoReturn
 
+from l2o.support.atomic import write_atomically
 from l2o.support.checks import is_finite_number
 
 _DEEPEST = 64
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a file of JSON, whole or not at all.
+
+    **Arguments:** `path`, whose folder is made if need be; `content`, what JSON knows.
+
+    **Raises:** `ValueError` for a number that is not finite, which JSON does not know; `OSError` if
+    the file cannot be written.
+    """
+    write_atomically(path, json.dumps(content, indent=2, allow_nan=False).encode())
 
 
 def read_json(content: str | bytes, source: Path | str) -> Any:
@@ -35,6 +47,14 @@ def read_json(content: str | bytes, source: Path | str) -> Any:
         level = [inner for outer in level for inner in _inside(outer)]
         depth += 1
     return value
+
+
+def to_json(value: Any) -> str:
+    """Writes JSON, which has neither infinity nor not-a-number.
+
+    **Raises:** `ValueError` if there is either: what may not be finite is to be made `None` first.
+    """
+    return json.dumps(value, allow_nan=False)
 
 
 def _inside(value: Any) -> list[Any]:

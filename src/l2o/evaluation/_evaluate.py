@@ -26,7 +26,15 @@ from l2o.tasks import TaskFamily, check_family
 
 
 class Runs(eqx.Module):
-    """One optimizer's runs, one a task. Runs that diverge are kept as they are."""
+    """One optimizer's runs, one a task. Runs that diverge are kept as they are.
+
+    ```pycon
+    >>> losses = np.array([[4.0, 1.0], [2.0, np.inf]])
+    >>> runs = l2o.evaluation.Runs(losses, objective=losses.mean(1), held_out={})
+    >>> runs.diverged
+    array([False,  True])
+    ```
+    """
 
     losses: Float[np.ndarray, "tasks losses *objectives"]
     """The loss before every step and, last, at the final parameters: minibatch losses, noisy
@@ -73,7 +81,16 @@ class Runs(eqx.Module):
 
 
 class Evaluation(eqx.Module):
-    """Several optimizers' runs on the same tasks, initialisations and minibatches."""
+    """Several optimizers' runs on the same tasks, initialisations and minibatches.
+
+    ```pycon
+    >>> losses = np.array([[4.0, 1.0], [2.0, 1.0]])
+    >>> runs = l2o.evaluation.Runs(losses, objective=losses.mean(1), held_out={})
+    >>> evaluation = l2o.evaluation.Evaluation({"mine": runs}, num_tasks=2, num_steps=1)
+    >>> evaluation.summary("mine", "objective").mean
+    2.0
+    ```
+    """
 
     runs: dict[str, Runs]
     """Each optimizer's runs; tasks are in the same order for all."""
@@ -223,6 +240,21 @@ def evaluate(
     finite stays so, and `Runs.diverged` tells.
 
     **Raises:** `ValueError` for a number below 1, arguments of another kind, or no optimizers.
+
+    ```pycon
+    >>> optimizers = {f"sgd {rate}": l2o.from_optax(optax.sgd(rate)) for rate in (0.01, 0.5)}
+    >>> evaluation = l2o.evaluate(
+    ...     optimizers,
+    ...     l2o.tasks.LeastSquaresFamily(dimension=2),
+    ...     key=jax.random.key(0),
+    ...     num_tasks=8,
+    ...     num_steps=5,
+    ... )
+    >>> evaluation.runs["sgd 0.5"].losses.shape
+    (8, 6)
+    >>> evaluation.compare("sgd 0.5", "sgd 0.01", "objective").verdict
+    'better'
+    ```
     """
     check_instance("optimizers", optimizers, Mapping, "Each has a name: {'name': optimizer}.")
     if not optimizers:

@@ -155,6 +155,19 @@ def tune(
 
     **Raises:** `ValueError` for a number below 1, arguments of another kind, and a metric that the
     tasks do not have.
+
+    ```pycon
+    >>> tuned = l2o.tune(
+    ...     l2o.optimizers.sgd,
+    ...     l2o.tasks.QuadraticFamily(dimension=2),
+    ...     key=jax.random.key(0),
+    ...     num_steps=5,
+    ...     num_configurations=4,
+    ...     num_tasks=2,
+    ... )
+    >>> sorted(tuned.hyperparameters), len(tuned.scores)
+    (['learning_rate'], 4)
+    ```
     """
     hint = "Take one such as l2o.optimizers.adam."
     check_instance("hand_designed", hand_designed, HandDesigned, hint)

@@ -3,20 +3,21 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast, overload, runtime_checkable
+from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 
 import equinox as eqx
 import jax
 import numpy as np
 
-from l2o.composition import LEARNED_OPTIMIZER, Composed, members
+from l2o.composition import LEARNED_OPTIMIZER, Composed, find_member
+from l2o.deploy.files import CONFIG, WEIGHTS
 from l2o.deploy.tensors import check_is_file, checksum, read, to_array, to_numpy, write
 from l2o.optimizers import LearnedOptimizer, check_optimizer
 from l2o.support.atomic import write_atomically
-from l2o.support.checks import check_choice, in_a_line
+from l2o.support.checks import in_a_line
 from l2o.support.strict_json import read_json
 
 _FORMAT = 2
@@ -25,8 +26,6 @@ _FIELDS = {
     1: {"architecture": str, "arguments": dict},
     2: {"optimizer.name": str, "optimizer.keywords": dict},
 }
-_WEIGHTS = "model.safetensors"
-_CONFIG = "config.json"
 _CHECKSUM = "sha256 of all else and the tensors"
 # What files have that were written before the constructor's arguments were under it.
 _CHECKSUM_OF_TENSORS = "sha256 of the tensors"
@@ -57,6 +56,17 @@ def save(optimizer: LearnedOptimizer, path: str | Path) -> None:
 
     **Raises:** `ValueError` if the optimizer has no such method, as hand-designed ones do not, its
     keywords do not go into JSON, or an array is of a kind that the format does not have.
+
+    ```pycon
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> optimizer = l2o.optimizers.RNNProp(hidden_size=4, key=jax.random.key(0))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     l2o.save(optimizer, Path(folder) / "mine")
+    ...     sorted(file.name for file in (Path(folder) / "mine").iterdir())
+    ...
+    ['config.json', 'model.safetensors']
+    ```
     """
     tensors = to_numpy(_named_leaves(eqx.filter(optimizer, eqx.is_array)))
     config = {
@@ -66,8 +76,8 @@ def save(optimizer: LearnedOptimizer, path: str | Path) -> None:
     }
     config[_CHECKSUM] = _checksum(config, tensors)
     path = Path(path)
-    write(path / _WEIGHTS, tensors)
-    write_atomically(path / _CONFIG, json.dumps(config, indent=2).encode())
+    write(path / WEIGHTS, tensors)
+    write_atomically(path / CONFIG, json.dumps(config, indent=2).encode())
 
 
 def check_can_be_saved(optimizer: LearnedOptimizer) -> None:
@@ -77,20 +87,25 @@ def check_can_be_saved(optimizer: LearnedOptimizer) -> None:
 
     **Raises:** `ValueError` as `save` does, and if its keywords make another structure.
     """
-    kind, keywords = type(optimizer), _composed_of(optimizer)["keywords"]
-    again = _named_leaves(_skeleton(kind, keywords, Path(f"{kind.__name__}.config()")))
+    maker, keywords = _maker_of(optimizer), _composed_of(optimizer)["keywords"]
+    again = _named_leaves(_skeleton(maker, keywords, Path(f"{maker.__name__}.config()")))
     shapes = {name: leaf.shape for name, leaf in _named_leaves(optimizer).items()}
     if shapes != {name: leaf.shape for name, leaf in again.items()}:
         raise ValueError(
-            f"{kind.__name__} cannot be saved: with what `config()` returns, it is made with other "
-            "arrays."
+            f"{maker.__name__} cannot be saved: with what `config()` returns, it is made with "
+            "other arrays."
         )
+
+
+def _maker_of(optimizer: LearnedOptimizer) -> Callable[..., LearnedOptimizer]:
+    """What makes an optimizer of its `config()`: its class, but for one made of two."""
+    return getattr(optimizer, "maker", type(optimizer))
 
 
 def _composed_of(optimizer: LearnedOptimizer) -> dict[str, Any]:
     """The name and the keywords by which it is made again, as JSON gives them back."""
     check_optimizer(optimizer)
-    name = type(optimizer).__name__
+    name = _maker_of(optimizer).__name__
     if not isinstance(optimizer, _Configurable):
         raise ValueError(
             f"{name} cannot be saved: it has no method `config()` that returns the keywords of "
@@ -127,33 +142,44 @@ def load(
     **Raises:** `ValueError`, in one sentence, if a file is missing or corrupt, the architecture
     unknown, the config does not fit it, or the tensors are not those of that config: names, shapes
     and kinds are checked before anything is read, and afterwards the checksum, if there is one.
+
+    ```pycon
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> optimizer = l2o.optimizers.RNNProp(hidden_size=4, key=jax.random.key(0))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     l2o.save(optimizer, Path(folder) / "mine")
+    ...     l2o.load(Path(folder) / "mine").title
+    ...
+    'RNNProp'
+    ```
     """
     if not (architecture is None or inspect.isclass(architecture)):
         raise ValueError(
             f"architecture must be a class of optimizers, got {in_a_line(architecture)}."
         )
     path = Path(path)
-    config = _read_config(path / _CONFIG)
+    config = _read_config(path / CONFIG)
     composed = _composed(config)
     if architecture is None:
-        known = members(LEARNED_OPTIMIZER)
-        named = f"The architecture in {path / _CONFIG}, unless you give it as architecture=,"
-        check_choice(named, composed.name, known)
-        architecture = cast(type[LearnedOptimizer], known[composed.name].load())
+        named = f"The architecture in {path / CONFIG}, unless you give it as architecture=,"
+        maker = find_member(LEARNED_OPTIMIZER, composed.name, named).load()
     elif architecture.__name__ != composed.name:
         raise ValueError(
             f"{path} holds an optimizer of architecture {composed.name!r}, not "
             f"{architecture.__name__!r}."
         )
-    skeleton = _skeleton(architecture, composed.keywords, path / _CONFIG)
-    tensors = read(path / _WEIGHTS, _named_leaves(skeleton))
+    else:
+        maker = architecture
+    skeleton = _skeleton(maker, composed.keywords, path / CONFIG)
+    tensors = read(path / WEIGHTS, _named_leaves(skeleton))
     _check_checksum(path, config, tensors)
 
     def fill(leaf_path: tuple[Any, ...], leaf: Any) -> Any:
         if not isinstance(leaf, jax.ShapeDtypeStruct):
             return leaf
         name = jax.tree_util.keystr(leaf_path)
-        return to_array(name, tensors[name], path / _WEIGHTS)
+        return to_array(name, tensors[name], path / WEIGHTS)
 
     return jax.tree_util.tree_map_with_path(fill, skeleton)
 
@@ -164,12 +190,12 @@ def _check_checksum(path: Path, config: dict[str, Any], tensors: Mapping[str, np
         content = {name: value for name, value in config.items() if name != _CHECKSUM}
         if config[_CHECKSUM] != _checksum(content, tensors):
             raise ValueError(
-                f"{path / _CONFIG} and the tensors in {path / _WEIGHTS} are not as they were "
+                f"{path / CONFIG} and the tensors in {path / WEIGHTS} are not as they were "
                 "written: one of them is damaged, changed or from another save."
             )
     elif config.get(_CHECKSUM_OF_TENSORS, checksum(tensors)) != checksum(tensors):
         raise ValueError(
-            f"{path / _WEIGHTS} does not hold the tensors that {path / _CONFIG} was written for: "
+            f"{path / WEIGHTS} does not hold the tensors that {path / CONFIG} was written for: "
             "one of them is damaged or from another save."
         )
 
@@ -225,15 +251,13 @@ def _at(config: Mapping[str, Any], field: str) -> Any:
 
 
 def _skeleton(
-    architecture: type[LearnedOptimizer], arguments: Mapping[str, Any], path: Path
+    maker: Callable[..., LearnedOptimizer], arguments: Mapping[str, Any], path: Path
 ) -> LearnedOptimizer:
     """The optimizer with a description of each array in its place."""
     try:
         # One of a person's own may begin without chance.
-        takes_key = "key" in inspect.signature(architecture).parameters
+        takes_key = "key" in inspect.signature(maker).parameters
         key = {"key": jax.random.key(0)} if takes_key else {}
-        return eqx.filter_eval_shape(architecture, **arguments, **key)
+        return eqx.filter_eval_shape(maker, **arguments, **key)
     except (TypeError, ValueError, ArithmeticError) as error:
-        raise ValueError(
-            f"The arguments in {path} do not fit {architecture.__name__}: {error}"
-        ) from error
+        raise ValueError(f"The arguments in {path} do not fit {maker.__name__}: {error}") from error

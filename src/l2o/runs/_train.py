@@ -2,29 +2,41 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from l2o.deploy import save
+from l2o.metatraining import (
+    CurriculumResult,
+    MetaTrainingResult,
+    Progress,
+    metatrain,
+    metatrain_on_curriculum,
+)
+from l2o.runs.building import arguments_of_metatrain, build_curriculum, keys_of
+from l2o.runs.feasibility import check_training
 from l2o.runs.making import make_family, make_optimizer
+from l2o.runs.named import find_recipe
 from l2o.runs.recipe import Recipe
 from l2o.runs.run_folder import RunFolder
 from l2o.support.lock import only_writer
 
-if TYPE_CHECKING:
-    from l2o.metatraining import CurriculumResult, MetaTrainingResult, Progress
-
 
 def train(
-    recipe: Recipe,
-    folder: RunFolder,
+    recipe: Recipe | str,
+    folder: RunFolder | Path | str,
     *,
     resume: bool = False,
-    on_progress: "Callable[[Progress], None] | None" = None,
-) -> "MetaTrainingResult":
-    """Meta-trains the recipe's optimizer and saves the best one.
+    on_progress: Callable[[Progress], None] | None = None,
+) -> MetaTrainingResult:
+    """Meta-trains the recipe's optimizer and saves the best one: `l2o train`.
+
+        recipe = runs.find_recipe("digits-rnnprop")
+        shorter = replace(recipe, training=replace(recipe.training, meta_steps=200))
+        print(runs.train(shorter, "runs/x").best_score)
 
     **Arguments:**
 
-    - `recipe`: what to do.
+    - `recipe`: what to do, or the name of a recipe, or that of a JSON file.
     - `folder`: where to write the config, metrics, checkpoints and, last, the optimizer.
     - `resume`: whether to go on where a run of the same recipe in the folder stopped. The result
       is the same as if it had never stopped.
@@ -37,35 +49,14 @@ def train(
     memory than there is, for missing data, and for a folder that holds anything but a run to
     resume or that another process is writing into; nothing is written then.
     """
-    from l2o.deploy import save
-    from l2o.metatraining import metatrain, metatrain_on_curriculum
-    from l2o.runs.feasibility import check_training
-
-    recipe = recipe.completed()
-    settings = recipe.training
-    optimizer_key, training_key, _ = recipe.keys()
+    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe.completed()
+    folder = RunFolder.at(folder)
     family = make_family(recipe.task, "validation")
-    curriculum = settings.build_curriculum()
-    how = {
-        "key": training_key,
-        "meta_steps": settings.meta_steps,
-        "num_tasks": settings.num_tasks,
-        "truncation": settings.truncation,
-        "objective": settings.build_objective(),
-        "objective_weight": recipe.regularization.objective_weight,
-        "regularizers": recipe.regularization.build(),
-        "estimator": settings.build_estimator(),
-        "imitation": settings.build_imitation(),
-        "meta_optimizer": settings.build_meta_optimizer(),
-        "validation_every": settings.validation_every,
-        "validation_tasks": settings.validation_tasks,
-        "checkpoint_every": settings.checkpoint_every,
-    }
-    if curriculum is None:
-        how["horizon"] = settings.horizon
+    curriculum = build_curriculum(recipe.training)
+    how = arguments_of_metatrain(recipe)
     check_training(recipe, family, how)
     how |= {"folder": folder.path, "resume": resume, "on_progress": on_progress}
-    optimizer = make_optimizer(recipe.optimizer, optimizer_key)
+    optimizer = make_optimizer(recipe.optimizer, keys_of(recipe)[0], family)
     with only_writer(folder.path):
         folder.claim(recipe, resume=resume)
         if curriculum is None:
@@ -76,7 +67,7 @@ def train(
     return result
 
 
-def _as_one(curriculum: "CurriculumResult") -> "MetaTrainingResult":
+def _as_one(curriculum: CurriculumResult) -> MetaTrainingResult:
     """The last stage that brought something, or else the first, in the name of all."""
     helped = [stage for stage in curriculum.stages if stage.best_step > 0]
     return replace(
