@@ -12,18 +12,14 @@ from l2o.composition import Composed
 from l2o.evaluation.matched import where_first_below
 from l2o.evaluation.trained_networks import measure
 from l2o.runs.making import make_family
-from l2o.studies.flatness import run_study
+from l2o.studies import flatness
 from l2o.studies.flatness.bounds import bounds_along_training
-from l2o.studies.flatness.comparison import (
-    COMPARED,
-    Cell,
-    compare_methods,
-    compare_with_baseline,
-)
+from l2o.studies.flatness.comparison import COMPARED, compare_methods, compare_with_baseline
 from l2o.studies.flatness.page import verdicts
 from l2o.studies.flatness.profiles import CPU, FULL, QUICK, Optimizee
+from l2o.studies.flatness.rows import Cell
 from l2o.studies.flatness.study import FlatnessRunner
-from l2o.studies.reproduction import WorkFolder
+from l2o.studies.work import Work
 from l2o.tasks import Quadratic, SingleTask
 
 
@@ -81,12 +77,14 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("L2O_DATA", raising=False)
         for _ in range(2):
-            page = run_study(STUDY, out, said.append, profile="smallest", command="none")
+            study = replace(flatness.STUDY, profiles={"smallest": STUDY})
+            page = study.run("smallest", out, said.append, command="none")
     assert "of data that are not there" in page.read_text()
     # Eight meta-trainings of two meta-steps, two enhanced ones; nothing is trained again the
     # second time.
-    ordinary = [each for each in said if each.activity.startswith("meta-training")]
-    enhanced = [each for each in said if each.activity.startswith("enhanced")]
+    trained = [each for each in said if each.activity.startswith("training/") and each.done]
+    enhanced = [each for each in trained if "-enhanced-" in each.activity]
+    ordinary = [each for each in trained if each not in enhanced]
     assert (len(ordinary), len(enhanced)) == (8 * 2, 2 * 2)
     for name in ("differences", "bounds", "loss-lines", "loss-planes"):
         assert (out / "figures" / f"{name}.png").stat().st_size > 0
@@ -96,12 +94,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def results(folder):
     return json.loads((folder / "results.json").read_text())
-
-
-def test_jobs_of_several_processes_do_all_of_it(folder, parts_of_jobs, all_parts, monkeypatch):
-    monkeypatch.delenv("L2O_DATA", raising=False)
-    stages = FlatnessRunner(STUDY, WorkFolder(folder), print).stages()
-    assert set().union(*parts_of_jobs(stages)) == all_parts(folder)
 
 
 def test_there_is_a_row_for_every_network(results):
@@ -156,19 +148,16 @@ def test_weights_are_chosen_by_validation_alone(monkeypatch, tmp_path):
     """Not by the training loss, and on what the first meta-seed made."""
     losses, names = iter([2.0, 1.0]), []
 
-    def validate(self, name, optimizer, control, strength):
+    def validate(self, name, source):
         names.append(name)
         loss = next(losses)
         return {"validation_loss": loss, "train_loss": -loss}
 
     # The second learning rate has the lower score.
-    monkeypatch.setattr(
-        FlatnessRunner, "_train", lambda self, what, method: {"score": -what.learning_rate}
-    )
-    monkeypatch.setattr(FlatnessRunner, "_load", lambda self, what: None)
-    monkeypatch.setattr(FlatnessRunner, "_validate", validate)
-    runner = FlatnessRunner(STUDY, WorkFolder(tmp_path), print)
-    found = runner._choose_weight("RNNProp", "hessian")
+    monkeypatch.setattr(FlatnessRunner, "train", lambda self, what: {"score": -what.learning_rate})
+    monkeypatch.setattr(FlatnessRunner, "validate", validate)
+    runner = FlatnessRunner(STUDY, Work(tmp_path, print), [])
+    found = runner.choose_weight("RNNProp", "hessian")
     assert [each["weight"] for each in found["tried"]] == [0.1, 0.2]
     assert found["chosen"] == 0.2
     assert all(name.endswith("rate=0.01-1") for name in names)

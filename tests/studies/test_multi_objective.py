@@ -14,16 +14,14 @@ from l2o.evaluation.draw import draw_tasks
 from l2o.multiobjective import aggregate, mean
 from l2o.optimizers import from_optax
 from l2o.runs.making import make_family
-from l2o.studies.multi_objective import run_study
+from l2o.studies import multi_objective
 from l2o.studies.multi_objective.comparison import compare_methods, compare_on_problems
 from l2o.studies.multi_objective.markdown import markdown
 from l2o.studies.multi_objective.methods import AGGREGATORS, problems
 from l2o.studies.multi_objective.network_runs import judging_key_of, key_of, train_guarded
-from l2o.studies.multi_objective.page import table
 from l2o.studies.multi_objective.problem_runs import judge
 from l2o.studies.multi_objective.profiles import CPU, FULL, QUICK
-from l2o.studies.multi_objective.study import MultiObjectiveRunner
-from l2o.studies.reproduction import WorkFolder
+from l2o.studies.multi_objective.tables import table
 
 DOCUMENTED = Path(__file__).parents[2] / "docs/results/multi-objective"
 
@@ -82,10 +80,11 @@ def folder(tmp_path_factory):
     monkeypatch.delenv("L2O_DATA", raising=False)
     said = []
     for _ in range(2):
-        page = run_study(STUDY, out, said.append, profile="smallest", command="none")
+        study = replace(multi_objective.STUDY, profiles={"smallest": STUDY})
+        page = study.run("smallest", out, said.append, command="none")
         assert page.read_text().startswith("<!doctype html>")
     # Two meta-trainings of two meta-steps; nothing is trained again the second time.
-    assert sum("meta-training" in each.activity for each in said) == 2 * 2
+    assert sum(each.activity.startswith("training/") and each.done > 0 for each in said) == 2 * 2
     monkeypatch.undo()
     return out
 
@@ -93,13 +92,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def results(folder):
     return json.loads((folder / "results.json").read_text())
-
-
-def test_jobs_of_several_processes_do_all_of_it(folder, parts_of_jobs, all_parts, monkeypatch):
-    monkeypatch.delenv("L2O_DATA", raising=False)
-    runner = MultiObjectiveRunner(STUDY, WorkFolder(folder), print)
-    found = parts_of_jobs(runner.stages())
-    assert set().union(*found) == all_parts(folder)
 
 
 def test_there_is_a_row_for_every_network(results):

@@ -9,14 +9,13 @@ import pytest
 from l2o.cli import main
 from l2o.report.plain import plain
 from l2o.runs import EvaluationSettings, TrainingSettings
-from l2o.studies.reproduction import WorkFolder
-from l2o.studies.reverse_engineering import Study, run_studies, sentences
-from l2o.studies.reverse_engineering.experiment import remarks_on
+from l2o.runs.building import build_meta_optimizer, build_schedule
+from l2o.studies.reverse_engineering import STUDY, TaskStudy, sentences
 from l2o.studies.reverse_engineering.fitted_momentum import fit_momentum
 from l2o.studies.reverse_engineering.markdown import markdown
 from l2o.studies.reverse_engineering.presence import MECHANISMS, presence
 from l2o.studies.reverse_engineering.profiles import CPU, FULL, QUICK
-from l2o.studies.reverse_engineering.study import StudyRunner
+from l2o.studies.reverse_engineering.study import remarks_on, with_data
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,7 +23,7 @@ def quickly(quick_compilation):
     """Most of the time is compilation."""
 
 
-def shrunken(study: Study) -> Study:
+def shrunken(study: TaskStudy) -> TaskStudy:
     """The smallest study with all its parts."""
     recipe = replace(
         study.recipe,
@@ -52,7 +51,8 @@ STUDIES = [shrunken(QUICK[0])]
 
 
 def run(out, studies=STUDIES, on_progress=lambda progress: None):
-    return run_studies(studies, out, on_progress, profile="shrunken", command="none")
+    study = replace(STUDY, profiles={"shrunken": studies})
+    return study.run("shrunken", out, on_progress, command="none")
 
 
 class KilledError(Exception):
@@ -65,7 +65,7 @@ def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("reproduction") / "x"
 
     def interrupt(progress):
-        if "seed 2" in progress.activity and progress.done == 3:
+        if progress.activity == f"{STUDIES[0].name}/training-2" and progress.done == 3:
             raise KilledError
 
     with pytest.raises(KilledError):
@@ -76,17 +76,11 @@ def finished(tmp_path_factory):
     return out, page, seen
 
 
-def test_jobs_of_several_processes_do_all_of_it(finished, parts_of_jobs, all_parts):
-    out, _, _ = finished
-    found = parts_of_jobs(StudyRunner(STUDIES[0], WorkFolder(out), print).stages())
-    assert set().union(*found) == all_parts(out)
-
-
 def test_goes_on_where_it_stopped(finished):
     _, _, seen = finished
-    assert not any("meta-training with seed 1" in each.activity for each in seen)
-    steps = [each.done for each in seen if "meta-training with seed 2" in each.activity]
-    assert steps == [3, 4]
+    assert not any(each.activity.endswith("training-1") for each in seen)
+    steps = [each.done for each in seen if each.activity.endswith("training-2")]
+    assert steps == [0, 3, 4]
 
 
 def test_finished_parts_are_not_done_again(finished):
@@ -306,10 +300,8 @@ def test_less_than_one_process_is_refused(tmp_path, capsys):
 
 
 def test_studies_without_their_data_are_left_out(tmp_path, monkeypatch):
-    from l2o.studies.reverse_engineering.experiment import _with_data
-
     monkeypatch.delenv("L2O_DATA", raising=False)
-    kept, left_out = _with_data(FULL)
+    kept, left_out = with_data(FULL)
     assert [study.name for study in kept] == ["linear-regression", "rosenbrock", "two-moons"]
     assert "L2O_DATA" in left_out["mnist"]
 
@@ -398,11 +390,11 @@ def test_meta_optimizer_settings():
     settings = TrainingSettings(
         learning_rate=1.0, schedule="exponential", decay_rate=0.5, decay_steps=10
     )
-    assert float(settings.build_schedule()(20)) == pytest.approx(0.25)
+    assert float(build_schedule(settings)(20)) == pytest.approx(0.25)
     # The penalty's gradient is the unit vector along the meta-parameters.
     parameters = {"w": jnp.array([3.0, 4.0])}
     penalized = replace(settings, meta_l2_penalty=0.1, b1=0.0, b2=0.0, epsilon=1e12)
-    chain = penalized.build_meta_optimizer()
+    chain = build_meta_optimizer(penalized)
     zeros = jax.tree.map(jnp.zeros_like, parameters)
     updates, _ = chain.update(zeros, chain.init(parameters), parameters)
     np.testing.assert_allclose(updates["w"] * -1e12, [0.06, 0.08], rtol=1e-5)

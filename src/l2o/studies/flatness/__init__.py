@@ -4,5 +4,5 @@ Optimizers are meta-trained with and without terms for flatness and for held-out
 networks they train are judged by unseen data, beside tuned baselines.
 """
 
-from l2o.studies.flatness.experiment import FLATNESS as FLATNESS, run_study as run_study
 from l2o.studies.flatness.profiles import FlatnessStudy as FlatnessStudy
+from l2o.studies.flatness.study import STUDY as STUDY

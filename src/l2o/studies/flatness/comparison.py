@@ -1,46 +1,28 @@
 """What every method changes, network by network."""
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float
 
 from l2o.evaluation import paired_difference
-from l2o.report.plain import plain
-from l2o.studies.flatness.profiles import PLAIN
+from l2o.report.plain import number, plain
+from l2o.studies.flatness.rows import (
+    Cell,
+    Compared,
+    Comparison,
+    Difference,
+    DifferenceAtLevel,
+    Row,
+    by_cell,
+    metric_of,
+)
 
-COMPARED = ("train_loss", "test_loss", "test_accuracy", "spectral_norm", "entropy_gap")
+COMPARED: tuple[Compared, ...] = get_args(Compared)
 """Metrics whose differences are taken where training ends."""
 
 
-class Cell(NamedTuple):
-    """What rows of the results belong together: the same optimizer on the same kind of network."""
-
-    architecture: str
-    regularizer: str | None
-    enhanced: bool
-    control: str | None
-    optimizee: str
-
-    def reference(self) -> "Cell | None":
-        """What a method is compared with, if there is anything to compare.
-
-        A control, with the same optimizer without it; a regularizer, with meta-training without
-        any, enhanced where it is; enhanced meta-training, with the ordinary one.
-        """
-        if self.control is not None:
-            return self._replace(control=None)
-        if self.regularizer is None:
-            return None
-        if self.regularizer != PLAIN:
-            return self._replace(regularizer=PLAIN)
-        return self._replace(enhanced=False) if self.enhanced else None
-
-
-def compare_methods(
-    rows: list[dict[str, Any]], levels: tuple[float, ...] = ()
-) -> list[dict[str, Any]]:
+def compare_methods(rows: list[Row], levels: tuple[float, ...] = ()) -> list[Comparison]:
     """Compares every cell with its reference.
 
     Networks with the same seed share their data, initialisation and minibatches. Their difference
@@ -55,7 +37,7 @@ def compare_methods(
     the ratio of spectral norms; and at each level the differences over networks where both got
     there, and their number.
     """
-    cells = dict(_cells(rows))
+    cells = by_cell(rows)
     pairs = [(cell, cell.reference()) for cell in cells]
     return [
         _compared(cell, reference, cells, levels)
@@ -65,15 +47,15 @@ def compare_methods(
 
 
 def compare_with_baseline(
-    rows: list[dict[str, Any]], baseline: str, levels: tuple[float, ...] = ()
-) -> list[dict[str, Any]]:
+    rows: list[Row], baseline: str, levels: tuple[float, ...] = ()
+) -> list[Comparison]:
     """Compares every learned optimizer with a tuned baseline on the same networks.
 
     **Arguments:** as for `compare_methods`, and `baseline`, the name of it.
 
     **Returns:** entries like those of `compare_methods`.
     """
-    cells = dict(_cells(rows))
+    cells = by_cell(rows)
     pairs = [
         (cell, Cell(baseline, None, False, None, cell.optimizee))
         for cell in cells
@@ -84,21 +66,14 @@ def compare_with_baseline(
     ]
 
 
-def _cells(rows: list[dict[str, Any]]) -> Iterator[tuple[Cell, list[dict[str, Any]]]]:
-    cells: dict[Cell, list[dict[str, Any]]] = {}
-    for row in rows:
-        cells.setdefault(Cell(*(row[name] for name in Cell._fields)), []).append(row)
-    yield from cells.items()
-
-
 def _compared(
     cell: Cell,
     reference: Cell,
-    cells: dict[Cell, list[dict[str, Any]]],
+    cells: dict[Cell, list[Row]],
     levels: tuple[float, ...],
-) -> dict[str, Any]:
+) -> Comparison:
     ours, theirs = cells[cell], cells[reference]
-    entry: dict[str, Any] = {**cell._asdict(), "against": reference._asdict()}
+    entry: Any = {**cell._asdict(), "against": reference._asdict()}
     for metric in COMPARED:
         entry[metric] = _difference(_values(ours, metric), _values(theirs, metric))
     norms = [np.median(_values(rows, "spectral_norm")) for rows in (ours, theirs)]
@@ -114,12 +89,12 @@ def _compared(
     return plain(entry)
 
 
-def _values(rows: list[dict[str, Any]], metric: str) -> Float[np.ndarray, "meta_seeds networks"]:
+def _values(rows: list[Row], metric: str) -> Float[np.ndarray, "meta_seeds networks"]:
     """A metric of all networks; baselines have no meta-seeds, and one row."""
     seeds = sorted({row["meta_seed"] for row in rows}, key=lambda seed: seed or 0)
     return np.array(
         [
-            [np.nan if row[metric] is None else row[metric] for row in of_seed]
+            [number(metric_of(row, metric)) for row in of_seed]
             for of_seed in ([row for row in rows if row["meta_seed"] == seed] for seed in seeds)
         ]
     )
@@ -127,20 +102,20 @@ def _values(rows: list[dict[str, Any]], metric: str) -> Float[np.ndarray, "meta_
 
 def _difference(
     ours: Float[np.ndarray, "meta_seeds networks"], theirs: Float[np.ndarray, "_ networks"]
-) -> dict[str, Any]:
+) -> Difference:
     difference = paired_difference(ours.mean(0), theirs.mean(0))
     by_seed = (ours - theirs).mean(1)
     return {
         "difference": difference.mean,
         "interval": difference.interval,
         "interval_over_meta_seeds": paired_difference(by_seed, np.zeros(by_seed.size)).interval,
-        "sd_over_meta_seeds": np.std(by_seed, ddof=1) if by_seed.size > 1 else np.nan,
+        "sd_over_meta_seeds": float(np.std(by_seed, ddof=1)) if by_seed.size > 1 else np.nan,
     }
 
 
 def _difference_where_both(
     ours: Float[np.ndarray, "meta_seeds networks"], theirs: Float[np.ndarray, "_ networks"]
-) -> dict[str, Any]:
+) -> DifferenceAtLevel:
     """The same over networks for which both metrics are there with some meta-seed."""
     differences = ours - theirs
     there = np.isfinite(differences)

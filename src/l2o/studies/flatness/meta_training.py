@@ -1,6 +1,7 @@
 """One meta-training of the study, by all that decides it."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from l2o.runs.evaluation_settings import EvaluationSettings
 from l2o.runs.recipe import Recipe
@@ -32,6 +33,10 @@ class MetaTraining:
             [self.architecture, *kind, *changed, f"rate={self.learning_rate:g}", str(self.seed)]
         )
 
+    def folder(self, work: Path) -> Path:
+        """That of its run, in the folder of the work."""
+        return work / "runs" / self.name
+
     def recipe(self, study: FlatnessStudy) -> Recipe:
         """The same as a recipe."""
         training = study.enhanced_training if self.enhanced else study.training
@@ -42,17 +47,18 @@ class MetaTraining:
             optimizer=study.architectures[self.architecture].optimizer,
             training=replace(training, learning_rate=self.learning_rate),
             regularization=self.regularization,
-            evaluation=evaluation_settings(study),
+            evaluation=EvaluationSettings(
+                baselines=study.baselines,
+                num_configurations=study.num_configurations,
+                tuning_tasks=8,
+                num_tasks=study.num_seeds,
+                num_steps=study.num_steps,
+            ),
             seed=self.seed,
         )
 
 
-def evaluation_settings(study: FlatnessStudy) -> EvaluationSettings:
-    """How baselines are tuned, and how long networks are trained."""
-    return EvaluationSettings(
-        baselines=study.baselines,
-        num_configurations=study.num_configurations,
-        tuning_tasks=8,
-        num_tasks=study.num_seeds,
-        num_steps=study.num_steps,
-    )
+def recipe_of(study: FlatnessStudy) -> Recipe:
+    """How networks are trained and baselines tuned, whatever the optimizer."""
+    first = study.first_architecture
+    return MetaTraining(first, Regularization(), False, 0.0, study.seed).recipe(study)

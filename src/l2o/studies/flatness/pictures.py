@@ -1,48 +1,51 @@
 """The figures of the page."""
 
-from typing import Any
+from typing import Literal
 
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from l2o.flatness import LossSurface
+from l2o.report.drawing import BLUE, GREEN, VERMILION, blank_figure, style, whole_steps
+from l2o.report.flatness import loss_lines, loss_planes
+from l2o.report.plain import number
+from l2o.studies.flatness.rows import Compared, Results
 from l2o.studies.flatness.titles import method_title
 
+_SHOWN: tuple[Compared, ...] = ("test_accuracy", "test_loss")
 
-def draw_all(results: dict[str, Any]) -> dict[str, Figure]:
+
+def draw_all(results: Results) -> dict[str, Figure]:
     """All figures, by name."""
-    from l2o.report.flatness import loss_lines, loss_planes
-
-    lines, planes = (_surfaces(results, dimensions) for dimensions in (1, 2))
     return {
         "differences": draw_differences(results),
         "bounds": draw_bounds(results),
-        "loss-lines": loss_lines(lines),
-        "loss-planes": loss_planes(planes),
+        "loss-lines": loss_lines(_surfaces(results, "1")),
+        "loss-planes": loss_planes(_surfaces(results, "2")),
     }
 
 
-def draw_differences(results: dict[str, Any]) -> Figure:
+def draw_differences(results: Results) -> Figure:
     """Draws the change of test accuracy and of test loss by every method, in every cell."""
-    from l2o.report.drawing import BLUE, GREEN, VERMILION, blank_figure, style
-
     comparisons = [each for each in results["comparisons"] if each["regularizer"] is not None]
     methods = list(dict.fromkeys(method_title(results, each) for each in comparisons))
     architectures = list(dict.fromkeys(each["architecture"] for each in comparisons))
     colours = dict(zip(architectures, (VERMILION, BLUE, GREEN), strict=False))
     figure = blank_figure(11.0, 1.8 + 0.6 * len(methods))
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, metric, scale in zip(panels, ("test_accuracy", "test_loss"), (100, 1), strict=True):
+    for axes, metric, scale in zip(panels, _SHOWN, (100, 1), strict=True):
         style(axes)
         axes.axvline(0, color="#555555", linewidth=1)
         for row, method in enumerate(methods):
             cells = [each for each in comparisons if method_title(results, each) == method]
             for place, each in enumerate(cells):
                 height = row + 0.7 * ((place + 0.5) / len(cells) - 0.5)
-                low, high = (scale * _number(end) for end in each[metric]["interval"])
+                low, high = (scale * number(end) for end in each[metric]["interval"])
                 colour = colours[each["architecture"]]
                 axes.plot([low, high], [height, height], color=colour, linewidth=1.4)
                 axes.plot(
-                    scale * _number(each[metric]["difference"]), height, "o", color=colour, ms=4
+                    scale * number(each[metric]["difference"]), height, "o", color=colour, ms=4
                 )
         axes.set_yticks(range(len(methods)), methods)
     panels[0].invert_yaxis()
@@ -64,10 +67,8 @@ def draw_differences(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def draw_bounds(results: dict[str, Any]) -> Figure:
+def draw_bounds(results: Results) -> Figure:
     """Draws both bounds and what they bound along trainings, a panel each."""
-    from l2o.report.drawing import BLUE, GREEN, VERMILION, blank_figure, style, whole_steps
-
     bounds = results["bounds"]
     columns = min(2, len(bounds))
     rows = -(-len(bounds) // columns)
@@ -99,21 +100,13 @@ def draw_bounds(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def _surfaces(results: dict[str, Any], dimensions: int) -> dict[str, Any]:
+def _surfaces(results: Results, dimensions: Literal["1", "2"]) -> dict[str, LossSurface]:
     """The slices as they were, but for their directions."""
-    import jax.numpy as jnp
-
-    from l2o.flatness import LossSurface
-
     return {
         title: LossSurface(
-            jnp.asarray(found[f"{dimensions}"]["coordinates"], jnp.float32),
-            jnp.asarray(found[f"{dimensions}"]["losses"], jnp.float32),
-            ((),) * dimensions,
+            jnp.asarray(found[dimensions]["coordinates"], jnp.float32),
+            jnp.asarray(found[dimensions]["losses"], jnp.float32),
+            ((),) * int(dimensions),
         )
         for title, found in results["surfaces"].items()
     }
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value

@@ -1,144 +1,111 @@
-"""The flatness study, part by part: choosing, meta-training, tuning, judging."""
+"""The flatness study in the order of its work: choosing, meta-training, tuning, judging."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from l2o.composition import Composed
-from l2o.report.plain import plain
-from l2o.runs.compare import ComparisonProgress, OnProgress, evaluation_key, tune_baseline
-from l2o.runs.hand_designed import find_hand_designed
-from l2o.runs.making import JudgeOn, make_family
-from l2o.runs.recipe import Recipe
-from l2o.runs.regularization import Regularization
-from l2o.runs.run_folder import RunFolder
-from l2o.runs.train import train
-from l2o.studies.flatness.meta_training import MetaTraining
+from l2o.studies.flatness import parts
+from l2o.studies.flatness.comparison import compare_methods, compare_with_baseline
+from l2o.studies.flatness.meta_training import MetaTraining, recipe_of
+from l2o.studies.flatness.page import write_page
 from l2o.studies.flatness.profiles import (
+    CPU,
+    FULL,
+    GPU,
     PLAIN,
+    QUICK,
     VALIDATED,
     Control,
     FlatnessStudy,
-    Method,
     Optimizee,
 )
-from l2o.studies.reproduction import WorkFolder
-from l2o.studies.side_by_side import Job
-
-if TYPE_CHECKING:
-    from jaxtyping import PRNGKeyArray
-
-    from l2o.metatraining import Progress
-    from l2o.optimizers import LearnedOptimizer
-    from l2o.tasks import TaskFamily
-
-METRICS = (
-    "train_loss",
-    "test_loss",
-    "test_accuracy",
-    "spectral_norm",
-    "trace",
-    "relative_trace",
-    "entropy_gap",
+from l2o.studies.flatness.rows import (
+    Bounds,
+    ChosenRate,
+    ChosenStrength,
+    ChosenWeight,
+    Results,
+    Row,
+    Settings,
+    Surfaces,
+    Trained,
+    TriedRate,
+    TriedStrength,
+    TriedWeight,
+    Tuned,
+    Validated,
 )
-"""What every trained network is judged by."""
+from l2o.studies.parts import Source, TunedBaseline, tune
+from l2o.studies.study import Heading, Study
+from l2o.studies.work import Work
+from l2o.tasks.datasets import DataError
 
-AT_LEVELS = ("steps", "test_loss", "test_accuracy")
-"""What it is judged by where its training loss first is below a level."""
 
-_POINTS = 9
-"""Where the bounds are looked at along a training."""
+class Contestant(NamedTuple):
+    """An optimizer that trains networks."""
+
+    name: str
+    """Of files."""
+    source: Source
+    architecture: str
+    regularizer: str | None = None
+    enhanced: bool = False
+    meta_seed: int | None = None
 
 
 @dataclass(frozen=True)
 class FlatnessRunner:
-    """Does the study, keeping each part that is done."""
+    """The parts of a study, as one needs another."""
 
     study: FlatnessStudy
-    folder: WorkFolder
-    on_progress: OnProgress
+    work: Work
+    optimizees: list[Optimizee]
+    """Those whose data are there."""
 
-    def run(self) -> dict[str, Any]:
-        """Does all parts.
-
-        **Returns:** `learning_rates` and `weights`, what was tried and chosen for each
-        architecture; `meta_training`, of each; `baselines`, how they were tuned; `controls`, the
-        strengths that were tried and chosen for each optimizer; `rows`, one for each network
-        trained; `bounds` along trainings and `surfaces` at their ends; and `left_out`, kinds of
-        networks whose data are not there.
-        """
+    def run(self, heading: Heading, left_out: list[str]) -> Results:
+        """Does all parts."""
         study = self.study
-        learned: dict[str, Any] = {"learning_rates": {}, "weights": {}, "meta_training": []}
-        baselines: list[dict[str, Any]] = []
-        controls: list[dict[str, Any]] = []
-        rows: list[dict[str, Any]] = []
-        _, left_out = self._available()
-        for architecture, taking_part in study.architectures.items():
-            learned["learning_rates"][architecture] = self._choose_learning_rate(architecture)
-            learned["weights"][architecture] = {
-                name: self._choose_weight(architecture, name) for name in taking_part.methods
-            }
-        for what in self._cells():
-            trained, judged = self._train_and_judge(*what)
-            learned["meta_training"] += trained
-            rows += judged
-        for what in self._tunings():
-            tuned, judged = self._tune_and_judge(*what)
-            baselines.append(tuned)
-            rows += judged
-        for what in self._controlled_optimizers():
-            chosen, judged = self._control_and_judge(*what)
-            controls.append(chosen)
-            rows += judged
+        methods = self.work.start(self.work.each, self.train_and_judge, self.methods())
+        baselines = self.work.start(self.work.each, self.tune_and_judge, self.tunings())
+        controls = self.work.start(self.work.each, self.control_and_judge, self.controls())
+        shown = self.work.start(self.look)
+        rates = {name: self.choose_rate(name) for name in study.architectures}
+        weights = {
+            name: {method: self.choose_weight(name, method) for method in architecture.methods}
+            for name, architecture in study.architectures.items()
+        }
+        trained, of_methods = _columns(methods.result())
+        tuned, of_baselines = _columns(baselines.result())
+        chosen, of_controls = _columns(controls.result())
+        bounds, surfaces = shown.result()
+        rows = [*chain(*of_methods), *chain(*of_baselines), *chain(*of_controls)]
         return {
-            **learned,
-            "baselines": baselines,
-            "controls": controls,
+            **heading,
+            "settings": cast(Settings, study.as_dict()),
+            "titles": {method.name: method.title for method in study.methods},
+            "control_titles": {control.name: control.title for control in study.controls},
+            "comparisons": compare_methods(rows, study.levels),
+            "against_baselines": [
+                entry
+                for name in (study.shown_baseline, VALIDATED.format(study.shown_baseline))
+                for entry in compare_with_baseline(rows, name, study.levels)
+            ],
+            "learning_rates": rates,
+            "weights": weights,
+            "meta_training": list(chain(*trained)),
+            "baselines": tuned,
+            "controls": chosen,
             "left_out": left_out,
-            **self._shown(),
+            "bounds": bounds,
+            "surfaces": surfaces,
             "rows": rows,
         }
 
-    def stages(self) -> list[list[Job]]:
-        """The same as jobs for several processes, after which `run` finds all parts."""
-        architectures = self.study.architectures.items()
-        return [
-            [
-                Job(f"{name}, learning rate", partial(self._try_rate, name, rate))
-                for name, architecture in architectures
-                if len(architecture.learning_rates) > 1
-                for rate in architecture.learning_rates
-            ],
-            [
-                Job(f"{name}, weight of {method}", partial(self._try_weight, name, method, weight))
-                for name, architecture in architectures
-                for method in architecture.methods
-                if len(self._weights(name, method)) > 1
-                for weight in self._weights(name, method)
-            ],
-            [
-                *(
-                    Job(f"{what[0]}, {what[1]}", partial(self._train_and_judge, *what))
-                    for what in self._cells()
-                ),
-                *(
-                    Job(f"tuned {what[1]}", partial(self._tune_and_judge, *what))
-                    for what in self._tunings()
-                ),
-            ],
-            [
-                *(
-                    Job(f"{what[1]}, {what[0].title}", partial(self._control_and_judge, *what))
-                    for what in self._controlled_optimizers()
-                ),
-                Job("loss surfaces", self._shown),
-            ],
-        ]
-
-    def _cells(self) -> list[tuple[str, str, bool]]:
+    def methods(self) -> list[tuple[str, str, bool]]:
         """What is meta-trained: architecture, method, and whether by enhanced training."""
         return [
             (name, method, enhanced)
@@ -147,12 +114,12 @@ class FlatnessRunner:
             for method in (architecture.enhanced if enhanced else architecture.methods)
         ]
 
-    def _tunings(self) -> list[tuple[Optimizee, str, str | None]]:
+    def tunings(self) -> list[tuple[Optimizee, str, str | None]]:
         """What is tuned: kind of network, baseline, and the metric if not the training loss."""
         study = self.study
         return [
             (optimizee, name, final_metric)
-            for optimizee in self._available()[0]
+            for optimizee in self.optimizees
             for names, final_metric in (
                 (study.baselines, None),
                 (study.validated_baselines, "validation_loss"),
@@ -160,7 +127,7 @@ class FlatnessRunner:
             for name in names
         ]
 
-    def _controlled_optimizers(self) -> list[tuple[Control, str]]:
+    def controls(self) -> list[tuple[Control, str]]:
         """Controls, and the architecture or baseline that they are tried with."""
         return [
             (control, name)
@@ -168,363 +135,240 @@ class FlatnessRunner:
             for name in (self.study.first_architecture, *self.study.baselines)
         ]
 
-    def _available(self) -> tuple[list[Optimizee], list[str]]:
-        """The kinds of networks whose data are there, and the names of the others."""
-        from l2o.tasks.datasets import DataError
-
-        there, left_out = [], []
-        for optimizee in self.study.optimizees:
-            try:
-                _family(optimizee.task, "test")
-            except DataError:
-                left_out.append(optimizee.name)
-            else:
-                there.append(optimizee)
-        return there, left_out
-
-    def _choose_learning_rate(self, architecture: str) -> dict[str, Any]:
+    def choose_rate(self, architecture: str) -> ChosenRate:
         """Tries learning rates of meta-training without regularizers, on validation tasks."""
         rates = self.study.architectures[architecture].learning_rates
         if len(rates) == 1:
             return {"chosen": rates[0], "tried": []}
-        tried = [self._try_rate(architecture, rate) for rate in rates]
-        return {"chosen": _lowest(tried, "score")["learning_rate"], "tried": tried}
 
-    def _try_rate(self, architecture: str, rate: float) -> dict[str, Any]:
-        method = self.study.find_method(PLAIN)
-        what = MetaTraining(
-            architecture, method.regularization, False, rate, self.study.meta_seeds[0]
-        )
-        return {"learning_rate": rate, "score": self._train(what, method)["score"]}
+        def attempt(rate: float) -> TriedRate:
+            regularization = self.study.find_method(PLAIN).regularization
+            first = self.study.meta_seeds[0]
+            what = MetaTraining(architecture, regularization, False, rate, first)
+            return {"learning_rate": rate, "score": self.train(what)["score"]}
 
-    def _choose_weight(self, architecture: str, name: str) -> dict[str, Any]:
+        tried = self.work.each(attempt, rates)
+        best = min(tried, key=lambda each: _or_worst(each["score"]))
+        return {"chosen": best["learning_rate"], "tried": tried}
+
+    def choose_weight(self, architecture: str, name: str) -> ChosenWeight:
         """Tries a method's weights, by the validation split."""
-        weights = self._weights(architecture, name)
+        method = self.study.find_method(name)
+        weights = self.study.architectures[architecture].weights.get(name, method.weights)
         if len(weights) < 2:
             return {"chosen": weights[0] if weights else None, "tried": []}
-        tried = [self._try_weight(architecture, name, weight) for weight in weights]
-        return {"chosen": _lowest(tried, "validation_loss")["weight"], "tried": tried}
+        rate = self.choose_rate(architecture)["chosen"]
 
-    def _weights(self, architecture: str, name: str) -> tuple[float, ...]:
-        """To choose from."""
-        taking_part = self.study.architectures[architecture]
-        return taking_part.weights.get(name, self.study.find_method(name).weights)
+        def attempt(weight: float) -> TriedWeight:
+            settings, first = method.with_weight(weight), self.study.meta_seeds[0]
+            what = MetaTraining(architecture, settings, False, rate, first)
+            self.train(what)
+            return {"weight": weight, **self.validate(what.name, what.folder(self.work.path))}
 
-    def _try_weight(self, architecture: str, name: str, weight: float) -> dict[str, Any]:
-        method = self.study.find_method(name)
-        rate = self._choose_learning_rate(architecture)["chosen"]
-        settings = method.with_weight(weight)
-        what = MetaTraining(architecture, settings, False, rate, self.study.meta_seeds[0])
-        self._train(what, method)
-        return {"weight": weight, **self._validate(what.name, self._load(what), None, None)}
+        tried = self.work.each(attempt, weights)
+        best = min(tried, key=lambda each: _or_worst(each["validation_loss"]))
+        return {"chosen": best["weight"], "tried": tried}
 
-    def _meta_trainings(self, architecture: str, name: str, enhanced: bool) -> list[MetaTraining]:
+    def choose_strength(self, who: Contestant, control: Control) -> ChosenStrength:
+        """Tries a control's strengths like weights."""
+
+        def attempt(strength: float) -> TriedStrength:
+            controlled = parts.Controlled(control, strength)
+            return {"strength": strength, **self.validate(who.name, who.source, controlled)}
+
+        chosen, tried = control.strengths[0], []
+        if len(control.strengths) > 1:
+            tried = self.work.each(attempt, control.strengths)
+            best = min(tried, key=lambda each: _or_worst(each["validation_loss"]))
+            chosen = best["strength"]
+        return {
+            "architecture": who.architecture,
+            "control": control.name,
+            "chosen": chosen,
+            "tried": tried,
+        }
+
+    def train_and_judge(self, what: tuple[str, str, bool]) -> tuple[list[Trained], list[Row]]:
+        """Meta-trains with a method, and lets what comes out train networks of all kinds."""
+        architecture, method, enhanced = what
+
+        def of_seed(what: MetaTraining) -> tuple[Trained, list[Row]]:
+            trained: Trained = {
+                "architecture": architecture,
+                "regularizer": method,
+                "enhanced": enhanced,
+                "learning_rate": what.learning_rate,
+                "meta_seed": what.seed,
+                **self.train(what),
+            }
+            who = self.learned(what, method)
+            return trained, [row for each in self.optimizees for row in self.judge(who, each)]
+
+        trained, rows = _columns(
+            self.work.each(of_seed, self.meta_trainings(architecture, method, enhanced))
+        )
+        return trained, list(chain(*rows))
+
+    def meta_trainings(self, architecture: str, method: str, enhanced: bool) -> list[MetaTraining]:
         """Those of a method with what was chosen for it, one for each meta-seed."""
-        weight = self._choose_weight(architecture, name)["chosen"]
-        settings = self.study.find_method(name).with_weight(weight)
-        rate = self._choose_learning_rate(architecture)["chosen"]
+        weight = self.choose_weight(architecture, method)["chosen"]
+        settings = self.study.find_method(method).with_weight(weight)
+        rate = self.choose_rate(architecture)["chosen"]
         return [
             MetaTraining(architecture, settings, enhanced, rate, seed)
             for seed in self.study.meta_seeds
         ]
 
-    def _train_and_judge(
-        self, architecture: str, name: str, enhanced: bool
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Meta-trains with a method, and lets what comes out train networks of all kinds."""
-        method = self.study.find_method(name)
-        trained, rows = [], []
-        for what in self._meta_trainings(architecture, name, enhanced):
-            trained.append(self._train(what, method))
-            for optimizee in self._available()[0]:
-                rows += self._judge_learned(what, method, optimizee)
-        return trained, rows
+    def learned(self, what: MetaTraining, method: str) -> Contestant:
+        """What a meta-training made."""
+        folder = what.folder(self.work.path)
+        return Contestant(what.name, folder, what.architecture, method, what.enhanced, what.seed)
 
-    def _validate(
-        self,
-        name: str,
-        optimizer: "LearnedOptimizer",
-        control: Control | None,
-        strength: float | None,
-    ) -> dict[str, Any]:
-        """The loss on the validation split of networks of the kind that was meta-trained on."""
-        from l2o.evaluation.trained_networks import measure
-
-        study = self.study
-        task = study.training_task
-
-        def validate() -> dict[str, Any]:
-            found = measure(
-                optimizer,
-                _family(task, "validation"),
-                self._key(),
-                num_tasks=study.validation_tasks,
-                num_steps=study.num_steps,
-                trained_on=_controlled(task, control, strength, "validation"),
-            )
-            return plain({name: np.mean(found[name]) for name in ("validation_loss", "train_loss")})
-
-        suffix = "" if control is None else f"-{control.name}={strength:g}"
-        return self.folder.once(f"validation/{name}{suffix}", validate)
-
-    def _run_folder(self, what: MetaTraining) -> RunFolder:
-        return RunFolder(self.folder.path / "runs" / what.name)
-
-    def _load(self, what: MetaTraining) -> "LearnedOptimizer":
-        from l2o.deploy import load
-
-        return load(self._run_folder(what).optimizer)
-
-    def _key(self) -> "PRNGKeyArray":
-        """Of all tasks to validate and to judge on."""
-        return evaluation_key(self._recipe())
-
-    def _recipe(self) -> Recipe:
-        """How networks are trained, whatever the optimizer."""
-        first = self.study.first_architecture
-        what = MetaTraining(first, Regularization(), False, 0.0, self.study.seed)
-        return what.recipe(self.study)
-
-    def _train(self, what: MetaTraining, method: Method) -> dict[str, Any]:
-        """Meta-trains an optimizer, unless it is there."""
-        kind = "enhanced meta-training" if what.enhanced else "meta-training"
-        activity = f"{kind} {what.architecture}, {method.title}, seed {what.seed}"
-
-        def report(progress: "Progress") -> None:
-            self.on_progress(ComparisonProgress(activity, progress.meta_step, progress.meta_steps))
-
-        def run() -> dict[str, Any]:
-            recipe = what.recipe(self.study)
-            result = train(recipe, self._run_folder(what), resume=True, on_progress=report)
-            return plain(
-                {
-                    "score": result.best_score,
-                    "num_skipped": result.num_skipped,
-                    "meta_steps": sum(row["meta_step"] > 0 for row in result.history),
-                    "imitating": sum(row.get("imitation", 0) for row in result.history),
-                }
-            )
-
-        part = self.folder.once(f"training/{what.name}", run)
-        return {
-            "architecture": what.architecture,
-            "regularizer": method.name,
-            "enhanced": what.enhanced,
-            "learning_rate": what.learning_rate,
-            "meta_seed": what.seed,
-            **part,
-        }
-
-    def _judge_learned(
-        self,
-        what: MetaTraining,
-        method: Method,
-        optimizee: Optimizee,
-        control: Control | None = None,
-        strength: float | None = None,
-    ) -> list[dict[str, Any]]:
-        """Lets an optimizer train networks of one kind."""
-        return self._judge(
-            what.name,
-            lambda: self._load(what),
-            optimizee,
-            control,
-            strength,
-            architecture=what.architecture,
-            regularizer=method.name,
-            enhanced=what.enhanced,
-            meta_seed=what.seed,
+    def train(self, what: MetaTraining) -> parts.MetaTrained:
+        """Meta-trains an optimizer."""
+        return self.work.once(
+            f"training/{what.name}",
+            parts.train,
+            what.recipe(self.study),
+            what.folder(self.work.path),
         )
 
-    def _judge(
-        self,
-        name: str,
-        load: Callable[[], "LearnedOptimizer"],
-        optimizee: Optimizee,
-        control: Control | None,
-        strength: float | None,
-        **cell: Any,
-    ) -> list[dict[str, Any]]:
-        """All metrics of fresh networks of one kind, on the test split, one row for each."""
-        from l2o.evaluation.trained_networks import measure
+    def validate(
+        self, name: str, source: Source, controlled: parts.Controlled | None = None
+    ) -> Validated:
+        """The losses on the validation split."""
+        suffix = "" if controlled is None else controlled.suffix
+        return self.work.once(
+            f"validation/{name}{suffix}", parts.validate, source, self.study, controlled
+        )
 
-        study = self.study
-        suffix = "" if control is None else f"-{control.name}={strength:g}"
-        self.on_progress(ComparisonProgress(f"judging {name}{suffix} on {optimizee.name}", 0, None))
-
-        def judge() -> dict[str, Any]:
-            found = measure(
-                load(),
-                _family(optimizee.task, "test"),
-                self._key(),
-                num_tasks=study.num_seeds,
-                num_steps=study.num_steps,
-                trained_on=_controlled(optimizee.task, control, strength, "test"),
-                levels=study.levels,
-            )
-            return plain({metric: found[metric] for metric in metrics_of(study)})
-
-        part = self.folder.once(f"judged/{name}{suffix}/{optimizee.name}", judge)
-        return [
+    def judge(
+        self, who: Contestant, optimizee: Optimizee, controlled: parts.Controlled | None = None
+    ) -> list[Row]:
+        """Lets an optimizer train networks of one kind; a row for each."""
+        suffix = "" if controlled is None else controlled.suffix
+        part = self.work.once(
+            f"judged/{who.name}{suffix}/{optimizee.name}",
+            parts.judge,
+            who.source,
+            self.study,
+            optimizee.task,
+            controlled,
+        )
+        rows: list[Any] = [
             {
-                **cell,
+                "architecture": who.architecture,
+                "regularizer": who.regularizer,
+                "enhanced": who.enhanced,
+                "meta_seed": who.meta_seed,
                 "optimizee": optimizee.name,
-                "control": None if control is None else control.name,
+                "control": None if controlled is None else controlled.control.name,
                 "seed": seed,
-                **{metric: part[metric][seed] for metric in metrics_of(study)},
+                **{metric: part[metric][seed] for metric in parts.metrics_of(self.study)},
             }
-            for seed in range(study.num_seeds)
+            for seed in range(self.study.num_seeds)
         ]
+        return rows
 
-    def _tune_and_judge(
-        self, optimizee: Optimizee, optimizer: str, final_metric: str | None
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def tune_and_judge(self, what: tuple[Optimizee, str, str | None]) -> tuple[Tuned, list[Row]]:
         """Tunes a hand-designed optimizer for a kind of network, and lets it train some."""
-        tuned = self._tune(optimizee, optimizer, final_metric)
-        return tuned, self._judge_baseline(tuned, optimizee)
+        optimizee, optimizer, final_metric = what
+        who, tuned = self.tune(optimizee, optimizer, final_metric)
+        entry: Tuned = {
+            **tuned,
+            "optimizee": optimizee.name,
+            "name": who.name,
+            "optimizer": optimizer,
+        }
+        return entry, self.judge(who, optimizee)
 
-    def _tune(
+    def tune(
         self, optimizee: Optimizee, optimizer: str, final_metric: str | None = None
-    ) -> dict[str, Any]:
+    ) -> tuple[Contestant, TunedBaseline]:
         """Tunes for the training loss, or for a metric of the validation split."""
-        from l2o.report import tuned_as_dict
-
-        recipe = replace(self._recipe(), task=optimizee.task)
-
-        def report(progress: ComparisonProgress) -> None:
-            activity = f"{optimizee.name}: {progress.activity}"
-            self.on_progress(ComparisonProgress(activity, progress.done, progress.total))
-
-        def tune() -> dict[str, Any]:
-            return tuned_as_dict(
-                tune_baseline(optimizer, recipe, final_metric=final_metric, on_progress=report)
-            )
-
         name = optimizer if final_metric is None else VALIDATED.format(optimizer)
-        tuned = self.folder.once(f"tuning/{optimizee.name}-{name}", tune)
-        return {**tuned, "optimizee": optimizee.name, "name": name, "optimizer": optimizer}
-
-    def _judge_baseline(
-        self,
-        tuned: dict[str, Any],
-        optimizee: Optimizee,
-        control: Control | None = None,
-        strength: float | None = None,
-    ) -> list[dict[str, Any]]:
-        return self._judge(
-            tuned["name"],
-            lambda: _built(tuned),
-            optimizee,
-            control,
-            strength,
-            architecture=tuned["name"],
-            regularizer=None,
-            enhanced=False,
-            meta_seed=None,
+        recipe = replace(recipe_of(self.study), task=optimizee.task)
+        tuned = self.work.once(
+            f"tuning/{optimizee.name}-{name}", tune, optimizer, recipe, final_metric
         )
+        return Contestant(name, tuned, name), tuned
 
-    def _control_and_judge(
-        self, control: Control, name: str
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def control_and_judge(self, what: tuple[Control, str]) -> tuple[ChosenStrength, list[Row]]:
         """Tries a control with the plain learned optimizer or with a baseline.
 
-        Strengths are chosen like weights. Baselines keep what they were tuned to without controls.
+        Baselines keep what they were tuned to without controls.
         """
-        optimizees = self._available()[0]
-        rows = []
+        control, name = what
         if name == self.study.first_architecture:
-            trained = self._meta_trainings(name, PLAIN, False)
-            found = self._choose_strength(trained[0].name, self._load(trained[0]), control)
-            for optimizee in optimizees:
-                for what in trained:
-                    method = self.study.find_method(PLAIN)
-                    rows += self._judge_learned(what, method, optimizee, control, found["chosen"])
+            trained = self.meta_trainings(name, PLAIN, False)
+            for each in trained:
+                self.train(each)
+            learned = [self.learned(each, PLAIN) for each in trained]
+            judged = [(who, optimizee) for optimizee in self.optimizees for who in learned]
         else:
-            # The first kind is that of meta-training, and so of validation.
-            first = _built(self._tune(optimizees[0], name))
-            found = self._choose_strength(name, first, control)
-            for optimizee in optimizees:
-                tuned = self._tune(optimizee, name)
-                rows += self._judge_baseline(tuned, optimizee, control, found["chosen"])
-        return {"architecture": name, "control": control.name, **found}, rows
-
-    def _choose_strength(
-        self, name: str, optimizer: "LearnedOptimizer", control: Control
-    ) -> dict[str, Any]:
-        if len(control.strengths) == 1:
-            return {"chosen": control.strengths[0], "tried": []}
-        tried = [
-            {"strength": strength, **self._validate(name, optimizer, control, strength)}
-            for strength in control.strengths
+            judged = [(self.tune(optimizee, name)[0], optimizee) for optimizee in self.optimizees]
+        # The first kind is that of meta-training, and so of validation.
+        chosen = self.choose_strength(judged[0][0], control)
+        controlled = parts.Controlled(control, chosen["chosen"])
+        return chosen, [
+            row for who, optimizee in judged for row in self.judge(who, optimizee, controlled)
         ]
-        return {"chosen": _lowest(tried, "validation_loss")["strength"], "tried": tried}
 
-    def _shown(self) -> dict[str, Any]:
+    def look(self) -> tuple[dict[str, Bounds], dict[str, Surfaces]]:
         """The bounds along a few trainings, and the loss surfaces where they end."""
-        from l2o.evaluation.trained_networks import surfaces
-        from l2o.studies.flatness.bounds import bounds_along_training
-
-        study = self.study
+        study, optimizee = self.study, self.optimizees[0]
         architecture = study.first_architecture
-        optimizee = self._available()[0][0]
-        optimizers = {}
+        shown: dict[str, Source] = {}
         for name in study.shown_methods:
-            first, *_ = self._meta_trainings(architecture, name, False)
-            title = study.find_method(name).title
-            optimizers[f"{architecture}, {title}"] = self._load(first)
-        shown = self._tune(optimizee, study.shown_baseline)
-        optimizers[f"tuned {study.shown_baseline}"] = _built(shown)
-        given = {"num_tasks": study.shown_networks, "num_steps": study.num_steps}
-        bounds, slices = {}, {}
-        for title, optimizer in optimizers.items():
-            self.on_progress(ComparisonProgress(f"looking around: {title}", 0, None))
-            arguments = (optimizer, _family(optimizee.task, "test"), self._key())
-
-            def along(arguments: Any = arguments) -> dict[str, Any]:
-                return plain(bounds_along_training(*arguments, num_points=_POINTS, **given))
-
-            def around(arguments: Any = arguments) -> dict[str, Any]:
-                found = {}
-                for dimensions in (1, 2):
-                    surface = surfaces(*arguments, dimensions=dimensions, **given)
-                    losses = np.asarray(surface.losses)
-                    found[f"{dimensions}"] = {
-                        "coordinates": np.asarray(surface.coordinates)[0],
-                        # Of planes, only the first is drawn.
-                        "losses": losses if dimensions == 1 else losses[:1],
-                    }
-                return plain(found)
-
-            bounds[title] = self.folder.once(f"bounds/{title}", along)
-            slices[title] = self.folder.once(f"surfaces/{title}", around)
-        return {"bounds": bounds, "surfaces": slices}
+            first, *_ = self.meta_trainings(architecture, name, False)
+            self.train(first)
+            title = f"{architecture}, {study.find_method(name).title}"
+            shown[title] = first.folder(self.work.path)
+        _, shown[f"tuned {study.shown_baseline}"] = self.tune(optimizee, study.shown_baseline)
+        bounds, surfaces = {}, {}
+        for title, source in shown.items():
+            given = (source, study, optimizee.task)
+            bounds[title] = self.work.once(f"bounds/{title}", parts.look_along, *given)
+            surfaces[title] = self.work.once(f"surfaces/{title}", parts.look_around, *given)
+        return bounds, surfaces
 
 
-def metrics_of(study: FlatnessStudy) -> list[str]:
-    """The metrics of every row."""
-    return [*METRICS, *(f"{name}_at_{level:g}" for level in study.levels for name in AT_LEVELS)]
+def _columns(pairs: list[tuple[Any, Any]]) -> tuple[list[Any], list[Any]]:
+    return [first for first, _ in pairs], [second for _, second in pairs]
 
 
-@cache
-def _family(task: Composed, judge_on: JudgeOn) -> "TaskFamily":
-    """A family of tasks, whose data are read once."""
-    return make_family(task, judge_on)
+def _or_worst(value: float | None) -> float:
+    """What is not finite is the worst."""
+    return np.inf if value is None else value
 
 
-def _controlled(
-    task: Composed, control: Control | None, strength: float | None, judge_on: JudgeOn
-) -> "TaskFamily | None":
-    """The family with a control, if there is one."""
-    if control is None or strength is None:
-        return None
-    return _family(control.apply(task, strength), judge_on)
+def _is_there(task: Composed) -> bool:
+    """Whether its data are."""
+    try:
+        parts.family(task, "test")
+    except DataError:
+        return False
+    return True
 
 
-def _built(tuned: dict[str, Any]) -> "LearnedOptimizer":
-    """A baseline as it was tuned."""
-    return find_hand_designed(tuned["optimizer"]).with_hyperparameters(**tuned["hyperparameters"])
+def _claim(study: FlatnessStudy) -> Mapping[str, Any]:
+    parts.family(study.training_task, "validation")
+    return {"study": study.as_dict()}
 
 
-def _lowest(tried: list[dict[str, Any]], metric: str) -> dict[str, Any]:
-    """The choice with the lowest metric; what is not finite is the worst."""
-    return min(tried, key=lambda each: np.inf if each[metric] is None else each[metric])
+def _results(heading: Heading, study: FlatnessStudy, work: Work) -> Results:
+    there = [each for each in study.optimizees if _is_there(each.task)]
+    left_out = [each.name for each in study.optimizees if each not in there]
+    return FlatnessRunner(study, work, there).run(heading, left_out)
+
+
+STUDY = Study(
+    experiment="flatness",
+    paper="Yang, Chen, Zhu, He, Tao, Liang, Wang: Learning to Generalize Provably in "
+    "Learning to Optimize (AISTATS 2023); its numbers are not known to us",
+    profiles={"quick": QUICK, "cpu": CPU, "gpu": GPU, "full": FULL},
+    claim=_claim,
+    results=_results,
+    write=write_page,
+)
+"""Yang et al. 2023."""

@@ -1,14 +1,12 @@
 """What cells of the results are called on the page."""
 
-from typing import Any
+from l2o.studies.flatness.rows import OfCell, Results
 
 
-def method_title(results: dict[str, Any], cell: dict[str, Any]) -> str:
+def method_title(results: Results, cell: OfCell) -> str:
     """How an optimizer came about, in words."""
-    if cell["regularizer"] is None:
-        title = "tuned baseline"
-    else:
-        title = results["titles"][cell["regularizer"]]
+    regularizer = cell["regularizer"]
+    title = "tuned baseline" if regularizer is None else results["titles"][regularizer]
     enhanced = ", enhanced training" if cell["enhanced"] else ""
     control = f", {results['control_titles'][cell['control']]}" if cell["control"] else ""
     return f"{title}{enhanced}{control}"

@@ -3,8 +3,5 @@
 On test problems, where it is known what can be reached, and on networks with several tasks.
 """
 
-from l2o.studies.multi_objective.experiment import (
-    MULTI_OBJECTIVE as MULTI_OBJECTIVE,
-    run_study as run_study,
-)
 from l2o.studies.multi_objective.profiles import MultiObjectiveStudy as MultiObjectiveStudy
+from l2o.studies.multi_objective.study import STUDY as STUDY

@@ -1,19 +1,28 @@
 """Which methods do better than which, with intervals."""
 
-from typing import Any
-
 import numpy as np
 
 from l2o.evaluation import paired_difference
-from l2o.report.plain import plain
-from l2o.studies.multi_objective.study import LEARNED
+from l2o.report.plain import number, plain
+from l2o.studies.multi_objective.rows import (
+    LEARNED,
+    Comparison,
+    Difference,
+    Method,
+    Metrics,
+    Numbers,
+    OnProblem,
+    OverProblems,
+    Row,
+    metrics_of,
+)
 
 LEVEL = "0.01"
 """Of relative criticality: what counts as reached on test problems."""
 _NEVER = np.inf
 
 
-def compare_on_problems(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def compare_on_problems(entries: list[OnProblem]) -> list[OverProblems]:
     """Each method over all test problems.
 
     **Arguments:** `entries`, one for each problem and method.
@@ -66,8 +75,8 @@ def compare_on_problems(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def compare_methods(
-    rows: list[dict[str, Any]], methods: list[dict[str, Any]], alone: dict[str, dict[str, Any]]
-) -> list[dict[str, Any]]:
+    rows: list[Row], methods: list[Method], alone: dict[str, Metrics]
+) -> list[Comparison]:
     """Each method on each family of networks, paired with the best hand-designed one.
 
     The best is that with the lowest score in tuning, which was on other networks.
@@ -84,10 +93,8 @@ def compare_methods(
     for family in dict.fromkeys(row["family"] for row in rows):
         own = [row for row in rows if row["family"] == family]
         told = [each for each in methods if each["family"] == family]
-        hand_designed = [
-            each for each in told if each["from"] is None and each["tuning"]["score"] is not None
-        ]
-        best = min(hand_designed, key=lambda each: each["tuning"]["score"])
+        hand_designed = [each for each in told if each["from"] is None]
+        best = min(hand_designed, key=_score)
         reference = _values(own, best["method"], None)
         target = _smooth(best["curve"])[-1]
         for name, source in dict.fromkeys((row["method"], row["from"]) for row in own):
@@ -122,48 +129,46 @@ def compare_methods(
     return plain(found)
 
 
-def _values(rows: list[dict[str, Any]], method: str, source: str | None) -> dict[str, np.ndarray]:
+def _score(method: Method) -> float:
+    """In tuning; what is not finite is the worst."""
+    score = method["tuning"]["score"] if "tuning" in method else None
+    return _NEVER if score is None else score
+
+
+def _values(rows: list[Row], method: str, source: str | None) -> dict[str, np.ndarray]:
     """Every metric of a method, network by network, meta-seeds averaged."""
-    own = [row for row in rows if (row["method"], row["from"]) == (method, source)]
-    seeds = sorted({row["seed"] for row in own})
-    metrics = [
-        name for name in own[0] if name not in ("family", "method", "from", "meta_seed", "seed")
-    ]
+    by_seed: dict[int, list[Metrics]] = {}
+    for row in rows:
+        if (row["method"], row["from"]) == (method, source):
+            by_seed.setdefault(row["seed"], []).append(metrics_of(row))
     return {
         metric: np.array(
-            [
-                np.mean([_number(row[metric]) for row in own if row["seed"] == seed])
-                for seed in seeds
-            ]
+            [np.mean([number(each[metric]) for each in by_seed[seed]]) for seed in sorted(by_seed)]
         )
-        for metric in metrics
+        for metric in next(iter(by_seed.values()))[0]
     }
 
 
-def _difference(values: np.ndarray, reference: np.ndarray) -> dict[str, Any]:
+def _difference(values: np.ndarray, reference: np.ndarray) -> Difference:
     difference = paired_difference(values, reference)
     return {"difference": difference.mean, "interval": difference.interval}
 
 
-def _improvement(values: dict[str, np.ndarray], alone: dict[str, Any]) -> float:
+def _improvement(values: dict[str, np.ndarray], alone: Metrics) -> float:
     """The mean over targets of how much lower the test loss is than that of a network for one."""
     shares = [
-        (alone[name] - values[name].mean()) / alone[name]
-        for name in alone
-        if name.endswith("_loss") and alone[name]
+        (loss - values[name].mean()) / loss
+        for name, loss in alone.items()
+        if name.endswith("_loss") and loss
     ]
     return float(np.mean(shares))
 
 
-def _smooth(curve: list[float | None]) -> np.ndarray:
+def _smooth(curve: Numbers) -> np.ndarray:
     """The mean over ten steps up to each."""
-    numbers = np.array([_number(value) for value in curve])
+    numbers = np.array([number(value) for value in curve])
     return np.array([numbers[max(0, end - 10) : end].mean() for end in range(1, len(numbers) + 1)])
 
 
 def _first(condition: np.ndarray) -> int | None:
     return int(np.argmax(condition)) if condition.any() else None
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value

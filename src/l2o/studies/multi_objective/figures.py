@@ -1,6 +1,7 @@
 """The figures about the results."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +19,8 @@ from l2o.report.drawing import (
     style,
     whole_steps,
 )
-from l2o.studies.multi_objective.study import LEARNED
+from l2o.report.plain import number
+from l2o.studies.multi_objective.rows import LEARNED, Method, OnProblem, OverProblems, Results
 
 _COLOURS = {
     "GML2O": VERMILION,
@@ -31,8 +33,10 @@ _COLOURS = {
 }
 _OTHER = "#BBBBBB"
 
+_Entry = TypeVar("_Entry", Method, OnProblem, OverProblems)
 
-def draw_criticality(results: dict[str, Any]) -> Figure:
+
+def draw_criticality(results: Results) -> Figure:
     """Relative criticality over iterations, one panel a problem."""
     problems = list(dict.fromkeys(entry["problem"] for entry in results["problems"]))
     columns = min(4, len(problems))
@@ -41,7 +45,8 @@ def draw_criticality(results: dict[str, Any]) -> Figure:
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, problem in zip(grid.flat, problems, strict=False):
         style(axes)
-        for entry in _in_order(results["problems"], "problem", problem):
+        own = [entry for entry in results["problems"] if entry["problem"] == problem]
+        for entry in _in_order(own):
             levels = 10 ** np.array(entry["mean_log10_criticality"])
             _line(axes, np.arange(levels.size), levels, entry["method"])
         axes.set_title(problem, fontsize=10)
@@ -58,7 +63,7 @@ def draw_criticality(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def draw_profiles(results: dict[str, Any]) -> Figure:
+def draw_profiles(results: Results) -> Figure:
     """Performance profiles over problems and starts."""
     figure = blank_figure(6.4, 3.8)
     axes = figure.subplots()
@@ -74,16 +79,20 @@ def draw_profiles(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def draw_losses(results: dict[str, Any]) -> Figure:
+def draw_losses(results: Results) -> Figure:
     """Relative losses over steps, one panel a family of networks."""
     families = list(dict.fromkeys(each["family"] for each in results["methods"]))
     figure = blank_figure(max(6.4, 5.2 * len(families)), 4.1)
     grid = figure.subplots(1, len(families), squeeze=False)[0]
     for axes, family in zip(grid, families, strict=True):
         style(axes)
-        own = [each for each in results["methods"] if each["from"] in (None, family)]
-        for entry in _in_order(own, "family", family):
-            curve = np.array([np.nan if each is None else each for each in entry["curve"]])
+        own = [
+            each
+            for each in results["methods"]
+            if each["family"] == family and each["from"] in (None, family)
+        ]
+        for entry in _in_order(own):
+            curve = np.array([number(each) for each in entry["curve"]])
             _line(axes, np.arange(curve.size), curve, entry["method"])
         axes.set_title(family, fontsize=10)
         axes.set_yscale("log")
@@ -100,12 +109,11 @@ def draw_losses(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def _in_order(
-    entries: list[dict[str, Any]], key: str | None = None, value: str | None = None
-) -> list[dict[str, Any]]:
+def _in_order(entries: Sequence[_Entry]) -> list[_Entry]:
     """The entries of one panel, those to be seen last."""
-    own = [entry for entry in entries if key is None or entry[key] == value]
-    return sorted(own, key=lambda entry: (entry["method"] in _COLOURS, entry["method"] in LEARNED))
+    return sorted(
+        entries, key=lambda entry: (entry["method"] in _COLOURS, entry["method"] in LEARNED)
+    )
 
 
 def _line(axes: Axes, x: np.ndarray, y: np.ndarray, method: str) -> None:

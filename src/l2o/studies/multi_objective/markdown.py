@@ -1,16 +1,19 @@
 """The page about the results as Markdown, as it stands in the documentation."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from l2o.report.markdown import as_table, filled, listed
+from l2o.report.plain import number
 from l2o.studies.multi_objective.comparison import LEVEL
-from l2o.studies.multi_objective.page import table, verdicts
+from l2o.studies.multi_objective.problem_runs import FALLBACK
+from l2o.studies.multi_objective.rows import Results
+from l2o.studies.multi_objective.tables import table, verdicts
+from l2o.studies.work import Timed
 
 _FIGURES = {"Losses": "losses", "Criticality": "criticality", "Performance profiles": "profiles"}
 
 
-def markdown(results: dict[str, Any]) -> str:
+def markdown(results: Results) -> str:
     """All numbers and sentences of the page, with links to the figures.
 
     **Arguments:** `results`, what `results.json` holds.
@@ -60,15 +63,16 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _minutes(results: dict[str, Any]) -> str:
+def _minutes(results: Results) -> str:
     """All parts one after the other."""
-    parts = [*results["problems"], *results["meta_training"], *results["methods"]]
-    parts += [method["tuning"] for method in results["methods"] if method.get("tuning")]
-    parts += results["alone"].values()
-    return f"{sum(part['seconds'] for part in parts) / 60:.0f}"
+    parts: list[Timed] = [*results["problems"], *results["meta_training"], *results["methods"]]
+    parts += [method["tuning"] for method in results["methods"] if "tuning" in method]
+    seconds = sum(part.get("seconds", 0.0) for part in parts)
+    seconds += sum(number(reached["seconds"]) for reached in results["alone"].values())
+    return f"{seconds / 60:.0f}"
 
 
-def _verdicts(results: dict[str, Any]) -> Iterator[str]:
+def _verdicts(results: Results) -> Iterator[str]:
     """Those on networks like the ones meta-trained on; the tables have the others."""
     for sentence in verdicts(results):
         family = sentence.partition(":")[0]
@@ -76,18 +80,18 @@ def _verdicts(results: dict[str, Any]) -> Iterator[str]:
             yield sentence
 
 
-def _of_meta_seeds(results: dict[str, Any]) -> Iterator[str]:
+def _of_meta_seeds(results: Results) -> Iterator[str]:
     """What the meta-seeds of the main method reach each, on networks like those trained on."""
     for family in results["alone"]:
-        by_seed: dict[int, list[float]] = {}
+        by_seed: dict[int | None, list[float]] = {}
         for row in results["rows"]:
             if (row["method"], row["family"], row["from"]) == ("ML2O", family, family):
-                by_seed.setdefault(row["meta_seed"], []).append(row["objective"])
+                by_seed.setdefault(row["meta_seed"], []).append(number(row["objective"]))
         means = ", ".join(f"{sum(values) / len(values):.3f}" for values in by_seed.values())
         yield f"{family}: the meta-seeds of ML2O reach {means}."
 
 
-def _family(results: dict[str, Any], family: str) -> Iterator[str]:
+def _family(results: Results, family: str) -> Iterator[str]:
     """All methods on a family of networks."""
     found = table(results, family)
     rows = [
@@ -113,7 +117,7 @@ def _family(results: dict[str, Any], family: str) -> Iterator[str]:
     yield filled(f"Networks for one target alone reach {', '.join(alone)}.")
 
 
-def _problems(results: dict[str, Any]) -> str:
+def _problems(results: Results) -> str:
     rows = [
         (
             f"**{entry['method']}**" if "ML2O" in entry["method"] else entry["method"],
@@ -134,12 +138,12 @@ def _problems(results: dict[str, Any]) -> str:
     return as_table(heads, rows)
 
 
-def _edges(results: dict[str, Any]) -> Iterator[str]:
+def _edges(results: Results) -> Iterator[str]:
     """On which problems the best factor lies on the edge of what was tried."""
     on_edge: dict[str, list[str]] = {}
     for entry in results["problems"]:
         # The fallback ignores its factor, so that its edge means nothing.
-        if entry["on_edge"] and entry["method"] != "steepest descent, Armijo":
+        if entry["on_edge"] and entry["method"] != FALLBACK:
             on_edge.setdefault(entry["method"], []).append(entry["problem"])
     if on_edge:
         told = "; ".join(f"{method} on {', '.join(names)}" for method, names in on_edge.items())

@@ -1,11 +1,13 @@
 """The hand-designed methods of the study, by name."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from l2o.multiobjective.problems import Problem
-    from l2o.optimizers import HandDesigned
+import jax
+import jax.numpy as jnp
+
+from l2o.multiobjective import aggregated, find_weighting, problems as known
+from l2o.multiobjective.problems import Problem
+from l2o.optimizers import HandDesigned, adam
 
 AGGREGATORS: Mapping[str, str] = {
     "mean": "mean",
@@ -34,34 +36,25 @@ AGGREGATORS: Mapping[str, str] = {
 """What the study calls aggregators, and the weightings that they are, with their own defaults."""
 
 
-def behind(name: str, optimizer: "HandDesigned", num_objectives: int) -> "HandDesigned":
+def behind(name: str, optimizer: HandDesigned, num_objectives: int) -> HandDesigned:
     """An optimizer behind an aggregator, to be tuned.
 
     **Arguments:** `name`, of the aggregator; `optimizer`, for one gradient; `num_objectives`.
     """
-    from l2o.multiobjective import aggregated, find_weighting
-
     weighting = find_weighting(AGGREGATORS[name])
     return aggregated(name, weighting, optimizer, num_objectives=num_objectives)
 
 
-def adam_behind(name: str, num_objectives: int) -> "HandDesigned":
+def adam_behind(name: str, num_objectives: int) -> HandDesigned:
     """Adam behind an aggregator, with all hyperparameters of Adam to be tuned.
 
     **Arguments:** `name`, of the aggregator; `num_objectives`.
     """
-    from l2o.optimizers import adam
-
     return behind(name, adam, num_objectives)
 
 
-def problems() -> "Mapping[str, Problem]":
+def problems() -> Mapping[str, Problem]:
     """The test problems: all without bounds whose Pareto-critical set has a closed form."""
-    import jax
-    import jax.numpy as jnp
-
-    from l2o.multiobjective import problems as known
-
     return {
         "JOS1": known.jos1(10),
         "ZLT1": known.zlt1(3, 5),

@@ -1,7 +1,9 @@
 """Methods on networks with several tasks."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
 
 import equinox as eqx
 import jax
@@ -9,15 +11,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from l2o.composition import Composed
 from l2o.evaluation import Runs, evaluate, tune
 from l2o.evaluation.draw import Draw, draw_tasks, evaluation_key
 from l2o.inner_loop import InnerState, unroll
-from l2o.multiobjective import guard_at_intervals
+from l2o.multiobjective import ML2O, guard, guard_at_intervals
 from l2o.objectives import NormalizedMeanLoss
+from l2o.optimizers import LearnedOptimizer
+from l2o.report import tuned_as_dict
 from l2o.report.plain import plain
+from l2o.runs import Recipe
 from l2o.runs.making import JudgeOn, make_family
 from l2o.studies.multi_objective.methods import adam_behind
 from l2o.studies.multi_objective.profiles import NetworkFamily, NetworkStudy
+from l2o.studies.multi_objective.rows import Judged, MetaTrained, Metrics
+from l2o.studies.parts import TunedBaseline, meta_train, optimizer_of
+from l2o.studies.work import Report
 from l2o.tasks import (
     MultiTaskFamily,
     MultiTaskNetwork,
@@ -25,11 +34,7 @@ from l2o.tasks import (
     ValueFunction,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from l2o.evaluation import Tuned
-    from l2o.optimizers import LearnedOptimizer
+_METHODS = {"ML2O": ("ML2O", "GML2O", "GML2O at intervals"), "PlainML2O": ("plain ML2O",)}
 
 
 def key_of(family: NetworkFamily) -> jax.Array:
@@ -42,20 +47,20 @@ def judging_key_of(study: NetworkStudy, family: NetworkFamily) -> jax.Array:
     return jax.random.fold_in(key_of(family), study.evaluation_seed)
 
 
-def tuned(
-    study: NetworkStudy,
-    family: NetworkFamily,
-    name: str,
-    *,
-    num_configurations: int,
-    on_progress: "Callable[[int, int], None]",
-) -> "Tuned":
+def train(report: Report, recipe: Recipe, folder: Path) -> MetaTrained:
+    """Meta-trains one optimizer."""
+    result = meta_train(report, recipe, folder).result
+    return plain({"score": result.best_score, "num_skipped": result.num_skipped})
+
+
+def tune_behind(
+    report: Report, study: NetworkStudy, family: NetworkFamily, name: str, num_configurations: int
+) -> TunedBaseline:
     """Tunes Adam behind an aggregator on networks of a family, judged by nothing but training.
 
-    **Arguments:** `study`; `family`; `name`, of the aggregator; `num_configurations` and
-    `on_progress`, as for `tune`.
+    **Arguments:** `study`; `family`; `name`, of the aggregator; `num_configurations`, to try.
     """
-    return tune(
+    found = tune(
         adam_behind(name, family.num_targets),
         make_family(family.task, "validation"),
         key=key_of(family),
@@ -63,13 +68,38 @@ def tuned(
         objective=NormalizedMeanLoss(),
         num_configurations=num_configurations,
         num_tasks=study.tuning_tasks,
-        on_progress=on_progress,
+        on_progress=report,
     )
+    return cast(TunedBaseline, tuned_as_dict(found))
 
 
-def judged(
-    study: NetworkStudy, family: NetworkFamily, optimizer: "LearnedOptimizer"
-) -> dict[str, Any]:
+def judge_tuned(
+    _: Report, study: NetworkStudy, family: NetworkFamily, name: str, tuned: TunedBaseline
+) -> Judged:
+    """Lets Adam behind an aggregator, as it was tuned, train fresh networks."""
+    method = adam_behind(name, family.num_targets)
+    return judged(study, family, method.with_hyperparameters(**tuned["hyperparameters"]))
+
+
+def methods_of(optimizer: Composed) -> tuple[str, ...]:
+    """The methods that a learned optimizer is judged as: with guards and without."""
+    return _METHODS[optimizer.name]
+
+
+def judge_learned(
+    _: Report, study: NetworkStudy, family: NetworkFamily, method: str, folder: Path
+) -> Judged:
+    """Lets a learned optimizer train fresh networks as one of its methods."""
+    learned = optimizer_of(folder)
+    if isinstance(learned, ML2O):
+        learned = learned.for_objectives(family.num_targets)
+    if method == "GML2O":
+        learned = guard(learned)
+    judge = judged_at_intervals if method == "GML2O at intervals" else judged
+    return judge(study, family, learned)
+
+
+def judged(study: NetworkStudy, family: NetworkFamily, optimizer: LearnedOptimizer) -> Judged:
     """Lets an optimizer train fresh networks, all at once.
 
     **Returns:** for every network the `objective`, the mean over steps and targets of the loss
@@ -85,8 +115,8 @@ def judged(
 
 
 def judged_at_intervals(
-    study: NetworkStudy, family: NetworkFamily, optimizer: "LearnedOptimizer"
-) -> dict[str, Any]:
+    study: NetworkStudy, family: NetworkFamily, optimizer: LearnedOptimizer
+) -> Judged:
     """Lets an optimizer train fresh networks, guarded at intervals on all training data.
 
     One network is trained after another, so that all data are looked at in tests alone. Networks
@@ -104,8 +134,8 @@ def judged_at_intervals(
 def _judged(
     study: NetworkStudy,
     family: NetworkFamily,
-    train: "Callable[[Draw], tuple[Array, Params]]",
-) -> dict[str, Any]:
+    train: Callable[[Draw], tuple[Array, Params]],
+) -> Judged:
     tasks = make_family(family.task, "test")
     draw = draw_tasks(tasks, evaluation_key(judging_key_of(study, family)), study.num_seeds)
     losses, params = jax.block_until_ready(train(draw))
@@ -129,9 +159,7 @@ def _judged(
     )
 
 
-def trained_alone(
-    study: NetworkStudy, family: NetworkFamily, on_progress: "Callable[[int, int], None]"
-) -> dict[str, Any]:
+def train_alone(report: Report, study: NetworkStudy, family: NetworkFamily) -> Metrics:
     """Test losses of networks for one target each, trained by Adam that is tuned for it.
 
     **Returns:** the mean test loss and, of classes, accuracy of every target.
@@ -147,7 +175,7 @@ def trained_alone(
             objective=NormalizedMeanLoss(),
             num_configurations=study.num_configurations,
             num_tasks=study.tuning_tasks,
-            on_progress=on_progress,
+            on_progress=report,
         )
         evaluation = evaluate(
             {"it": baseline.optimizer},
@@ -168,16 +196,22 @@ def multi_task(family: NetworkFamily, judge_on: JudgeOn) -> MultiTaskFamily:
     return made
 
 
+def steps_per_epoch(family: NetworkFamily) -> float:
+    """How many minibatches the training data are."""
+    networks = multi_task(family, "validation")
+    return len(networks.data.inputs["train"]) / networks.batch_size
+
+
 @eqx.filter_jit
 def _train(
-    optimizer: "LearnedOptimizer", draw: Draw, num_steps: int
+    optimizer: LearnedOptimizer, draw: Draw, num_steps: int
 ) -> tuple[Float[Array, "losses tasks objectives"], Params]:
     return draw.run(optimizer, num_steps)
 
 
 @eqx.filter_jit
 def train_guarded(
-    optimizer: "LearnedOptimizer", draw: Draw, num_steps: int, every: int
+    optimizer: LearnedOptimizer, draw: Draw, num_steps: int, every: int
 ) -> tuple[Float[Array, "losses tasks objectives"], Params]:
     """Trains one network after another, guarded on all training data every so many steps.
 

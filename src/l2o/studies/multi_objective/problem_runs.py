@@ -1,7 +1,7 @@
 """Methods on test problems, where it is known which points are Pareto-critical."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -24,8 +24,11 @@ from l2o.multiobjective import (
 from l2o.multiobjective.problems import Problem, ProblemTask
 from l2o.optimizers import HandDesigned, LearnedOptimizer, LogUniform, as_optax, from_optax
 from l2o.report.plain import plain
-from l2o.studies.multi_objective.methods import behind
+from l2o.studies.multi_objective.methods import behind, problems
 from l2o.studies.multi_objective.profiles import ProblemStudy
+from l2o.studies.multi_objective.rows import Coverage, JudgedOnProblem
+from l2o.studies.parts import optimizer_of
+from l2o.studies.work import Report
 
 Method = Callable[[Float[Array, ""]], LearnedOptimizer]
 """An optimizer whose updates are multiplied by a factor."""
@@ -34,6 +37,9 @@ FLOOR = 1e-6
 """Relative criticality below this is rounding."""
 REACHED = (1e-1, 1e-2, 1e-3)
 """Levels of relative criticality of which it is told when they are reached."""
+
+FALLBACK = "steepest descent, Armijo"
+"""What a guard falls back to."""
 
 
 class Runs(eqx.Module):
@@ -44,7 +50,7 @@ class Runs(eqx.Module):
     params: Float[Array, "factors starts steps n"]
 
 
-def methods(study: ProblemStudy, learned: ML2O, num_objectives: int) -> dict[str, Method]:
+def methods(aggregators: Sequence[str], learned: ML2O, num_objectives: int) -> dict[str, Method]:
     """All methods: aggregators with gradient descent, the guard's fallback, ML2O and GML2O."""
 
     def descent(name: str) -> Method:
@@ -67,12 +73,29 @@ def methods(study: ProblemStudy, learned: ML2O, num_objectives: int) -> dict[str
         del factor
         return guard(optax.chain(aggregate(mean), optax.set_to_zero()))
 
-    found = {name: descent(name) for name in study.aggregators}
-    return found | {"steepest descent, Armijo": fallback, "ML2O": ml2o, "GML2O": gml2o}
+    found = {name: descent(name) for name in aggregators}
+    return found | {FALLBACK: fallback, "ML2O": ml2o, "GML2O": gml2o}
 
 
-def judge(study: ProblemStudy, problem: Problem, method: Method) -> dict[str, Any]:
-    """Runs a method with all factors from all starts, chooses the factor on some of the starts.
+def names_of_methods(study: ProblemStudy) -> tuple[str, ...]:
+    """What they are called."""
+    return (*study.aggregators, FALLBACK, "ML2O", "GML2O")
+
+
+def judge_on_problem(
+    _: Report, study: ProblemStudy, name: str, method: str, folder: Path
+) -> JudgedOnProblem:
+    """Judges a method, by name, on a test problem; `folder` has the learned optimizer."""
+    learned, problem = optimizer_of(folder), problems()[name]
+    assert isinstance(learned, ML2O)
+    num_objectives = jax.eval_shape(
+        lambda key: problem.losses(problem.sample_start(key)), jax.random.key(0)
+    ).shape[0]
+    return judge(study, problem, methods(study.aggregators, learned, num_objectives)[method])
+
+
+def judge(study: ProblemStudy, problem: Problem, method: Method) -> JudgedOnProblem:
+    """Runs a method with all factors from all starts, chooses the factor on the first of them.
 
     **Returns:** the factor, and for each of the other starts the last relative criticality, the
     steps until it was below each level of `REACHED` (`None` if it never was), the distance to the
@@ -81,7 +104,8 @@ def judge(study: ProblemStudy, problem: Problem, method: Method) -> dict[str, An
     """
     low, high, count = study.log10_steps
     factors = jnp.logspace(low, high, count)
-    runs = run(study, problem, method, factors)
+    num_starts = study.tuning_starts + study.num_starts
+    runs = run(problem, method, factors, num_starts=num_starts, num_steps=study.num_steps)
     criticality = np.nan_to_num(np.asarray(_criticality(runs.gradients), float), nan=1.0)
     finite = np.asarray(np.isfinite(np.asarray(runs.losses)).all(axis=(2, 3)))
     criticality = np.where(finite[..., None], criticality, 1.0)
@@ -115,7 +139,7 @@ def judge(study: ProblemStudy, problem: Problem, method: Method) -> dict[str, An
     )
 
 
-def _coverage(problem: Problem, losses: Float[np.ndarray, "starts m"]) -> dict[str, float]:
+def _coverage(problem: Problem, losses: Float[np.ndarray, "starts m"]) -> Coverage:
     """How well the last points of all starts cover the front."""
     front = problem.front(500)
     low, high = jnp.min(front, axis=0), jnp.max(front, axis=0)
@@ -136,17 +160,22 @@ def _coverage(problem: Problem, losses: Float[np.ndarray, "starts m"]) -> dict[s
 
 @eqx.filter_jit
 def run(
-    study: ProblemStudy, problem: Problem, method: Method, factors: Float[Array, " factors"]
+    problem: Problem,
+    method: Method,
+    factors: Float[Array, " factors"],
+    *,
+    num_starts: int,
+    num_steps: int,
 ) -> Runs:
-    """Runs a method with every factor from every start, those for tuning first."""
+    """Runs a method with every factor from every start."""
     task = ProblemTask(problem)
-    keys = jax.random.split(jax.random.key(0), study.tuning_starts + study.num_starts)
+    keys = jax.random.split(jax.random.key(0), num_starts)
 
     def look(step: Step) -> tuple[Float[Array, "m n"], Float[Array, " n"]]:
         return step.grads, step.params
 
     def from_one(factor: Float[Array, ""], key: PRNGKeyArray) -> Runs:
-        trajectory = unroll(method(factor), task, key, study.num_steps, probe=look)
+        trajectory = unroll(method(factor), task, key, num_steps, probe=look)
         # What is known at the end joins what was seen before every step.
         gradients, params = jax.tree.map(
             lambda before, last: jnp.concatenate([before, last[None]]),

@@ -5,8 +5,5 @@ on the paper's tasks, compared with tuned baselines and taken apart; figures 1 t
 the paper's own numbers beside ours.
 """
 
-from l2o.studies.reverse_engineering.experiment import (
-    REVERSE_ENGINEERING as REVERSE_ENGINEERING,
-    run_studies as run_studies,
-)
-from l2o.studies.reverse_engineering.profiles import Ranges as Ranges, Study as Study
+from l2o.studies.reverse_engineering.profiles import Ranges as Ranges, TaskStudy as TaskStudy
+from l2o.studies.reverse_engineering.study import STUDY as STUDY

@@ -2,27 +2,40 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, PRNGKeyArray
 
+from l2o.mechanisms import (
+    Dynamics,
+    FixedPoints,
+    GradientRecord,
+    Linearization,
+    Mode,
+    PrincipalComponents,
+    adaptation_curve,
+    autonomous_schedule,
+    coordinate_dynamics,
+    find_fixed_points,
+    linearize,
+    momentum_modes,
+    principal_components,
+    record_gradients,
+    update_function,
+    visited_states,
+)
+from l2o.optimizers import LearnedOptimizer
 from l2o.report.plain import plain
 from l2o.studies.reverse_engineering.fitted_momentum import fit_momentum
-from l2o.studies.reverse_engineering.profiles import Ranges, Study
-
-if TYPE_CHECKING:
-    from jaxtyping import PRNGKeyArray
-
-    from l2o.mechanisms import (
-        Dynamics,
-        FixedPoints,
-        GradientRecord,
-        Linearization,
-        Mode,
-        PrincipalComponents,
-    )
-    from l2o.optimizers import LearnedOptimizer
+from l2o.studies.reverse_engineering.profiles import Ranges, TaskStudy
+from l2o.studies.reverse_engineering.rows import (
+    Adaptation,
+    Clipping,
+    Mechanisms,
+    Momentum,
+    Schedule,
+    StateSpace,
+)
 
 _NUM_TASKS = 32
 _MAX_COORDINATES = 160
@@ -39,30 +52,23 @@ _IMPULSE_STEPS = 200
 class _Subject:
     """An optimizer with what all analyses of it need."""
 
-    dynamics: "Dynamics"
-    record: "GradientRecord"
+    dynamics: Dynamics
+    record: GradientRecord
     states: Float[np.ndarray, "steps coordinates state"]
-    components: "PrincipalComponents"
+    components: PrincipalComponents
 
 
-def analyse(optimizer: "LearnedOptimizer", study: Study, key: "PRNGKeyArray") -> dict[str, Any]:
+def analyse(
+    optimizer: LearnedOptimizer, seed: int, study: TaskStudy, key: PRNGKeyArray
+) -> Mechanisms:
     """Looks for every mechanism of the paper in an optimizer.
 
-    **Arguments:** `optimizer`, meta-trained; `study`, for the tasks on which gradients and states
-    are recorded and the gradients to look at; `key`, of those tasks.
+    **Arguments:** `optimizer`, meta-trained; `seed`, of its meta-training; `study`, for the tasks
+    on which gradients and states are recorded and the gradients to look at; `key`, of those tasks.
 
     **Returns:** `state_space`, `momentum`, `clipping`, `schedule` and `adaptation`, in what JSON
     knows.
     """
-    from l2o.mechanisms import (
-        coordinate_dynamics,
-        find_fixed_points,
-        linearize,
-        principal_components,
-        record_gradients,
-        visited_states,
-    )
-
     dynamics = coordinate_dynamics(optimizer)
     record = record_gradients(
         optimizer,
@@ -78,6 +84,7 @@ def analyse(optimizer: "LearnedOptimizer", study: Study, key: "PRNGKeyArray") ->
     resting_state = _resting_state(subject, fixed_points)
     linearization = linearize(dynamics, resting_state)
     return {
+        "seed": seed,
         "state_space": _state_space(subject),
         "momentum": _momentum(subject, fixed_points, linearization, study.ranges),
         "clipping": _clipping(subject, study.ranges),
@@ -86,20 +93,18 @@ def analyse(optimizer: "LearnedOptimizer", study: Study, key: "PRNGKeyArray") ->
     }
 
 
-def _resting_state(subject: _Subject, fixed_points: "FixedPoints") -> Float[np.ndarray, " state"]:
+def _resting_state(subject: _Subject, fixed_points: FixedPoints) -> Float[np.ndarray, " state"]:
     """The fixed point at zero gradient that attracts most starts.
 
     Where none attracts, the state that the optimizer gets to by itself.
     """
-    from l2o.mechanisms import autonomous_schedule
-
     attracting = fixed_points.states[fixed_points.attracting]
     if len(attracting):
         return attracting[0]
     return autonomous_schedule(subject.dynamics, 10_000).states[-1]
 
 
-def _state_space(subject: _Subject) -> dict[str, Any]:
+def _state_space(subject: _Subject) -> StateSpace:
     """How many dimensions the visited states fill, and how they contract along a run."""
     finite = subject.states[:, np.all(np.isfinite(subject.states), axis=(0, 2))]
     sample = finite[:: max(1, len(finite) // 50), : _PLOTTED_STATES // 50].reshape(
@@ -118,13 +123,11 @@ def _state_space(subject: _Subject) -> dict[str, Any]:
 
 def _momentum(
     subject: _Subject,
-    fixed_points: "FixedPoints",
-    linearization: "Linearization",
+    fixed_points: FixedPoints,
+    linearization: Linearization,
     ranges: Ranges,
-) -> dict[str, Any]:
+) -> Momentum:
     """The modes at the resting state, and the update function along a line through it."""
-    from l2o.mechanisms import momentum_modes, update_function
-
     modes = momentum_modes(linearization)
     remembering = [mode for mode in modes if mode.remembers]
     fitted = fit_momentum(linearization.impulse_response(_IMPULSE_STEPS))
@@ -152,12 +155,12 @@ def _momentum(
             "effective_learning_rate": linearization.effective_learning_rate,
             "eigenvalues": _complex(linearization.eigenvalues),
             "modes": [_mode(mode) for mode in modes],
-            "largest_alpha": max(
-                map(_mode, remembering), key=lambda mode: mode["alpha"][0], default=None
-            ),
-            "slowest": max(
-                map(_mode, remembering), key=lambda mode: mode["time_constant"], default=None
-            ),
+            "largest_alpha": _mode(max(remembering, key=lambda mode: mode.alpha.real))
+            if remembering
+            else None,
+            "slowest": _mode(max(remembering, key=lambda mode: mode.time_constant))
+            if remembering
+            else None,
             "fitted": asdict(fitted),
             "present": fitted.is_momentum,
             "arrows": arrows,
@@ -179,7 +182,7 @@ def _line_of_late_states(
     return direction, float(np.quantile(np.abs(deviations @ direction), 0.98))
 
 
-def _mode(mode: "Mode") -> dict[str, Any]:
+def _mode(mode: Mode) -> dict[str, list[float] | float]:
     return {
         "beta": [mode.beta.real, mode.beta.imag],
         "alpha": [mode.alpha.real, mode.alpha.imag],
@@ -192,10 +195,8 @@ def _complex(values: np.ndarray) -> list[list[float]]:
     return [[float(value.real), float(value.imag)] for value in values]
 
 
-def _clipping(subject: _Subject, ranges: Ranges) -> dict[str, Any]:
+def _clipping(subject: _Subject, ranges: Ranges) -> Clipping:
     """The update function at the initial state, and the gradients that it is used on."""
-    from l2o.mechanisms import update_function
-
     gradients = np.linspace(-ranges.far, ranges.far, 2 * _POINTS - 1)
     function = update_function(subject.dynamics, None, gradients)
     saturation = function.saturation
@@ -220,10 +221,8 @@ def _clipping(subject: _Subject, ranges: Ranges) -> dict[str, Any]:
     )
 
 
-def _schedule(subject: _Subject, num_steps: int) -> dict[str, Any]:
+def _schedule(subject: _Subject, num_steps: int) -> Schedule:
     """The effective learning rate when no gradient is met, and how it rises and falls."""
-    from l2o.mechanisms import autonomous_schedule
-
     schedule = autonomous_schedule(subject.dynamics, num_steps + 1)
     rates = schedule.effective_learning_rate
     peak = int(np.argmax(rates))
@@ -249,10 +248,8 @@ def _schedule(subject: _Subject, num_steps: int) -> dict[str, Any]:
 
 def _adaptation(
     subject: _Subject, resting_state: Float[np.ndarray, " state"], ranges: Ranges
-) -> dict[str, Any]:
+) -> Adaptation:
     """Fixed points under constant gradients, and the update functions there."""
-    from l2o.mechanisms import adaptation_curve, update_function
-
     arm = np.logspace(*ranges.log10_constant, ranges.num_constant)
     curve = adaptation_curve(
         subject.dynamics, np.concatenate([-arm[::-1], arm]), start=resting_state

@@ -1,11 +1,11 @@
 """The page about the results as Markdown, as it stands in the documentation."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from l2o.report.markdown import as_table, filled
+from l2o.studies.parts import TunedBaseline
 from l2o.studies.reverse_engineering import sentences
-from l2o.studies.reverse_engineering.sentences import Column
+from l2o.studies.reverse_engineering.rows import Column, Objective, Results
 
 _FIGURES = {
     "Performance": "figure-1-performance",
@@ -22,12 +22,12 @@ _MECHANISMS: tuple[tuple[str, Callable[[Column], str]], ...] = (
 )
 
 
-def markdown(results: dict[str, Any]) -> str:
+def markdown(results: Results) -> str:
     """All numbers and sentences of the page, with links to the figures.
 
     **Arguments:** `results`, what `results.json` holds.
     """
-    columns: list[Column] = results["studies"]
+    columns = results["studies"]
     blocks = [
         "# Reverse engineering learned optimizers, repeated",
         filled(
@@ -65,9 +65,10 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _minutes(results: dict[str, Any]) -> str:
+def _minutes(results: Results) -> str:
     """All parts one after the other."""
-    seconds = sum(part["seconds"] for study in results["cost"].values() for part in study.values())
+    parts = [part for column in results["cost"].values() for part in column.values()]
+    seconds = sum(part.get("seconds", 0.0) for part in parts)
     return f"{seconds / 60:.0f}"
 
 
@@ -126,9 +127,9 @@ def _closed_form(column: Column) -> Iterator[str]:
     yield as_table(("optimizer", column["objective"], "median"), rows)
 
 
-def _score(summary: dict[str, Any]) -> str:
+def _score(summary: Objective | TunedBaseline) -> str:
     """Mean and standard error, as scores and summaries have them."""
-    mean = summary.get("mean", summary.get("score"))
+    mean = summary["mean"] if "mean" in summary else summary["score"]
     return "not finite" if mean is None else f"{_number(mean)} ± {summary['sem']:.2g}"
 
 

@@ -1,14 +1,13 @@
 """The page about the results."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from l2o.studies.pages import write_study
 from l2o.studies.reverse_engineering import sentences
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
+from l2o.studies.reverse_engineering.figures import draw_all
+from l2o.studies.reverse_engineering.markdown import markdown
+from l2o.studies.reverse_engineering.rows import Results
+from l2o.support.atomic import write_atomically
 
 _FIGURES = (
     (
@@ -45,38 +44,37 @@ _FIGURES = (
 )
 
 
-def write_page(results: dict[str, Any], images: "Mapping[str, Markup]", path: Path) -> Path:
-    """Writes a page that stands by itself.
+def write_pages(results: Results, out: Path) -> Path:
+    """Writes a page that stands by itself, the same as `README.md`, and figures into `figures/`.
 
-    **Arguments:** `results`, what `results.json` holds; `images`, from `draw_figures`; `path`, of
-    the page.
+    **Arguments:** `results`, what `results.json` holds; `out`, the folder.
 
-    **Returns:** the path.
+    **Returns:** the path of the page.
 
-    **Raises:** `OSError` if the file cannot be written.
+    **Raises:** `OSError` if a file cannot be written.
     """
-    from l2o.report.pages import render_page
-    from l2o.support.atomic import write_atomically
-
     columns = results["studies"]
-    page = render_page(
-        "page.html.jinja",
+    write_atomically(out / "README.md", markdown(results).encode())
+    return write_study(
+        out,
+        results,
         package="l2o.studies.reverse_engineering",
-        results=results,
+        figures=draw_all(results),
+        verdicts=[
+            (column["title"], line)
+            for column in columns
+            for line in sentences.performance_sentences(column)
+        ],
+        settings=[column["settings"] for column in columns],
         columns=columns,
         sentences=sentences,
-        images=images,
-        verdicts=[(column["title"], sentences.performance_sentences(column)) for column in columns],
-        figures=[
+        sections=[
             {
-                "image": images[name],
+                "figure": name,
                 "title": title,
                 "sentences": [(column["title"], sentence(column)) for column in columns],
                 "method": method,
             }
             for name, title, sentence, method in _FIGURES
         ],
-        settings=json.dumps([column["settings"] for column in columns], indent=1),
     )
-    write_atomically(path, page)
-    return path

@@ -1,13 +1,12 @@
 """In how many of the meta-trained optimizers each mechanism is found."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+
+from l2o.studies.reverse_engineering.rows import Mechanisms, Presence
 
 # As the analyses have it: less than this share of the largest learning rate is no change.
 _RELATIVE_CHANGE = 0.05
 _SHARE_CLIPPED = 0.01
-
-Mechanisms = dict[str, Any]
 
 
 def _momentum(found: Mechanisms) -> bool:
@@ -89,7 +88,7 @@ MECHANISMS: dict[str, tuple[str, Callable[[Mechanisms], bool]]] = {
 """Each mechanism, what counts as finding it, and whether it was found in an optimizer."""
 
 
-def presence(mechanisms: Sequence[Mechanisms]) -> list[dict[str, Any]]:
+def presence(mechanisms: Sequence[Mechanisms]) -> list[Presence]:
     """Counts the optimizers in which each mechanism is found.
 
     **Arguments:** `mechanisms`, what `analyse` found in each optimizer, with its `seed`.

@@ -1,11 +1,12 @@
 """What is meta-trained on what, in each profile, as plain data."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from l2o import runs
 from l2o.composition import Composed
 from l2o.runs.evaluation_settings import EvaluationSettings
-from l2o.runs.making import JudgeOn, make_family
+from l2o.runs.making import JudgeOn
 from l2o.runs.named import recipe_named
 from l2o.runs.recipe import Recipe
 from l2o.runs.training_settings import TrainingSettings
@@ -15,9 +16,7 @@ from l2o.studies.reverse_engineering.published import (
     TWO_MOONS,
     Published,
 )
-
-if TYPE_CHECKING:
-    from l2o.tasks import TaskFamily
+from l2o.tasks import TaskFamily
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Ranges:
 
 
 @dataclass(frozen=True)
-class Study:
+class TaskStudy:
     """One task with the optimizers that are meta-trained for it: a column of the figures."""
 
     recipe: Recipe
@@ -51,9 +50,9 @@ class Study:
         """What it is called in `results.json`."""
         return self.recipe.name
 
-    def family(self, judge_on: JudgeOn) -> "TaskFamily":
+    def family(self, judge_on: JudgeOn) -> TaskFamily:
         """The tasks."""
-        return make_family(self.recipe.task, judge_on)
+        return runs.make_family(self.recipe.task, judge_on)
 
     def meta_training(self, seed: int) -> Recipe:
         """The recipe of one meta-training."""
@@ -128,9 +127,9 @@ def _wide(recipe: Recipe) -> Recipe:
 
 
 QUICK = (
-    Study(_shortened(_QUADRATIC, 300, 16), (1, 2), _QUADRATIC_RANGES, LINEAR_REGRESSION),
-    Study(_shortened(_ROSENBROCK, 100, 32), (1,), _ROSENBROCK_RANGES, ROSENBROCK),
-    Study(
+    TaskStudy(_shortened(_QUADRATIC, 300, 16), (1, 2), _QUADRATIC_RANGES, LINEAR_REGRESSION),
+    TaskStudy(_shortened(_ROSENBROCK, 100, 32), (1,), _ROSENBROCK_RANGES, ROSENBROCK),
+    TaskStudy(
         replace(_shortened(_MOONS, 40, 2), task=Composed("two-moons", {"hidden": (8,)})),
         (1,),
         _MOONS_RANGES,
@@ -140,27 +139,27 @@ QUICK = (
 """All parts of the reproduction, each as short as can be."""
 
 CPU = (
-    Study(_QUADRATIC, (1, 2, 3, 4, 5), _QUADRATIC_RANGES, LINEAR_REGRESSION),
-    Study(_ROSENBROCK, (1, 2, 3), _ROSENBROCK_RANGES, ROSENBROCK),
-    Study(_MOONS, (1, 2), _MOONS_RANGES, TWO_MOONS),
+    TaskStudy(_QUADRATIC, (1, 2, 3, 4, 5), _QUADRATIC_RANGES, LINEAR_REGRESSION),
+    TaskStudy(_ROSENBROCK, (1, 2, 3), _ROSENBROCK_RANGES, ROSENBROCK),
+    TaskStudy(_MOONS, (1, 2), _MOONS_RANGES, TWO_MOONS),
 )
 """64 units, and a smaller network on the two moons; within an hour on two cores."""
 
 FULL = (
-    Study(
+    TaskStudy(
         replace(_wide(_QUADRATIC), training=_PUBLISHED_TRAINING),
         (1, 2, 3, 4, 5),
         _QUADRATIC_RANGES,
         LINEAR_REGRESSION,
     ),
-    Study(_wide(_ROSENBROCK), (1, 2, 3, 4, 5), _ROSENBROCK_RANGES, ROSENBROCK),
-    Study(
+    TaskStudy(_wide(_ROSENBROCK), (1, 2, 3, 4, 5), _ROSENBROCK_RANGES, ROSENBROCK),
+    TaskStudy(
         replace(_wide(_MOONS), task=Composed("two-moons", {"hidden": (64, 64, 64)})),
         (1, 2, 3),
         _MOONS_RANGES,
         TWO_MOONS,
     ),
-    Study(
+    TaskStudy(
         replace(
             _wide(_MOONS), name="mnist", task=Composed("image-conv", {"network": "four-layer-conv"})
         ),

@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from l2o.evaluation.statistics import SKEWED
-
-Column = dict[str, Any]
+from l2o.report.plain import number
+from l2o.studies.reverse_engineering.rows import Column, Distilled, Paired
 
 
 def performance_sentences(column: Column) -> list[str]:
@@ -57,21 +56,25 @@ def tuning_sentences(column: Column) -> list[str]:
     """What baselines lose from tuning to the comparison, and best values on the edges."""
     optimizers = {each["name"]: each for each in column["performance"]["optimizers"]}
     learned = [
-        each["objective"]["mean"] for each in column["performance"]["optimizers"] if each["seed"]
+        number(each["objective"]["mean"])
+        for each in column["performance"]["optimizers"]
+        if each["seed"]
     ]
     sentences = []
     for each in column["baselines"]:
         fresh = optimizers[each["name"]]["objective"]
         name = each["name"]
-        if None in (each["score"], fresh["mean"], *learned):
+        score, mean = number(each["score"]), number(fresh["mean"])
+        if not all(map(math.isfinite, (score, mean, *learned))):
             sentences.append(
                 f"Tuned {name} diverges on {each['diverged_runs']} of {each['num_runs']} problems "
                 f"in tuning and on {optimizers[name]['diverged']} of "
                 f"{column['performance']['num_tasks']} in the comparison."
             )
         else:
-            loss, error = fresh["mean"] - each["score"], math.hypot(fresh["sem"], each["sem"])
-            margin = fresh["mean"] - max(learned)
+            loss = mean - score
+            error = math.hypot(number(fresh["sem"]), number(each["sem"]))
+            margin = mean - max(learned)
             sentences.append(
                 f"From tuning to the comparison tuned {name} loses {loss:.2g} ± {error:.2g}; the "
                 f"margin of the worst learned optimizer over it is {margin:.2g}."
@@ -106,13 +109,13 @@ def warm_up_sentence(column: Column) -> str:
     return f"{sentence} {_worth_of_warm_up(column['distillation'])}"
 
 
-def _worth_of_warm_up(distilled: dict[str, Any]) -> str:
+def _worth_of_warm_up(distilled: Distilled) -> str:
     """What the closed form says of it."""
     scores = {each["name"]: each["objective"]["mean"] for each in distilled["scores"]}
-    whole, without = scores["closed form"], scores.get("closed form without warm-up")
     if "closed form without warm-up" not in scores:
         return "The closed form that was taken has none."
-    if None in (whole, without):
+    whole, without = scores["closed form"], scores["closed form without warm-up"]
+    if whole is None or without is None:
         return "The closed form, with it or without, diverges on some problems."
     change = "improves" if without < whole else "worsens"
     return f"Without it the closed form's score {change} from {whole:.3g} to {without:.3g}."
@@ -183,7 +186,7 @@ def distillation_sentence(column: Column) -> str:
     )
 
 
-def _scores(distilled: dict[str, Any]) -> str:
+def _scores(distilled: Distilled) -> str:
     """How good it is beside tuned hand-designed optimizers."""
     scores = {each["name"]: each for each in distilled["scores"]}
     sentences = []
@@ -211,13 +214,13 @@ def _ratio_to_momentum(column: Column) -> str | None:
     optimizers = column["performance"]["optimizers"]
     means = {each["name"]: each["objective"]["mean"] for each in optimizers}
     momentum = means.get("momentum")
-    learned = [means[each["name"]] for each in optimizers if each["seed"] is not None]
-    if not momentum or None in learned:
+    learned = [number(each["objective"]["mean"]) for each in optimizers if each["seed"] is not None]
+    if not momentum or not all(map(math.isfinite, learned)):
         return None
     return _range([mean / momentum for mean in learned])
 
 
-def _interval(paired: dict[str, Any]) -> str:
+def _interval(paired: Paired) -> str:
     low, high = paired["interval"]
     if paired["mean"] is None or low is None or high is None:
         return "not finite, since runs diverged"

@@ -10,7 +10,6 @@ from l2o.studies.reverse_engineering.figures.canvas import (
     NEGATIVE,
     PAPER,
     POSITIVE,
-    Column,
     array,
     grid,
     legend,
@@ -20,9 +19,10 @@ from l2o.studies.reverse_engineering.figures.canvas import (
     shown_note,
 )
 from l2o.studies.reverse_engineering.figures.schedule import draw_tuned_rate
+from l2o.studies.reverse_engineering.rows import Column
 
 
-def adaptation(columns: Sequence[Column]) -> Figure:
+def draw_adaptation(columns: Sequence[Column]) -> Figure:
     """Draws the figure from the entries of `results.json`."""
     figure, (top, middle, bottom) = grid(columns, (2.4, 2.4, 2.8))
     for column, *panels in zip(columns, top, middle, bottom, strict=True):

@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from l2o.report.drawing import GREEN, VERMILION, blank_figure, style
-
-Results = dict[str, Any]
-Column = dict[str, Any]
+from l2o.report.plain import number
+from l2o.studies.reverse_engineering.rows import Column, Mechanisms
 
 PAPER = "#000000"
 """The colour of the paper's numbers; their markers are open diamonds."""
@@ -51,7 +50,7 @@ def seed_colour(column: Column, seed: int) -> str:
     return _SEEDS[seeds.index(seed) % len(_SEEDS)]
 
 
-def shown(column: Column) -> dict[str, Any]:
+def shown(column: Column) -> Mechanisms:
     """The mechanisms of the optimizer that panels for a single one show."""
     return next(each for each in column["mechanisms"] if each["seed"] == column["shown_seed"])
 
@@ -65,7 +64,7 @@ def shown_note(columns: Sequence[Column]) -> str:
 def array(values: Sequence[Any]) -> Float[np.ndarray, "..."]:
     """Numbers of `results.json`, with not-a-number for what is missing."""
     return np.array(
-        [np.nan if value is None else value for value in values]
+        [number(value) for value in values]
         if not values or not isinstance(values[0], list)
         else [array(value) for value in values],
         dtype=float,

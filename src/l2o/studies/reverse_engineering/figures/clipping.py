@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from l2o.studies.reverse_engineering.figures.canvas import (
     PAPER_LABEL,
-    Column,
     array,
     grid,
     legend,
@@ -18,9 +17,10 @@ from l2o.studies.reverse_engineering.figures.canvas import (
     shown,
     shown_note,
 )
+from l2o.studies.reverse_engineering.rows import Column
 
 
-def clipping(columns: Sequence[Column]) -> Figure:
+def draw_clipping(columns: Sequence[Column]) -> Figure:
     """Draws the figure from the entries of `results.json`."""
     figure, (top, bottom) = grid(columns, (2.8, 2.0))
     for column, *panels in zip(columns, top, bottom, strict=True):

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from l2o.report.drawing import BLUE
 from l2o.studies.reverse_engineering.figures.canvas import (
     PAPER_LABEL,
-    Column,
     array,
     grid,
     legend,
@@ -19,11 +18,12 @@ from l2o.studies.reverse_engineering.figures.canvas import (
     shown,
     shown_note,
 )
+from l2o.studies.reverse_engineering.rows import Column
 
 _ARROW_COLOURS = ("#9ecae1", "#6baed6", "#4292c6", "#2171b5", "#084594")
 
 
-def momentum(columns: Sequence[Column]) -> Figure:
+def draw_momentum(columns: Sequence[Column]) -> Figure:
     """Draws the figure from the entries of `results.json`."""
     figure, (top, middle, bottom) = grid(columns, (2.6, 2.4, 3.0))
     for column, *panels in zip(columns, top, middle, bottom, strict=True):

@@ -1,6 +1,7 @@
 """Figure 1: the tasks, and the loss of learned and tuned optimizers on them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from l2o.report.drawing import BLUE, GREEN, PURPLE, VERMILION, whole_steps
+from l2o.report.plain import number
+from l2o.runs import Recipe, make_family
 from l2o.studies.reverse_engineering.figures.canvas import (
-    Column,
     array,
     grid,
     legend,
@@ -18,7 +20,9 @@ from l2o.studies.reverse_engineering.figures.canvas import (
     paper_points,
     seed_colour,
 )
-from l2o.studies.reverse_engineering.profiles import Study
+from l2o.studies.reverse_engineering.rows import Column
+from l2o.support.strict_json import to_json
+from l2o.tasks import datasets
 
 _BASELINES = {"momentum": BLUE, "rmsprop": GREEN, "adam": PURPLE}
 _NUM_QUADRATICS = 2000
@@ -26,13 +30,12 @@ _NUM_POINTS = 300
 _LOWEST_LOSS = 1e-8
 
 
-def performance(columns: Sequence[Column], studies: Sequence[Study]) -> Figure:
+def draw_performance(columns: Sequence[Column]) -> Figure:
     """Draws the figure from the entries of `results.json`."""
     figure, (top, bottom) = grid(columns, (2.2, 3.0))
-    for axes, study in zip(top, studies, strict=True):
-        _draw_task(axes, study)
-    for axes, column in zip(bottom, columns, strict=True):
-        _draw_losses(axes, column)
+    for upper, lower, column in zip(top, bottom, columns, strict=True):
+        _draw_task(upper, column)
+        _draw_losses(lower, column)
     legend(bottom[0])
     counts = sorted({column["performance"]["num_tasks"] for column in columns})
     note(
@@ -44,11 +47,12 @@ def performance(columns: Sequence[Column], studies: Sequence[Study]) -> Figure:
     return figure
 
 
-def _draw_task(axes: Axes, study: Study) -> None:
+def _draw_task(axes: Axes, column: Column) -> None:
     """A picture of the task, as the paper has it."""
-    task = study.recipe.task
+    recipe = Recipe.from_json(to_json(column["settings"]["recipe"]), Path("results.json"))
+    task = recipe.task
     if task.name == "quadratic":
-        family = study.family("test")
+        family = make_family(task, "test")
         keys = jax.random.split(jax.random.key(0), _NUM_QUADRATICS)
         tasks: Any = jax.vmap(family.sample)(keys)
         eigenvalues = np.linalg.eigvalsh(np.asarray(tasks.hessian, float))
@@ -66,8 +70,6 @@ def _draw_task(axes: Axes, study: Study) -> None:
         axes.figure.colorbar(image, ax=axes, label="log10 of the loss", shrink=0.8)
         axes.plot(1, 1, "*", color="white", markersize=10)
     elif task.name == "two-moons":
-        from l2o.tasks import datasets
-
         points = datasets.two_moons()
         inputs = np.asarray(points.train_inputs)[:_NUM_POINTS]
         labels = np.asarray(points.train_labels)[:_NUM_POINTS]
@@ -76,7 +78,7 @@ def _draw_task(axes: Axes, study: Study) -> None:
         axes.set_aspect("equal")
     else:
         axes.axis("off")
-        axes.text(0.5, 0.5, study.family("test").title, ha="center", va="center", wrap=True)
+        axes.text(0.5, 0.5, column["title"], ha="center", va="center", wrap=True)
 
 
 def _draw_losses(axes: Axes, column: Column) -> None:
@@ -108,7 +110,7 @@ def _draw_losses(axes: Axes, column: Column) -> None:
     axes.set_yscale("log", nonpositive="clip")
     # Runs that diverge must not squeeze the others into a line.
     start = column["performance"]["optimizers"][0]["mean_loss"][0]
-    axes.set_ylim(max(_LOWEST_LOSS, 0.5 * smallest), 3 * start)
+    axes.set_ylim(max(_LOWEST_LOSS, 0.5 * smallest), 3 * number(start))
     axes.set_xlabel("iteration")
     whole_steps(axes)
     axes.set_ylabel("training loss")

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from l2o.report.drawing import BLUE, whole_steps
 from l2o.studies.reverse_engineering.figures.canvas import (
     PAPER_LABEL,
-    Column,
     array,
     grid,
     legend,
@@ -19,9 +18,10 @@ from l2o.studies.reverse_engineering.figures.canvas import (
     shown,
     shown_note,
 )
+from l2o.studies.reverse_engineering.rows import Column
 
 
-def schedule(columns: Sequence[Column]) -> Figure:
+def draw_schedule(columns: Sequence[Column]) -> Figure:
     """Draws the figure from the entries of `results.json`."""
     figure, (top, bottom) = grid(columns, (2.4, 2.8))
     for column, *panels in zip(columns, top, bottom, strict=True):
