@@ -1,6 +1,7 @@
 """Writes the API reference of the site: a page for each room, with all names that it makes public.
 
-Rooms are those of `src/l2o/__init__.pyi`, and names those that a room's `__init__.py` exports, so
+Rooms are those of `src/l2o/__init__.pyi`, and names those that a room's `__init__.py`, or its
+`__init__.pyi` where it imports them on first use, exports, so
 that a new one has its place here as soon as it can be imported.
 """
 
@@ -103,7 +104,8 @@ def _overview() -> str:
         [
             "# API reference",
             "",
-            "All public names, by room. Everything else may change without notice.",
+            "All public names, by room. Everything else may change without notice. Examples take",
+            "`import jax, jax.numpy as jnp, numpy as np, optax, l2o` for granted.",
             "",
             "| room | what is there |",
             "|---|---|",
@@ -146,7 +148,10 @@ def _is_module(name: str) -> bool:
 
 
 def _docstring(module: str) -> str:
-    return ast.get_docstring(_parse(module)) or ""
+    # Of a room it stands in `__init__.py`, its names may stand in `__init__.pyi`.
+    path = SOURCE.joinpath(*module.split("."))
+    file = next(each for each in (path / "__init__.py", path.with_suffix(".py")) if each.is_file())
+    return ast.get_docstring(ast.parse(file.read_text())) or ""
 
 
 def _parse(module: str) -> ast.Module:

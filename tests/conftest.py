@@ -1,3 +1,8 @@
+import shutil
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
 import equinox as eqx
 import hypothesis
 import jax
@@ -9,6 +14,7 @@ import pytest
 # Shapes and types in annotations are checked in every call; the rooms above have none.
 ROOMS = (
     "support",
+    "gradients",
     "tasks",
     "optimizers",
     "inner_loop",
@@ -110,3 +116,69 @@ def assert_trees_close():
             np.testing.assert_allclose(one, other, rtol=rtol, atol=atol)
 
     return check
+
+
+_LOOK = """() => {
+    const smallest = 12;
+    const says = e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    const size = e => parseFloat(getComputedStyle(e).fontSize);
+    const cut = e => {
+        const text = e.getBoundingClientRect(), all = e.ownerSVGElement.getBoundingClientRect();
+        return text.left < all.left - 1 || text.right > all.right + 1;
+    };
+    return {
+        width: document.documentElement.scrollWidth,
+        broken: [...document.images].filter(i => !i.naturalWidth).map(i => i.src.slice(0, 200)),
+        small: [...document.querySelectorAll("body *")]
+            .filter(e => says(e) && e.checkVisibility() && size(e) && size(e) < smallest)
+            .map(e => `${e.tagName} ${size(e)} ${e.textContent.trim().slice(0, 40)}`),
+        cut: [...document.querySelectorAll(".plot text")].filter(cut).map(e => e.textContent),
+        links: [...document.querySelectorAll("a[href]")].map(a => a.getAttribute("href")),
+    };
+}"""
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """A headless browser."""
+
+    browser: Any
+
+    def faults(self, paths, width):
+        """What is wrong with pages, files, in a window of so many pixels: none is as it should."""
+        # What is still on its way when the next page is opened is given up, which is no failure.
+        aborted = "net::ERR_ABORTED"
+        found = []
+        view = self.browser.new_page(viewport={"width": width, "height": 900})
+        view.on("console", lambda m: found.append(m.text) if m.type == "error" else None)
+        view.on("pageerror", lambda error: found.append(str(error)))
+        view.on("requestfailed", lambda r: found.append(r.url) if r.failure != aborted else None)
+        for path in paths:
+            view.goto(path.as_uri(), wait_until="load")
+            seen = view.evaluate(_LOOK)
+            faults = seen["broken"] + seen["small"] + seen["cut"]
+            faults += [f"{seen['width']} wide"] if seen["width"] > width else []
+            faults += [link for link in seen["links"] if not _leads_somewhere(link, path)]
+            found += [f"{path.name} at {width}: {fault}" for fault in faults]
+        view.close()
+        return found
+
+
+def _leads_somewhere(link, path):
+    """Whether a link leads out, or to a file; anchors are tested where there are any."""
+    url = urlsplit(link)
+    target = path.parent / unquote(url.path)
+    return bool(url.netloc or not url.path or target.is_file() or (target / "index.html").is_file())
+
+
+@pytest.fixture(scope="session")
+def viewer():
+    """A browser, where there is one."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("there is no chromium")
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=program)
+        yield Viewer(launched)
+        launched.close()

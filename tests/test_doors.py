@@ -114,10 +114,16 @@ class ToyEstimator(MetaGradientEstimator):
 
     factor: float = eqx.field(static=True, default=1.0)
 
-    def __call__(self, optimizer, meta_loss, window):
-        exact = Exact()(optimizer, meta_loss, window)
+    def begin(self, optimizer, problems, key):
+        return Exact().begin(optimizer, problems, key)
+
+    def __call__(self, optimizer, meta_loss, problems, state, key, meta_step):
+        exact, state = Exact()(optimizer, meta_loss, problems, state, key, meta_step)
         scaled = jax.tree.map(lambda g: self.factor * g, exact.gradient)
-        return eqx.tree_at(lambda result: result.gradient, exact, scaled)
+        return eqx.tree_at(lambda found: found.gradient, exact, scaled), state
+
+    def give_up(self, state, lost):
+        return Exact().give_up(state, lost)
 ''',
     "multiobjective/weightings/toy_weights.py": '''"""A toy."""
 
@@ -141,7 +147,7 @@ LINES = {
     "metatraining/estimators.py": (
         "from l2o.metatraining.toy_estimator import ToyEstimator as ToyEstimator"
     ),
-    "multiobjective/weightings/__init__.py": (
+    "multiobjective/weightings/listed.py": (
         "from l2o.multiobjective.weightings.toy_weights import toy_weights as toy_weights"
     ),
 }

@@ -5,6 +5,7 @@ comparison between them is fair.
 """
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,7 +15,20 @@ from l2o.support.checks import check_number
 
 
 class Objective(eqx.Module):
-    """A function of the losses along a trajectory; smaller is better."""
+    """A function of the losses along a trajectory; smaller is better.
+
+    ```pycon
+    >>> class LargestLoss(l2o.objectives.Objective):
+    ...     def __call__(self, losses, initial_loss):
+    ...         return jnp.max(losses, axis=0)
+    ...
+    >>> float(LargestLoss()(jnp.array([4.0, 2.0, 1.0]), jnp.array(4.0)))
+    4.0
+    ```
+    """
+
+    relative: ClassVar[bool] = False
+    """Whether it is of losses relative to the initial one, so that their sizes cancel."""
 
     @abc.abstractmethod
     def __call__(
@@ -28,7 +42,14 @@ class Objective(eqx.Module):
 
 
 class MeanLoss(Objective):
-    """The mean of the losses (Andrychowicz et al. 2016, equation 3, with uniform weights)."""
+    """The mean of the losses (Andrychowicz et al. 2016, equation 3, with uniform weights).
+
+    ```pycon
+    >>> losses = jnp.array([4.0, 2.0, 0.0])
+    >>> float(l2o.objectives.MeanLoss()(losses, losses[0]))
+    2.0
+    ```
+    """
 
     def __call__(
         self, losses: Float[Array, " losses *tasks"], initial_loss: Float[Array, "*tasks"]
@@ -42,7 +63,15 @@ class NormalizedMeanLoss(Objective):
     """The mean of the losses over the initial loss, for tasks of very different scales.
 
     Maheswaranathan et al. 2021 train on it (`losses.mean` of their public code).
+
+    ```pycon
+    >>> losses = jnp.array([4.0, 2.0, 0.0])
+    >>> float(l2o.objectives.NormalizedMeanLoss()(losses, losses[0]))
+    0.5
+    ```
     """
+
+    relative: ClassVar[bool] = True
 
     def __call__(
         self, losses: Float[Array, " losses *tasks"], initial_loss: Float[Array, "*tasks"]
@@ -52,7 +81,14 @@ class NormalizedMeanLoss(Objective):
 
 
 class FinalLoss(Objective):
-    """The last loss alone."""
+    """The last loss alone.
+
+    ```pycon
+    >>> losses = jnp.array([4.0, 2.0, 1.0])
+    >>> float(l2o.objectives.FinalLoss()(losses, losses[0]))
+    1.0
+    ```
+    """
 
     def __call__(
         self, losses: Float[Array, " losses *tasks"], initial_loss: Float[Array, "*tasks"]
@@ -71,8 +107,15 @@ class MeanLogRatio(Objective):
     **Arguments:** `offset`, above 0.
 
     **Raises:** `ValueError` if it is not.
+
+    ```pycon
+    >>> losses = jnp.exp(jnp.array([0.0, -1.0, -2.0]))
+    >>> print(f"{l2o.objectives.MeanLogRatio()(losses, losses[0]):.3f}")
+    -1.000
+    ```
     """
 
+    relative: ClassVar[bool] = True
     offset: float = eqx.field(static=True, default=1e-6)
 
     def __check_init__(self) -> None:

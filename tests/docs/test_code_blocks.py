@@ -102,7 +102,7 @@ def commands():
 @pytest.mark.parametrize("page", [page for page in PAGES if PYTHON[page]], ids=name_of)
 def test_python_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(mpl, "rcParams", mpl.rcParams | {"backend": "agg"})
+    monkeypatch.setitem(mpl.rcParams, "backend", "agg")
     names = {"__name__": "page"}
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")

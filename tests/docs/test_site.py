@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import re
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -13,8 +12,6 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 ROOT = Path(__file__).parents[2]
-
-ABORTED = "net::ERR_ABORTED"
 
 pytestmark = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("mkdocs", "material", "mkdocstrings")),
@@ -100,37 +97,8 @@ def test_every_public_name_has_its_place_in_the_reference(site, pages):
     assert hooks.shortcuts()["metatrain"] == "l2o.metatraining.metatrain"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("there is no chromium")
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=program)
-        yield launched
-        launched.close()
-
-
 @pytest.mark.parametrize("width", [400, 1400])
-def test_pages_are_readable_in_a_browser(width, browser, site, pages):
-    problems = []
-    view = browser.new_page(viewport={"width": width, "height": 900})
-    view.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-    view.on("pageerror", lambda error: problems.append(str(error)))
-    # What is still on its way when the next page is opened is given up, which is no failure.
-    view.on("requestfailed", lambda r: problems.append(r.url) if r.failure != ABORTED else None)
-    for path in pages:
-        if path.name == "404.html":
-            continue
-        view.goto(path.as_uri(), wait_until="load")
-        seen = view.evaluate(
-            """() => ({
-                wide: document.documentElement.scrollWidth,
-                broken: [...document.images].filter(i => !i.naturalWidth).map(i => i.src),
-                small: parseFloat(getComputedStyle(document.querySelector("article")).fontSize),
-            })"""
-        )
-        if seen["wide"] > width or seen["broken"] or seen["small"] < 12:
-            problems.append((path.relative_to(site).as_posix(), seen))
-    assert not problems
+def test_pages_are_readable_in_a_browser(width, viewer, pages):
+    # The page for what is not there has paths that begin at the root of a server.
+    shown = [path for path in pages if path.name != "404.html"]
+    assert viewer.faults(shown, width) == []

@@ -29,6 +29,12 @@ def quadratic_entropy_gap(
 
     **Arguments:** `eigenvalues` of the Hessian, all above -`gamma`; `gradient`, in its eigenbasis;
     `gamma`, the inverse of the variance of each parameter's perturbation.
+
+    ```pycon
+    >>> gap = l2o.flatness.quadratic_entropy_gap(jnp.array([10.0]), jnp.zeros(1), gamma=10.0)
+    >>> print(f"{gap:.4f}")  # ln(1 + 10 / 10) / 2
+    0.3466
+    ```
     """
     values, slopes = jnp.asarray(eigenvalues), jnp.asarray(gradient)
     terms = jnp.log1p(values / gamma) - slopes * (slopes / (gamma + values))
@@ -46,6 +52,12 @@ def eigenvalue_bound(
     one and g = 0. With many eigenvalues of one size it is far above, exponentially in their number.
 
     **Arguments:** `gap`, Delta; `gamma`, with which it was measured; `gradient_norm`, |g|.
+
+    ```pycon
+    >>> gap = l2o.flatness.quadratic_entropy_gap(jnp.array([2.0, 1.0]), jnp.zeros(2), gamma=10.0)
+    >>> float(l2o.flatness.eigenvalue_bound(gap, gamma=10.0)) >= 2.0
+    True
+    ```
     """
     exponent = 2 * jnp.asarray(gap) + _squared_over(gradient_norm, gamma)
     return jnp.asarray(gamma) * jnp.expm1(exponent)
@@ -60,6 +72,12 @@ def trace_bound(
     where g = 0.
 
     **Arguments:** `gap`, Delta; `gamma`, with which it was measured.
+
+    ```pycon
+    >>> gap = l2o.flatness.quadratic_entropy_gap(jnp.array([2.0, 1.0]), jnp.zeros(2), gamma=10.0)
+    >>> float(l2o.flatness.trace_bound(gap, gamma=10.0)) <= 3.0
+    True
+    ```
     """
     return 2 * jnp.asarray(gamma) * jnp.asarray(gap)
 
@@ -77,6 +95,13 @@ def entropy_gap_bounds(
 
     **Returns:** the lower bound (ln(1 + lambda_max / gamma) - |g|^2 / gamma) / 2, and the upper
     bound tr(H) / (2 gamma).
+
+    ```pycon
+    >>> low, high = l2o.flatness.entropy_gap_bounds(top_eigenvalue=2.0, trace=3.0, gamma=10.0)
+    >>> gap = l2o.flatness.quadratic_entropy_gap(jnp.array([2.0, 1.0]), jnp.zeros(2), gamma=10.0)
+    >>> bool(low <= gap <= high)
+    True
+    ```
     """
     ratio = jnp.asarray(top_eigenvalue) / gamma
     lower = (jnp.log1p(ratio) - _squared_over(gradient_norm, gamma)) / 2

@@ -16,7 +16,14 @@ SAMPLES_AT_ONCE = 8
 
 
 class Estimate(NamedTuple):
-    """An estimate, and how far it may be off."""
+    """An estimate, and how far it may be off.
+
+    ```pycon
+    >>> estimate = l2o.flatness.Estimate(value=jnp.array(2.0), standard_error=jnp.array(0.1))
+    >>> float(estimate)
+    2.0
+    ```
+    """
 
     value: Float[Array, "*batch"]
     standard_error: Float[Array, "*batch"]

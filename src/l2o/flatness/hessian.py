@@ -21,6 +21,12 @@ def hessian_product(loss: Loss, params: PyTree) -> Callable[[PyTree], PyTree]:
     floating-point arrays count for nothing: integers are 0 in H v.
 
     **Raises:** `ValueError` if some parameters are complex.
+
+    ```pycon
+    >>> product = l2o.flatness.hessian_product(lambda x: x[0] * x[1], jnp.zeros(2))
+    >>> product(jnp.array([1.0, 0.0]))
+    Array([0., 1.], dtype=float32)
+    ```
     """
     moving, held = split(params)
     product = jax.linearize(jax.grad(lambda moving: loss(eqx.combine(moving, held))), moving)[1]
@@ -38,6 +44,12 @@ def curvature(loss: Loss, params: PyTree, direction: PyTree) -> Float[Array, ""]
     v, a pytree like `params`, of which only floating-point arrays count.
 
     **Raises:** `ValueError` if some parameters are complex.
+
+    ```pycon
+    >>> loss = lambda x: x[0] ** 2 + 3 * x[1] ** 2
+    >>> float(l2o.flatness.curvature(loss, jnp.zeros(2), jnp.array([0.0, 1.0])))
+    6.0
+    ```
     """
     moving, held = split(params)
     along = eqx.filter(direction, moves(params))

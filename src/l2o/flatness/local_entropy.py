@@ -49,6 +49,13 @@ def entropy_gap(
     is not small, both are unreliable, and the value is too large rather than too small.
 
     **Raises:** `ValueError` if there are no parameters, or a number is out of range.
+
+    ```pycon
+    >>> loss = lambda x: 5 * jnp.sum(x**2)
+    >>> gap = l2o.flatness.entropy_gap(loss, jnp.zeros(1), 10.0, jax.random.key(0), rank=1)
+    >>> print(f"{gap.value:.3f}")  # exact for quadratics: ln(2) / 2
+    0.347
+    ```
     """
     check_size("rank", rank, least=0)
     check_key(key)

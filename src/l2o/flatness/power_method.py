@@ -33,6 +33,13 @@ def power_iteration(
     **Returns:** v'Hv, and v, of length 1, a pytree like `params`.
 
     **Raises:** `ValueError` if there are no parameters, or `num_iterations` is less than 0.
+
+    ```pycon
+    >>> loss = lambda x: x @ jnp.diag(jnp.array([1.0, 2.0, -5.0])) @ x / 2
+    >>> eigenvalue, vector = l2o.flatness.power_iteration(loss, jnp.zeros(3), jax.random.key(0))
+    >>> print(f"{eigenvalue:.2f}")
+    -5.00
+    ```
     """
     check_size("num_iterations", num_iterations, least=0)
     flat = ravel(loss, params)

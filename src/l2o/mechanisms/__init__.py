@@ -1,5 +1,11 @@
 """How an optimizer works: momentum, clipping, learning-rate schedule and adaptation."""
 
+from l2o.mechanisms._explain import explain as explain
+from l2o.mechanisms._update_function import (
+    Saturation as Saturation,
+    UpdateFunction as UpdateFunction,
+    update_function as update_function,
+)
 from l2o.mechanisms.adaptation import (
     AdaptationCurve as AdaptationCurve,
     adaptation_curve as adaptation_curve,
@@ -15,7 +21,6 @@ from l2o.mechanisms.dynamics import (
     coordinate_dynamics as coordinate_dynamics,
     dynamics_among_others as dynamics_among_others,
 )
-from l2o.mechanisms.explain import explain as explain
 from l2o.mechanisms.explanation import (
     Explanation as Explanation,
     Inapplicable as Inapplicable,
@@ -53,9 +58,4 @@ from l2o.mechanisms.state_space import (
     principal_components as principal_components,
     record_gradients as record_gradients,
     visited_states as visited_states,
-)
-from l2o.mechanisms.update_function import (
-    Saturation as Saturation,
-    UpdateFunction as UpdateFunction,
-    update_function as update_function,
 )

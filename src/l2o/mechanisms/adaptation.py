@@ -94,6 +94,13 @@ def adaptation_curve(
 
     **Raises:** `ValueError` for no gradients, `num_steps` below 1, and an optimizer that depends on
     time with neither `time` nor `num_steps`.
+
+    ```pycon
+    >>> dynamics = l2o.mechanisms.coordinate_dynamics(l2o.from_optax(optax.sgd(0.5)))
+    >>> curve = l2o.mechanisms.adaptation_curve(dynamics, np.array([-1.0, 1.0]))
+    >>> curve.effective_learning_rate, curve.present
+    (array([0.5, 0.5]), False)
+    ```
     """
     values = np.sort(np.asarray(_DEFAULT_GRADIENTS if gradients is None else gradients, float))
     if values.ndim != 1 or not values.size:

@@ -78,7 +78,17 @@ class HeldDynamics(Dynamics):
 
 @in_double_precision
 def hold(dynamics: Dynamics, time: int) -> HeldDynamics:
-    """The dynamics with counters, and all else that runs by itself, held at one time."""
+    """The dynamics with counters, and all else that runs by itself, held at one time.
+
+    ```pycon
+    >>> schedule = optax.linear_schedule(1.0, 0.0, 10)
+    >>> dynamics = l2o.mechanisms.coordinate_dynamics(l2o.from_optax(optax.sgd(schedule)))
+    >>> held = l2o.mechanisms.hold(dynamics, 5)
+    >>> found = l2o.mechanisms.update_function(held, gradients=np.array([-1.0, 0.0, 1.0]))
+    >>> found.effective_learning_rate
+    0.5
+    ```
+    """
     return HeldDynamics(running=dynamics, time=jnp.asarray(time))
 
 
@@ -93,6 +103,12 @@ def separate_clock(dynamics: Dynamics, num_steps: int) -> Dynamics:
     autonomous part, at least 1: it is held from there on.
 
     **Returns:** the dynamics of the driven part, or the dynamics as they are if that is all.
+
+    ```pycon
+    >>> dynamics = l2o.mechanisms.coordinate_dynamics(l2o.from_optax(optax.adam(0.1)))
+    >>> type(l2o.mechanisms.separate_clock(dynamics, 5)).__name__
+    'OptimizerDynamics'
+    ```
     """
     size = dynamics.initial_state.size
     driven = _driven(dynamics)

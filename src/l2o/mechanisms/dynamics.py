@@ -266,6 +266,13 @@ def coordinate_dynamics(optimizer: LearnedOptimizer) -> Dynamics:
 
     **Raises:** `ValueError` for anything but an optimizer, for one that needs the loss, and if its
     state has integers that do not count steps.
+
+    ```pycon
+    >>> optimizer = l2o.from_optax(optax.sgd(0.25, momentum=0.5))
+    >>> dynamics = l2o.mechanisms.coordinate_dynamics(optimizer)
+    >>> l2o.mechanisms.linearize(dynamics, np.zeros(1)).feedthrough
+    -0.25
+    ```
     """
     check_optimizer(optimizer)
     optimizer = to_double(optimizer)
@@ -294,6 +301,21 @@ def dynamics_among_others(
 
     **Raises:** `ValueError` if the optimizer's state has integers that do not count steps, for an
     index out of range, or for leaves of another size.
+
+    ```pycon
+    >>> clipped = optax.chain(optax.clip_by_global_norm(1.0), optax.trace(0.5))
+    >>> optimizer, params = l2o.from_optax(clipped), jnp.zeros(2)
+    >>> dynamics = l2o.mechanisms.dynamics_among_others(
+    ...     optimizer,
+    ...     params,
+    ...     optimizer.init(params),
+    ...     jnp.ones(2),
+    ...     where=lambda state: [state[1].trace],
+    ...     index=0,
+    ... )
+    >>> l2o.mechanisms.linearize(dynamics, np.zeros(1)).eigenvalues
+    array([0.5+0.j])
+    ```
     """
     check_optimizer(optimizer)
     optimizer, params, opt_state, grads = to_double((optimizer, params, opt_state, grads))

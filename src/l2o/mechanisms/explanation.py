@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from l2o.mechanisms._update_function import UpdateFunction
 from l2o.mechanisms.adaptation import AdaptationCurve
 from l2o.mechanisms.findings import Mechanisms, Presence, ScheduleFinding
 from l2o.mechanisms.fixed_points import FixedPoints
@@ -19,7 +20,6 @@ from l2o.mechanisms.sentences import (
     schedule_sentence,
 )
 from l2o.mechanisms.state_space import GradientRecord, PrincipalComponents
-from l2o.mechanisms.update_function import UpdateFunction
 
 _SHOWN_STEPS = 60
 

@@ -116,6 +116,14 @@ def find_fixed_points(
 
     **Raises:** `ValueError` for an optimizer that depends on time, without `time`, and for starts
     of another shape.
+
+    ```pycon
+    >>> optimizer = l2o.from_optax(optax.sgd(0.25, momentum=0.5))
+    >>> dynamics = l2o.mechanisms.coordinate_dynamics(optimizer)
+    >>> points = l2o.mechanisms.find_fixed_points(dynamics, gradient=1.0)
+    >>> points.states, points.attracting
+    (array([[2.]]), array([ True]))
+    ```
     """
     if key is not None:
         check_key(key)

@@ -84,6 +84,13 @@ def linearize(
     number of steps that came before, for optimizers that count them.
 
     **Returns:** all first derivatives of F and u. Those that do not exist are not finite.
+
+    ```pycon
+    >>> optimizer = l2o.from_optax(optax.sgd(0.25, momentum=0.5))
+    >>> dynamics = l2o.mechanisms.coordinate_dynamics(optimizer)
+    >>> l2o.mechanisms.linearize(dynamics, np.zeros(1)).eigenvalues
+    array([0.5+0.j])
+    ```
     """
     at = (jnp.asarray(state, jnp.float64), jnp.asarray(gradient, jnp.float64), jnp.asarray(time))
     (update, residual), jacobians = _differentiate(dynamics, *at)

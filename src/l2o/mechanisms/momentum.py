@@ -54,7 +54,14 @@ class Mode(eqx.Module):
 
 
 class Momentum(NamedTuple):
-    """The heavy ball's two hyperparameters: v = beta v + g, x -= alpha v."""
+    """The heavy ball's two hyperparameters: v = beta v + g, x -= alpha v.
+
+    ```pycon
+    >>> heavy_ball = l2o.mechanisms.Momentum(beta=0.9, alpha=0.1)
+    >>> heavy_ball.beta
+    0.9
+    ```
+    """
 
     beta: float
     alpha: float
@@ -77,6 +84,14 @@ def momentum_modes(linearization: Linearization) -> tuple[Mode, ...]:
     answer to gradients at all are left out.
 
     **Raises:** `ValueError` if a derivative is not finite.
+
+    ```pycon
+    >>> optimizer = l2o.from_optax(optax.sgd(0.25, momentum=0.5))
+    >>> dynamics = l2o.mechanisms.coordinate_dynamics(optimizer)
+    >>> (mode,) = l2o.mechanisms.momentum_modes(l2o.mechanisms.linearize(dynamics, np.zeros(1)))
+    >>> mode.beta.real, mode.alpha.real
+    (0.5, 0.25)
+    ```
     """
     parts = (
         linearization.state_jacobian,
@@ -185,6 +200,12 @@ def polyak_momentum(smallest: float, largest: float) -> Momentum:
     **Arguments:** `smallest` and `largest` eigenvalue of the Hessian, both above zero.
 
     **Raises:** `ValueError` for bounds that are not positive or in disorder.
+
+    ```pycon
+    >>> best = l2o.mechanisms.polyak_momentum(smallest=1.0, largest=9.0)
+    >>> best.beta, best.alpha
+    (0.25, 0.25)
+    ```
     """
     if not 0 < smallest <= largest:
         raise ValueError(

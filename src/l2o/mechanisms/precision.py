@@ -17,7 +17,15 @@ Tree = TypeVar("Tree", bound=PyTree)
 
 @contextmanager
 def double_precision() -> Iterator[None]:
-    """Lets JAX compute in 64 bits within the block."""
+    """Lets JAX compute in 64 bits within the block.
+
+    ```pycon
+    >>> with l2o.mechanisms.double_precision():
+    ...     jnp.ones(1).dtype
+    ...
+    dtype('float64')
+    ```
+    """
     with jax.enable_x64(True):
         yield
 

@@ -92,6 +92,13 @@ def autonomous_schedule(
     **Returns:** the effective learning rate at each step, and the mode that carries its changes.
 
     **Raises:** `ValueError` if `num_steps` is less than 1.
+
+    ```pycon
+    >>> schedule = optax.linear_schedule(1.0, 0.0, 4)
+    >>> dynamics = l2o.mechanisms.coordinate_dynamics(l2o.from_optax(optax.sgd(schedule)))
+    >>> l2o.mechanisms.autonomous_schedule(dynamics, 4).effective_learning_rate
+    array([1.  , 0.75, 0.5 , 0.25])
+    ```
     """
     check_at_least("num_steps", num_steps, 1)
     start_state = dynamics.initial_state if start is None else jnp.asarray(start, jnp.float64)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from l2o.mechanisms._update_function import Saturation
 from l2o.mechanisms.adaptation import AdaptationCurve
 from l2o.mechanisms.findings import (
     AdaptationFinding,
@@ -14,7 +15,6 @@ from l2o.mechanisms.findings import (
     Survey,
 )
 from l2o.mechanisms.momentum import Mode
-from l2o.mechanisms.update_function import Saturation
 
 _MOST_MOMENTA = 3
 

@@ -87,6 +87,18 @@ def record_gradients(
     **Returns:** the gradients and updates of a random choice of parameters.
 
     **Raises:** `ValueError` for a number below 1.
+
+    ```pycon
+    >>> record = l2o.mechanisms.record_gradients(
+    ...     l2o.from_optax(optax.sgd(0.5)),
+    ...     l2o.tasks.QuadraticFamily(dimension=2),
+    ...     key=jax.random.key(0),
+    ...     num_tasks=2,
+    ...     num_steps=5,
+    ... )
+    >>> bool(np.allclose(record.updates, -0.5 * record.gradients))
+    True
+    ```
     """
     check_optimizer(optimizer)
     check_family(family)
@@ -134,6 +146,20 @@ def visited_states(
 
     **Raises:** `ValueError` if the updates are not those that were made: then the optimizer looks
     at more than each parameter's own gradients.
+
+    ```pycon
+    >>> optimizer = l2o.from_optax(optax.sgd(0.5, momentum=0.5))
+    >>> record = l2o.mechanisms.record_gradients(
+    ...     optimizer,
+    ...     l2o.tasks.QuadraticFamily(dimension=2),
+    ...     key=jax.random.key(0),
+    ...     num_tasks=2,
+    ...     num_steps=5,
+    ... )
+    >>> dynamics = l2o.mechanisms.coordinate_dynamics(optimizer)
+    >>> l2o.mechanisms.visited_states(dynamics, record).shape  # steps, parameters, state
+    (5, 4, 1)
+    ```
     """
     updates, states = map(np.asarray, _replay(dynamics, jnp.asarray(record.gradients)))
     finite = np.all(np.isfinite(record.updates), axis=0)
@@ -162,6 +188,12 @@ def principal_components(states: Float[ArrayLike, "... state"]) -> PrincipalComp
     out.
 
     **Returns:** all components, as many as the state has entries.
+
+    ```pycon
+    >>> found = l2o.mechanisms.principal_components(np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]))
+    >>> found.variance_explained.round(3)
+    array([1., 0.])
+    ```
     """
     flat = np.asarray(states, np.float64)
     flat = flat.reshape(-1, flat.shape[-1])

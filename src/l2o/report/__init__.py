@@ -1,14 +1,5 @@
-"""Figures, and the page about a run."""
+"""Figures, and pages about runs, explanations and flatness."""
 
-from l2o.report.comparison import (
-    Comparison as Comparison,
-    Setting as Setting,
-    tuned_as_dict as tuned_as_dict,
-)
-from l2o.report.distillation import Distillation as Distillation, Score as Score
-from l2o.report.explanation import (
-    Subject as Subject,
-    write_explanation as write_explanation,
-)
-from l2o.report.html import write_report as write_report
-from l2o.report.verdict import Verdict as Verdict, judge as judge
+from l2o.support.faces import lazy_face
+
+__getattr__, __dir__, __all__ = lazy_face(__name__)

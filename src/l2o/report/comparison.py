@@ -8,7 +8,17 @@ from l2o.evaluation import Evaluation, Summary, Tuned, finite_or_none
 
 @dataclass(frozen=True)
 class Setting:
-    """What the optimizers were run on."""
+    """What the optimizers were run on.
+
+    ```pycon
+    >>> losses = np.array([[4.0, 1.0], [2.0, 1.0]])
+    >>> runs = l2o.evaluation.Runs(losses, objective=losses.mean(1), held_out={})
+    >>> from l2o.report import Setting
+    >>> setting = Setting("two tasks, 1 step", l2o.evaluation.Evaluation({"mine": runs}, 2, 1))
+    >>> setting.title
+    'two tasks, 1 step'
+    ```
+    """
 
     title: str
     """The tasks, in a few words."""
@@ -17,7 +27,18 @@ class Setting:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A learned optimizer and tuned baselines on the same fresh tasks."""
+    """A learned optimizer and tuned baselines on the same fresh tasks.
+
+    ```pycon
+    >>> from l2o.report import Comparison, Setting
+    >>> losses = np.array([[4.0, 1.0], [2.0, 1.0]])
+    >>> runs = l2o.evaluation.Runs(losses, objective=losses.mean(1), held_out={})
+    >>> setting = Setting("two tasks, 1 step", l2o.evaluation.Evaluation({"mine": runs}, 2, 1))
+    >>> comparison = Comparison("mine", "mean loss", (), setting, others=(), seed=0)
+    >>> comparison.as_dict()["setting"]
+    'two tasks, 1 step'
+    ```
+    """
 
     learned: str
     """The name of the learned optimizer in the evaluations."""

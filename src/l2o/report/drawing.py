@@ -16,7 +16,7 @@ PURPLE = "#CC79A7"
 SKY = "#56B4E9"
 ORANGE = "#E69F00"
 BLACK = "#000000"
-_GRID = "#DDDDDD"
+GRID = "#DDDDDD"
 
 
 def blank_figure(width: float, height: float) -> Figure:
@@ -29,7 +29,7 @@ def blank_figure(width: float, height: float) -> Figure:
 def style(axes: Axes) -> None:
     """Light lines, so that the data stand out."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=_GRID, linewidth=0.6)
+    axes.grid(color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=9)
 

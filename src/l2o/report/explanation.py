@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 
 from l2o.mechanisms import Explanation, Inapplicable, LinearResponse, Presence
 from l2o.report.distillation import Distillation
-from l2o.report.drawing import as_png, as_svg, blank_figure, style, whole_steps
+from l2o.report.drawing import blank_figure, style, whole_steps
+from l2o.report.files import FIGURES
+from l2o.report.interactive import place, scripts
 from l2o.report.pages import render_page, versions
 from l2o.support.atomic import write_atomically
 
@@ -112,7 +114,7 @@ _SECTIONS = (
         "momentum",
         "Momentum",
         (_draw_response, _draw_eigenvalues),
-        "Above: the response of updates to a gradient that is larger by 1 for one step. Below: the "
+        "First the response of updates to a gradient that is larger by 1 for one step, then the "
         "eigenvalues of the Jacobian of the state in the complex plane, with the unit circle; an "
         "eigenvalue near 1 is a long memory. One optimizer a column, nothing random.",
         "The state settles under a gradient, and then meets none: momentum is what goes on in the "
@@ -205,7 +207,6 @@ def write_explanation(subjects: Mapping[str, Subject], path: Path, *, command: s
         }
         figure = _draw(section, shown)
         file = section.title.lower().replace(" ", "-")
-        write_atomically(path.parent / "figures" / f"{file}.png", as_png(figure))
         sections.append(
             {
                 "title": section.title,
@@ -214,7 +215,7 @@ def write_explanation(subjects: Mapping[str, Subject], path: Path, *, command: s
                     for name, explanation in shown.items()
                     if section.name in explanation.findings
                 },
-                "image": as_svg(figure),
+                "image": place(figure, path.parent, f"{FIGURES}/{file}.png"),
                 "caption": section.caption,
                 "method": section.method,
             }
@@ -223,9 +224,7 @@ def write_explanation(subjects: Mapping[str, Subject], path: Path, *, command: s
     closed_form = subjects[first].distillation
     image = None
     if closed_form is not None:
-        figure = closed_form.draw()
-        write_atomically(path.parent / "figures" / "closed-form.png", as_png(figure))
-        image = as_svg(figure)
+        image = place(closed_form.draw(), path.parent, f"{FIGURES}/closed-form.png")
     page = render_page(
         "explanation.html.jinja",
         title=f"How {first} works",
@@ -238,6 +237,7 @@ def write_explanation(subjects: Mapping[str, Subject], path: Path, *, command: s
         closed_form=closed_form,
         closed_form_image=image,
         versions=versions(),
+        scripts=scripts(),
     )
     write_atomically(path, page)
 
@@ -248,14 +248,13 @@ def _draw(section: _Section, explanations: Mapping[str, Explanation]) -> Figure:
     width = max(3.6 * columns, 6.2)
     figure = blank_figure(width, 3.1 * rows)
     panels = figure.subplots(rows, columns, squeeze=False)
-    for row, draw in enumerate(section.draw):
-        for axes, (name, explanation) in zip(panels[row], explanations.items(), strict=True):
+    for row, draw in zip(panels, section.draw, strict=True):
+        for axes, (name, explanation) in zip(row, explanations.items(), strict=True):
             style(axes)
             draw(explanation, axes)
-            if row == 0:
-                # A name may be that of any folder.
-                shown = name.encode(errors="backslashreplace").decode()
-                axes.set_title(shown, fontsize=10, loc="left", parse_math=False)
+            # A name may be that of any folder.
+            shown = name.encode(errors="backslashreplace").decode()
+            axes.set_title(shown, fontsize=10, loc="left", parse_math=False)
     return figure
 
 

@@ -51,9 +51,7 @@ def loss_curves(settings: Sequence[Setting], learned: str) -> Figure:
             axes.legend(frameon=False, fontsize=8.5)
     counts = sorted({setting.evaluation.num_tasks for setting in settings})
     runs = " or ".join(map(str, counts))
-    figure.supxlabel(
-        f"Lines: mean over {runs} runs; bands: {_BAND}.", fontsize=8.5, color="#555555"
-    )
+    _note(figure, f"Lines: mean over {runs} runs; bands: {_BAND}.")
     return figure
 
 
@@ -80,10 +78,10 @@ def paired_differences(setting: Setting, learned: str, metric: str) -> Figure:
     axes.set_yticks(range(len(baselines)), [f"against {name}" for name in baselines])
     axes.set_ylim(len(baselines) - 0.5, -0.5)
     axes.set_xlabel(
-        f"{metric_label(metric)} of {learned} less that of the baseline\n"
-        f"(mean and 95 % interval over {evaluation.num_tasks} paired runs;\n"
-        f"left of zero, {learned} is better)"
+        f"{metric_label(metric)} of {learned}\n"
+        f"less that of the baseline\n(left: {learned} is better)"
     )
+    _note(figure, f"Mean and 95 % interval over {evaluation.num_tasks} paired runs.")
     return figure
 
 
@@ -96,15 +94,13 @@ def held_out(setting: Setting, learned: str, metric: str) -> Figure:
     colours, _ = _looks(evaluation, learned)
     for row, (name, runs) in enumerate(evaluation.runs.items()):
         mean, half_width = _mean_and_half_width(runs.metrics[metric][:, None])
-        axes.errorbar(
-            mean, [row], xerr=half_width, fmt="o", color=colours[name], capsize=3, linewidth=2
-        )
+        ends = (mean - half_width).item(), (mean + half_width).item()
+        axes.plot(ends, (row, row), color=colours[name], linewidth=2)
+        axes.plot(mean, [row], "o", color=colours[name], markersize=6)
     axes.set_yticks(range(len(evaluation.runs)), list(evaluation.runs))
     axes.set_ylim(len(evaluation.runs) - 0.5, -0.5)
-    axes.set_xlabel(
-        f"{metric_label(metric)} after {evaluation.num_steps} steps\n"
-        f"(mean and {_BAND} over {evaluation.num_tasks} runs)"
-    )
+    axes.set_xlabel(f"{metric_label(metric)} after {evaluation.num_steps} steps")
+    _note(figure, f"Mean and {_BAND} over {evaluation.num_tasks} runs.")
     return figure
 
 
@@ -130,7 +126,13 @@ def meta_training(history: Sequence[Mapping[str, Any]], windows: int) -> Figure:
     whole_steps(axes)
     axes.set_ylabel("loss of the tasks")
     axes.legend(frameon=False, fontsize=8.5)
+    _note(figure, "One run of meta-training; every point is a mean over the tasks of that time.")
     return figure
+
+
+def _note(figure: Figure, text: str) -> None:
+    """Says below a figure what it shows."""
+    figure.supxlabel(text, fontsize=8.5, color="#555555")
 
 
 def _series(
@@ -170,10 +172,10 @@ def _draw_losses(axes: Axes, evaluation: Evaluation, learned: str) -> None:
             linewidth=2.4 if is_learned else 1.4,
             zorder=3 if is_learned else 2,
             label=label,
+            gid=label,
         )
-        axes.fill_between(
-            steps, mean - half_width, mean + half_width, color=colours[name], alpha=0.18, lw=0
-        )
+        low, high = mean - half_width, mean + half_width
+        axes.fill_between(steps, low, high, color=colours[name], alpha=0.18, lw=0, gid=label)
         starts.append(mean[0])
         lows.append(np.nanmin(np.where(np.isfinite(mean), mean, np.nan)))
     if min(lows) > 0:

@@ -25,7 +25,6 @@ from l2o.report.drawing import (
 _Drawn = TypeVar("_Drawn", LossSurface, SpectralDensity)
 
 _COLOURS = (VERMILION, BLUE, GREEN, PURPLE, SKY, ORANGE)
-_LEVELS = 16
 _DIRECTION = "in filter norms, along a random direction"
 
 
@@ -44,8 +43,8 @@ def loss_lines(surfaces: Mapping[str, LossSurface], *, direction: str = _DIRECTI
     for index, (name, (coordinates, losses)) in enumerate(runs.items()):
         colour = _COLOURS[index % len(_COLOURS)]
         if len(losses) > 1:
-            axes.plot(coordinates, losses.T, color=colour, linewidth=0.6, alpha=0.35)
-        axes.plot(coordinates, losses.mean(0), color=colour, linewidth=2, label=name)
+            axes.plot(coordinates, losses.T, color=colour, linewidth=0.6, alpha=0.35, gid=name)
+        axes.plot(coordinates, losses.mean(0), color=colour, linewidth=2, label=name, gid=name)
     _logarithmic_if_positive(axes, np.concatenate([losses.ravel() for _, losses in runs.values()]))
     axes.set_xlabel(f"distance from the parameters ({direction})")
     axes.set_ylabel("loss")
@@ -74,8 +73,7 @@ def loss_planes(surfaces: Mapping[str, LossSurface], *, direction: str = _DIRECT
         raise ValueError("There must be a finite loss to draw, got none.")
     low, high = float(finite.min()), float(finite.max())
     high = high if high > low else low + max(abs(low), 1.0) * 1e-6
-    space, scale = (np.geomspace, LogNorm) if low > 0 else (np.linspace, Normalize)
-    levels, norm = space(low, high, _LEVELS + 1), scale(low, high)
+    norm = (LogNorm if low > 0 else Normalize)(low, high)
     columns = min(3, len(runs))
     rows = -(-len(runs) // columns)
     figure = blank_figure(3.4 * columns + 1.0, 3.4 * rows + 0.5)
@@ -83,18 +81,21 @@ def loss_planes(surfaces: Mapping[str, LossSurface], *, direction: str = _DIRECT
     for index, (name, (coordinates, losses)) in enumerate(runs.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
         plane = np.ma.masked_invalid(losses[0].T)
-        axes.contourf(coordinates, coordinates, plane, levels, norm=norm, extend="both")
+        axes.pcolormesh(coordinates, coordinates, plane, norm=norm, shading="nearest")
         axes.plot(0, 0, "+", color="white", markersize=9)
         axes.set_aspect("equal")
         axes.set_title(name, fontsize=10)
         axes.tick_params(labelsize=9)
+        axes.set_xlabel("distance along one direction")
+        axes.set_ylabel("along a second one")
         panels.append(axes)
     bar = figure.colorbar(ScalarMappable(norm), ax=panels, label="loss", format="%.3g")
     bar.ax.tick_params(labelsize=9)
     figure.supxlabel(
-        f"distance from the parameters (+) {direction}; one run each", fontsize=9, color="#555555"
+        f"Colours: the loss of one run each, around its parameters (+), {direction}.",
+        fontsize=9,
+        color="#555555",
     )
-    figure.supylabel("the same along a second direction", fontsize=9, color="#555555")
     return figure
 
 

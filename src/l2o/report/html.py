@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from l2o.evaluation import Evaluation, metric_label, metrics_of, results_table
 from l2o.report import figures
 from l2o.report.comparison import Comparison
-from l2o.report.drawing import as_png, as_svg
+from l2o.report.files import FIGURES
+from l2o.report.interactive import place, scripts
 from l2o.report.pages import render_page, versions
 from l2o.report.verdict import judge
 from l2o.support.atomic import write_atomically
@@ -38,10 +39,10 @@ def write_report(
 
     **Raises:** `OSError` if a file cannot be written.
     """
-    drawn = _draw(comparison, history, windows)
-    images = {name: as_svg(figure) for name, figure in drawn.items()}
-    for name, figure in drawn.items():
-        write_atomically(path.parent / "figures" / f"{name}.png", as_png(figure))
+    images = {
+        name: place(figure, path.parent, f"{FIGURES}/{name}.png")
+        for name, figure in _draw(comparison, history, windows).items()
+    }
     main, numbers = comparison.main, comparison.as_dict()
     held_out_metrics = [
         metric for metric in ("test_loss", "test_accuracy") if metric in _metrics(main.evaluation)
@@ -57,6 +58,7 @@ def write_report(
         columns=[(name, metric_label(name)) for name in metrics_of(numbers["results"][0])],
         rows=results_table(numbers),
         images=images,
+        scripts=scripts(),
         config=config,
         versions=versions(),
         has_history=bool(history),

@@ -23,3 +23,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return float(f"{float(value):.{_DIGITS}g}") if math.isfinite(value) else None
     return value
+
+
+def number(value: float | None) -> float:
+    """What JSON gave back, with not-a-number for what was not finite."""
+    return math.nan if value is None else value

@@ -46,13 +46,13 @@ class Verdict:
         """The verdict in words, and what is to be known about it."""
         parts = []
         if self.beaten:
-            parts.append(f"is better than {_listing(self.beaten)}")
+            parts.append(f"is better than {listing(self.beaten)}")
         if self.beaten_by:
-            parts.append(f"is worse than {_listing(self.beaten_by)}")
+            parts.append(f"is worse than {listing(self.beaten_by)}")
         if self.undecided:
-            parts.append(f"cannot be told from {_listing(self.undecided)}")
+            parts.append(f"cannot be told from {listing(self.undecided)}")
         label = metric_label(self.metric)
-        told = f"In {label}, {self.learned} {_listing(tuple(parts)) or 'has no one to beat'}."
+        told = f"In {label}, {self.learned} {listing(tuple(parts)) or 'has no one to beat'}."
         return " ".join([told, *self.reservations])
 
     @property
@@ -70,11 +70,11 @@ class Verdict:
         )
         sentences = []
         if some:
-            sentences.append(f"Differences are over what both finish: from {_listing(some)}.")
+            sentences.append(f"Differences are over what both finish: from {listing(some)}.")
         if skewed:
             sentences.append(
                 f"Skewed, so that t-intervals are to be doubted, are differences from "
-                f"{_listing(skewed)}."
+                f"{listing(skewed)}."
             )
         return tuple(sentences)
 
@@ -83,6 +83,20 @@ def judge(setting: Setting, learned: str, metric: str) -> Verdict:
     """Compares the learned optimizer with every baseline in one metric.
 
     **Arguments:** `setting`; `learned`, its name; `metric`, as `Evaluation.compare` takes it.
+
+    ```pycon
+    >>> from l2o.report import Setting, judge
+    >>> runs = {
+    ...     name: l2o.evaluation.Runs(losses, objective=losses.mean(1), held_out={})
+    ...     for name, losses in (
+    ...         ("mine", np.array([[4.0, 1.0], [2.0, 1.0], [3.0, 1.0], [2.5, 1.0]])),
+    ...         ("sgd", np.array([[4.0, 2.0], [2.0, 2.1], [3.0, 2.2], [2.5, 2.0]])),
+    ...     )
+    ... }
+    >>> setting = Setting("four tasks, 1 step", l2o.evaluation.Evaluation(runs, 4, 1))
+    >>> judge(setting, "mine", "objective").sentence
+    'In the objective, mine is better than sgd.'
+    ```
     """
     larger_is_better = metric in _LARGER_IS_BETTER
     differences = {
@@ -93,6 +107,6 @@ def judge(setting: Setting, learned: str, metric: str) -> Verdict:
     return Verdict(setting, learned, metric, differences)
 
 
-def _listing(items: tuple[str, ...]) -> str:
+def listing(items: tuple[str, ...]) -> str:
     """Items with commas and a last "and"."""
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))

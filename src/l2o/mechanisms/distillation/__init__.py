@@ -1,13 +1,13 @@
 """Closed-form optimizers that stand for learned ones."""
 
-from l2o.mechanisms.distillation.adaptation import Adaptation as Adaptation
-from l2o.mechanisms.distillation.distill import (
+from l2o.mechanisms.distillation._distill import (
     Ablation as Ablation,
     Alternative as Alternative,
     Distilled as Distilled,
     distill as distill,
 )
-from l2o.mechanisms.distillation.formula import describe as describe, formula as formula
+from l2o.mechanisms.distillation._formula import describe as describe, formula as formula
+from l2o.mechanisms.distillation.adaptation import Adaptation as Adaptation
 from l2o.mechanisms.distillation.momentum import Momentum as Momentum
 from l2o.mechanisms.distillation.optimizer import (
     DistilledOptimizer as DistilledOptimizer,

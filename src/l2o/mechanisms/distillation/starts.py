@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from l2o.mechanisms._update_function import update_function
 from l2o.mechanisms.distillation.model import Model
 from l2o.mechanisms.distillation.numbers import LARGEST_POWER, Form, Numbers
 from l2o.mechanisms.dynamics import Dynamics, coordinate_dynamics
 from l2o.mechanisms.linearization import linearize
 from l2o.mechanisms.momentum import momentum_modes
 from l2o.mechanisms.precision import in_double_precision
-from l2o.mechanisms.update_function import update_function
 from l2o.optimizers import LearnedOptimizer
 
 _FORMS = tuple(

@@ -58,6 +58,14 @@ def find_mechanisms(
     - `time`: the number of steps at which to hold counters, by default where it is alive.
 
     **Raises:** `ValueError` if its updates are not finite from the first step on.
+
+    ```pycon
+    >>> optimizer = l2o.from_optax(optax.sgd(0.25, momentum=0.5))
+    >>> dynamics = l2o.mechanisms.coordinate_dynamics(optimizer)
+    >>> found = l2o.mechanisms.find_mechanisms(dynamics, num_steps=5)
+    >>> [name for name, presence in found.presence.items() if presence.value == "present"]
+    ['momentum']
+    ```
     """
     measured = measure(
         dynamics, num_steps=num_steps, reference_gradient=reference_gradient, time=time

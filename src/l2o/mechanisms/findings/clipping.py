@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from l2o.mechanisms._update_function import PROBED, Saturation, saturation_of
 from l2o.mechanisms.findings.presence import Presence
 from l2o.mechanisms.findings.survey import Survey
 from l2o.mechanisms.probes import step_many
-from l2o.mechanisms.update_function import PROBED, Saturation, saturation_of
 
 # An end of growth is abrupt, as no division by a size is, where updates are within the first share
 # of their plateau already at so many times the gradient that brings them to half of it.

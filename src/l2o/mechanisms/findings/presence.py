@@ -4,7 +4,13 @@ from enum import StrEnum
 
 
 class Presence(StrEnum):
-    """What can be said of a mechanism."""
+    """What can be said of a mechanism.
+
+    ```pycon
+    >>> [presence.value for presence in l2o.mechanisms.Presence]
+    ['present', 'absent', 'cannot be told']
+    ```
+    """
 
     PRESENT = "present"
     ABSENT = "absent"

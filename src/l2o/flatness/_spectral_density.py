@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from l2o.flatness._lanczos import lanczos
 from l2o.flatness.estimate import draw
 from l2o.flatness.hessian import hessian_product
-from l2o.flatness.lanczos import lanczos
 from l2o.flatness.raveled import Loss, ravel
 from l2o.support.checks import check_at_least, check_size
 
@@ -59,6 +59,15 @@ def spectral_density(
     of the Gaussian relative to the spectral norm.
 
     **Raises:** `ValueError` if there are no parameters, or a number is out of range.
+
+    ```pycon
+    >>> loss = lambda x: x @ jnp.diag(jnp.array([1.0, 2.0, 5.0])) @ x / 2
+    >>> density = l2o.flatness.spectral_density(
+    ...     loss, jnp.zeros(3), jax.random.key(0), num_probes=2, num_products=3
+    ... )
+    >>> float(density.nodes.max().round(3))
+    5.0
+    ```
     """
     check_size("num_products", num_products)
     check_at_least("relative_width", relative_width, 1e-4)

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from l2o.flatness._rescaled import filter_norms
 from l2o.flatness.estimate import SAMPLES_AT_ONCE
 from l2o.flatness.raveled import Loss, in_single, moves, split, still
-from l2o.flatness.rescaled import filter_norms
 from l2o.support.checks import check_size
 from l2o.support.keys import check_key
 
@@ -46,6 +46,13 @@ def loss_surface(
     along each direction; an odd number has `params` among them.
 
     **Raises:** `ValueError` for other dimensions, or fewer than 2 points.
+
+    ```pycon
+    >>> loss = lambda x: jnp.sum(x**2)
+    >>> surface = l2o.flatness.loss_surface(loss, jnp.ones(2), jax.random.key(0), num_points=5)
+    >>> surface.losses.shape
+    (5, 5)
+    ```
     """
     if dimensions not in (1, 2):
         raise ValueError(f"dimensions must be 1 or 2, got {dimensions}.")
@@ -68,6 +75,12 @@ def loss_slice(
     **Arguments:** as for `loss_surface`; `directions`, one or two pytrees like `params`.
 
     **Raises:** `ValueError` for another number of directions, or fewer than 2 points.
+
+    ```pycon
+    >>> loss = lambda x: jnp.sum(x**2)
+    >>> l2o.flatness.loss_slice(loss, jnp.zeros(2), (jnp.array([1.0, 0.0]),), num_points=3).losses
+    Array([1., 0., 1.], dtype=float32)
+    ```
     """
     if len(directions) not in (1, 2):
         raise ValueError(f"There must be 1 or 2 directions, got {len(directions)}.")
@@ -101,6 +114,13 @@ def filter_normalised_direction(params: PyTree, key: PRNGKeyArray) -> PyTree:
     2018, section 4.
 
     **Arguments:** `params`; `key`.
+
+    ```pycon
+    >>> params = {"weight": jnp.ones((3, 2)), "bias": jnp.zeros(2)}
+    >>> direction = l2o.flatness.filter_normalised_direction(params, jax.random.key(0))
+    >>> jnp.linalg.norm(direction["weight"], axis=0).round(4)  # as those of the filters, sqrt(3)
+    Array([1.7321, 1.7321], dtype=float32)
+    ```
     """
     check_key(key)
     moving, held = split(params)

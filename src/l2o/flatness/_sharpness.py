@@ -35,6 +35,12 @@ def sharpness(
     - `num_steps`: of the ascent; each costs a gradient.
 
     **Raises:** `ValueError` if there are no parameters, or `num_steps` is less than 1.
+
+    ```pycon
+    >>> loss = lambda x: 2 * jnp.sum(x**2)
+    >>> print(f"{l2o.flatness.sharpness(loss, jnp.array([1.0]), radius=0.5):.3f}")
+    2.500
+    ```
     """
     check_size("num_steps", num_steps)
     if key is not None:
@@ -83,6 +89,13 @@ def expected_sharpness(
     **Returns:** the estimate with its standard error over pairs.
 
     **Raises:** `ValueError` if there are no parameters or no samples.
+
+    ```pycon
+    >>> loss = lambda x: jnp.sum(x**2)
+    >>> estimate = l2o.flatness.expected_sharpness(loss, jnp.zeros(2), jax.random.key(0))
+    >>> float(estimate.value) > 0
+    True
+    ```
     """
     flat = ravel(loss, params)
     base = flat.loss(flat.params)

@@ -28,6 +28,13 @@ def rescaled(loss: Loss, params: PyTree, scale: PyTree) -> tuple[Loss, PyTree]:
     floating-point arrays do not deviate.
 
     **Raises:** `ValueError` if some parameters are complex.
+
+    ```pycon
+    >>> loss = lambda x: jnp.sum(x**2)
+    >>> relative, deviations = l2o.flatness.rescaled(loss, jnp.ones(2), 10.0 * jnp.ones(2))
+    >>> float(relative(deviations)), float(relative(jnp.full(2, 0.1)))
+    (2.0, 8.0)
+    ```
     """
     moving, held = split(params)
     mask = moves(params)
@@ -47,6 +54,11 @@ def parameter_sizes(params: PyTree) -> PyTree:
     **Returns:** a pytree like `params`, constant in each leaf; 0 for integers.
 
     **Raises:** `ValueError` if some parameters are complex.
+
+    ```pycon
+    >>> l2o.flatness.parameter_sizes(jnp.array([3.0, -3.0]))
+    Array([3., 3.], dtype=float32)
+    ```
     """
     return _sizes(params, lambda leaf: None)
 
@@ -62,6 +74,12 @@ def filter_norms(params: PyTree) -> PyTree:
     **Returns:** a pytree like `params`, constant over the weights into each unit; 0 for integers.
 
     **Raises:** `ValueError` if some parameters are complex.
+
+    ```pycon
+    >>> l2o.flatness.filter_norms({"weight": jnp.array([[3.0, 1.0], [4.0, 1.0]])})["weight"]
+    Array([[3.535534, 1.      ],
+           [3.535534, 1.      ]], dtype=float32)
+    ```
     """
     return _sizes(params, lambda leaf: tuple(range(leaf.ndim - 1)))
 

@@ -4,6 +4,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from l2o.mechanisms._update_function import UpdateFunction, update_function
 from l2o.mechanisms.adaptation import AdaptationCurve, adaptation_curve
 from l2o.mechanisms.clock import hold
 from l2o.mechanisms.dynamics import Dynamics, coordinate_dynamics
@@ -15,7 +16,6 @@ from l2o.mechanisms.momentum import momentum_modes
 from l2o.mechanisms.operating_points import PLAIN_STEPS
 from l2o.mechanisms.precision import in_double_precision
 from l2o.mechanisms.state_space import GradientRecord, principal_components, visited_states
-from l2o.mechanisms.update_function import UpdateFunction, update_function
 from l2o.optimizers import LearnedOptimizer
 from l2o.support.checks import check_instance, check_number, check_size
 
@@ -58,6 +58,13 @@ def explain(
     **Raises:** `ValueError` if `num_steps` or `time` is out of range, `reference_gradient` is not
     above zero, the optimizer's updates are not finite from the first step on, or its state has
     integers that do not count steps.
+
+    ```pycon
+    >>> optimizer = l2o.from_optax(optax.sgd(0.25, momentum=0.5))
+    >>> explanation = l2o.mechanisms.explain(optimizer, num_steps=5)
+    >>> explanation.summary
+    'It has momentum, but no clipping and no schedule and no adaptation.'
+    ```
     """
     check_size("num_steps", num_steps)
     if time is not None:

@@ -21,6 +21,13 @@ def trace(loss: Loss, params: PyTree, key: PRNGKeyArray, *, num_probes: int = 32
     **Returns:** the estimate with its standard error; `float` of it is its value.
 
     **Raises:** `ValueError` if there are no parameters or no probes.
+
+    ```pycon
+    >>> loss = lambda x: x @ jnp.diag(jnp.array([1.0, 2.0, 5.0])) @ x / 2
+    >>> estimate = l2o.flatness.trace(loss, jnp.zeros(3), jax.random.key(0), num_probes=4)
+    >>> float(estimate.value)
+    8.0
+    ```
     """
     flat = ravel(loss, params)
     product = hessian_product(flat.loss, flat.params)

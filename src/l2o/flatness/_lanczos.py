@@ -47,6 +47,12 @@ def lanczos(product: Callable[[Vector], Vector], start: Vector, num_steps: int) 
 
     **Arguments:** `product`, the map; `start`, any vector but zero, of single or double precision;
     `num_steps`, products to compute; no more are than the map's size.
+
+    ```pycon
+    >>> diagonal = jnp.array([1.0, 2.0, 5.0])
+    >>> l2o.flatness.lanczos(lambda v: diagonal * v, jnp.ones(3), 3).values.round(3)
+    Array([1., 2., 5.], dtype=float32)
+    ```
     """
     num_steps = min(num_steps, start.size)
     negligible = jnp.finfo(start.dtype).eps ** (2 / 3)

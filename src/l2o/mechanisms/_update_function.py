@@ -94,6 +94,13 @@ def update_function(
 
     **Returns:** the updates, and what they say: offset, slope at zero and saturation. Saturation is
     looked for up to gradients of 1e12, whatever `gradients` are.
+
+    ```pycon
+    >>> dynamics = l2o.mechanisms.coordinate_dynamics(l2o.from_optax(optax.sgd(0.5)))
+    >>> found = l2o.mechanisms.update_function(dynamics, gradients=np.array([-1.0, 0.0, 1.0]))
+    >>> found.effective_learning_rate, found.saturation.saturates
+    (0.5, False)
+    ```
     """
     state = dynamics.initial_state if state is None else jnp.asarray(state, jnp.float64)
     probed = np.concatenate([-PROBED[::-1], [0.0], PROBED])

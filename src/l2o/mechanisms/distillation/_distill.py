@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from l2o.mechanisms.distillation._formula import describe, formula
 from l2o.mechanisms.distillation.fit import Data, fit, updates_of, variance_explained
-from l2o.mechanisms.distillation.formula import describe, formula
 from l2o.mechanisms.distillation.model import Model
 from l2o.mechanisms.distillation.numbers import MECHANISMS, Form, Part
 from l2o.mechanisms.distillation.optimizer import DistilledOptimizer
@@ -166,6 +166,22 @@ def distill(
 
     **Raises:** `ValueError` for fewer than one mode, a record of fewer than three tasks (two with
     `held_out`), and a record without updates.
+
+    ```pycon
+    >>> optimizer = l2o.from_optax(optax.sgd(0.25, momentum=0.5))
+    >>> record = l2o.mechanisms.record_gradients(
+    ...     optimizer,
+    ...     l2o.tasks.QuadraticFamily(dimension=2),
+    ...     key=jax.random.key(0),
+    ...     num_tasks=3,
+    ...     num_steps=8,
+    ... )
+    >>> distilled = l2o.mechanisms.distill(optimizer, record, num_modes=1)
+    >>> print(distilled.formula)
+    m₁ ← 0.5 m₁ - 0.25 g
+    d ← m₁
+    x ← x + d
+    ```
     """
     check_optimizer(optimizer)
     check_instance("record", record, GradientRecord)
