@@ -168,7 +168,7 @@ def test_a_hand_designed_one_with_settings_of_its_weighting(assert_trees_close):
         ("cagrad(c=1,c=2)-adam", "name=number"),
         ("upgrad(c=1)-adam", "upgrad takes no settings"),
         ("cagrad(c=1)-sam", "behind a weighting"),
-        ("cagrad(c=1)", "behind a weighting"),
+        ("cagrad(c=1)", "then the optimizer"),
     ],
 )
 def test_what_is_wrong_with_its_settings_is_said(name, match):

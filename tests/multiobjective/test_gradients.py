@@ -166,9 +166,9 @@ def test_says_what_parameters_are(way, params):
 
 
 def test_says_what_numbers_can_be(params):
-    with pytest.raises(ValueError, match="chunk_size must be at least 1"):
+    with pytest.raises(ValueError, match="chunk_size must be a whole number of at least 1"):
         linearized(losses, params, chunk_size=0)
-    with pytest.raises(ValueError, match="chunk_size must be at least 1"):
+    with pytest.raises(ValueError, match="chunk_size must be a whole number of at least 1"):
         mo.trunk_split(representation, head_loss, params, chunk_size=0)
     with pytest.raises(ValueError, match="most_bytes must be at least 1"):
         gradients(losses, params, most_bytes=0)

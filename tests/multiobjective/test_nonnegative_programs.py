@@ -85,7 +85,7 @@ def test_the_usual_program_is_left_to_nobody(d, conflict, positive):
 def test_what_is_not_settled_is_left_to_pivoting(monkeypatch):
     matrix = cosines(2, M, 30, 0.5)
     expected = ONE_BY_ONE(matrix, matrix)
-    monkeypatch.setattr("l2o.multiobjective.nonnegative_programs._MOST_FACES", 0)
+    monkeypatch.setattr("l2o.multiobjective.programs.nonnegative_programs._MOST_FACES", 0)
     assert not _descend_and_solve_faces(matrix, matrix).settled.any()
     np.testing.assert_allclose(_solve(matrix, matrix), expected, atol=1e-9)
 
@@ -124,7 +124,7 @@ def test_hard_programs_against_another_solver(seed, m, d, conflict, dtype):
 def test_what_goes_in_circles_is_left_to_the_interior_point_method(monkeypatch):
     matrix = cosines(0, M, 7)
     expected = slopes_and_gaps(matrix, matrix, ONE_BY_ONE(matrix, matrix))[0]
-    name = "l2o.multiobjective.{}"
+    name = "l2o.multiobjective.programs.{}"
     monkeypatch.setattr(name.format("nonnegative_programs._MOST_FACES"), 0)
     monkeypatch.setattr(name.format("nonnegative_program._MOST_EXCHANGES"), 0)
     monkeypatch.setattr(name.format("operator_splitting._MOST_STEPS"), 32)

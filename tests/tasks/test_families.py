@@ -140,6 +140,8 @@ def test_settings_of_the_first_edition_are_keywords_with_the_same_defaults(kind)
     parameters = inspect.signature(make).parameters
     later = {"text": "tiny-shakespeare"} if make is character_model_family else {}
     defaults = {name: p.default for name, p in parameters.items() if name != "judge_on"}
+    if kind in ("OverlaidPairs", "Attributes"):
+        later |= {"gradient_form": "automatic"}
     assert defaults == OLD_SETTINGS[kind] | later
 
 
