@@ -153,9 +153,6 @@ class Update(eqx.Module):
         # What is not finite is not applied, and the inner problems that made it are given up.
         meta_parameters, meta_opt_state = jax.tree.map(partial(jnp.where, applied), updated, before)
         num_skipped = state.num_skipped + jnp.where(applied, 0, 1)
-        is_sound = [_all_finite((part.meta_loss, part.gradient)) for part in found]
-        # Those of one part need not pay for another's; if none is to blame, all are.
-        spared = jnp.any(jnp.stack([~sound for sound in is_sound]))
         state = MetaState(
             optimizer=eqx.combine(meta_parameters, structure),
             meta_opt_state=meta_opt_state,
@@ -173,7 +170,7 @@ class Update(eqx.Module):
             optax.global_norm(leaves),
             num_skipped,
             tuple({"meta_loss": part.meta_loss} | part.diagnostics for part in found),
-            tuple(~applied & ~(sound & spared) for sound in is_sound),
+            _to_blame(found, ~applied),
         )
 
     def _weighted(self, found: tuple[MetaGradient, ...]) -> Any:
@@ -209,6 +206,15 @@ class MetaStep(eqx.Module):
             for part, own, lost in zip(self.parts, parts, metrics.lost, strict=True)
         )
         return eqx.tree_at(lambda state: state.parts, state, given_up), metrics
+
+
+def _to_blame(found: tuple[MetaGradient, ...], skipped: Bool[Array, ""]) -> tuple[Array, ...]:
+    """Whose inner problems led to an update that is skipped; if nobody's did, everybody's."""
+    if len(found) == 1:
+        return (skipped,)
+    is_sound = [_all_finite((part.meta_loss, part.gradient)) for part in found]
+    spared = jnp.any(jnp.stack([~sound for sound in is_sound]))
+    return tuple(skipped & ~(sound & spared) for sound in is_sound)
 
 
 def _all_finite(tree: PyTree) -> Bool[Array, ""]:
