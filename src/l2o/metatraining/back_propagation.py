@@ -37,7 +37,8 @@ class BackPropagation(MetaGradientEstimator):
 
     Below the horizon it is truncated: states are carried over, and held constant where a window
     begins. The tasks are divided evenly among the devices: each draws its own, runs its window and
-    differentiates it; only meta-gradients are exchanged.
+    differentiates it; only meta-gradients are exchanged. Tasks are differentiated together, which
+    is what makes it fast: their own meta-gradients, and so the variance of the mean, are not known.
     """
 
     def on_this_device(self, optimizer: LearnedOptimizer, mesh: Mesh) -> LearnedOptimizer:
@@ -102,7 +103,7 @@ class BackPropagation(MetaGradientEstimator):
             )
             gradient = eqx.filter(end.gradient, eqx.is_inexact_array)
             found = MetaGradient(end.meta_loss, end.regularization, gradient)
-            return jax.lax.pmean(found, AXES), Carried(end.state, window.start_of(end.losses))
+            return jax.lax.pmean(found, AXES), window.carried_to(end)
 
         shared = ((self, optimizer, problems, task_key), meta_loss, key, fresh, meta_step)
         found, carried = on_devices(differentiate, mesh)(shared, state.carried)

@@ -1,5 +1,6 @@
 """Stretches of the inner loop, and the meta-loss over them."""
 
+import dataclasses
 from collections.abc import Callable
 
 import equinox as eqx
@@ -38,6 +39,14 @@ class Window(eqx.Module):
     meta_step: Int[Array, ""]
     """How many updates of the meta-parameters came before, for schedules of weights."""
     num_steps: int = eqx.field(static=True)
+
+    def begun_from(self, carried: Carried) -> "Window":
+        """The same stretch, begun where a problem stands."""
+        return dataclasses.replace(self, state=carried.state, initial_loss=carried.initial_loss)
+
+    def carried_to(self, end: "WindowLoss") -> Carried:
+        """Where its problems stand at its end."""
+        return Carried(end.state, self.start_of(end.losses))
 
     def start_of(
         self, losses: Float[Array, "losses tasks *objectives"]
