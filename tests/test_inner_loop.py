@@ -7,7 +7,7 @@ import pytest
 
 from l2o import inner_loop
 from l2o.inner_loop import InnerState, unroll
-from l2o.optimizers import DM, GRU, RNNProp, from_optax, per_task
+from l2o.optimizers import DM, GRU, LearnedOptimizer, RNNProp, from_optax, per_task
 from l2o.tasks import Quadratic, QuadraticFamily, Task, TaskBatch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -214,6 +214,31 @@ def test_the_exact_meta_gradient_against_finite_differences(tiny_gru, random_lik
             slope = (value(ahead) - value(behind)) / 2e-6
             products = jax.tree.map(lambda g, d: np.sum(np.asarray(g) * d), exact, direction)
             np.testing.assert_allclose(sum(jax.tree.leaves(products)), slope, rtol=1e-6)
+
+
+class ByGradAsExtra(LearnedOptimizer):
+    """Gradient descent along what Optax's extra argument `grad` says."""
+
+    rate: jax.Array
+
+    def init(self, params):
+        return ()
+
+    def update(self, grads, state, params=None, *, grad, **extra):
+        return -self.rate * grad, state
+
+
+def test_first_order_holds_constant_what_extra_arguments_say():
+    """By hand: x moves against the sum of both gradients, which are numbers."""
+    task, rate = Quadratic(jnp.eye(1), jnp.zeros(1)), 0.1
+
+    def final_loss(rate):
+        return unroll(ByGradAsExtra(rate), task, KEY, 2, first_order=True).losses[-1]
+
+    loss, slope = jax.value_and_grad(final_loss)(jnp.asarray(rate))
+    # Of x^2 / 2 the gradients are x_0 and x_1, and x_2 = x_1 (1 - rate) = x_0 (1 - rate)^2.
+    sum_of_gradients = 1 / (1 - rate) ** 2 + 1 / (1 - rate)
+    np.testing.assert_allclose(slope, -2 * loss * sum_of_gradients, rtol=1e-5)
 
 
 class NeedsLoss(RNNProp):

@@ -13,7 +13,13 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from l2o.gradients import Gradients
-from l2o.optimizers import LearnedOptimizer, OptState, Updates, check_optimizer
+from l2o.optimizers import (
+    LearnedOptimizer,
+    OptState,
+    Updates,
+    check_optimizer,
+    evaluation_params,
+)
 from l2o.support.bad_input import explains_itself
 from l2o.support.checks import check_integer
 from l2o.support.keys import check_key
@@ -64,6 +70,7 @@ class Step(eqx.Module):
     """The parameters at which loss and gradient were taken, before the update."""
     batch: Batch
     loss: Float[Array, "..."]
+    """At `params`, also of a Schedule-Free optimizer."""
     grads: PyTree
     updates: Updates
     opt_state: OptState
@@ -82,13 +89,19 @@ class Trajectory(eqx.Module):
 
     losses: Float[Array, "losses ..."]
     """The value before every step and, last, at the final parameters: `num_steps + 1` of them,
-    each with axes for the tasks of a batch and for the losses of a `MultiObjectiveTask`."""
+    each with axes for the tasks of a batch and for the losses of a `MultiObjectiveTask`. Those of
+    Schedule-Free optimizers are at their `evaluation_params`."""
     state: InnerState
     """Where the loop stands after the last step."""
     final_grads: PyTree
-    """The gradient of the last loss."""
+    """The gradient at the last parameters of the state."""
     probes: PyTree
     """What the probe returned, stacked along a leading axis of `num_steps`."""
+
+    @property
+    def params(self) -> Params:
+        """The parameters that came of it: those of the state, or its `evaluation_params`."""
+        return evaluation_params(self.state.opt_state, self.state.params)
 
 
 def unroll(
@@ -184,7 +197,8 @@ def unroll(
                 )
             )
         _check_updates(updates, state.params)
-        return InnerState(optax.apply_updates(state.params, updates), opt_state), (loss, seen)
+        reported = _reported(task, state, batch, loss)
+        return InnerState(optax.apply_updates(state.params, updates), opt_state), (reported, seen)
 
     policy = jax.checkpoint_policies.save_only_these_names(_KEPT)
     body = jax.checkpoint(step, policy=policy) if checkpoint else step
@@ -208,7 +222,16 @@ def unroll(
         losses, probes = jax.tree.map(lambda x: x.reshape(num_steps, *x.shape[2:]), stacked)
         last_batch = jax.tree.map(lambda leaf: leaf[0], draw(indices[-1:]))
     final_loss, final_grads = task.value_and_grad(state.params, last_batch)
+    final_loss = _reported(task, state, last_batch, final_loss)
     return Trajectory(jnp.concatenate([losses, final_loss[None]]), state, final_grads, probes)
+
+
+def _reported(
+    task: Task, state: InnerState, batch: Batch, loss: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    """The loss at the parameters that the optimizer would hand over; `loss`, where it stands."""
+    params = evaluation_params(state.opt_state, state.params)
+    return loss if params is state.params else task.value(params, batch)
 
 
 @contextmanager

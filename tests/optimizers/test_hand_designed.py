@@ -17,11 +17,18 @@ from l2o.optimizers import (
     adam,
     adamw,
     adan,
+    ademamix,
+    evaluation_params,
     lion,
     momentum,
+    muon,
+    nadamw,
     nesterov,
+    orthogonal_nadamw,
+    prodigy,
     rmsprop,
     sam,
+    schedule_free_adamw,
     sgd,
 )
 
@@ -181,21 +188,86 @@ def adan_step(g, x, memory, t):
     return -0.05 * (m + 0.4 * v) / (np.sqrt(n + 1e-8) + 1e-3)
 
 
+def nadamw_step(g, x, memory, t):
+    memory["m"] = 0.7 * memory.get("m", 0) + 0.3 * g
+    memory["n"] = 0.8 * memory.get("n", 0) + 0.2 * g**2
+    ahead = 0.7 * memory["m"] / (1 - 0.7 ** (t + 1)) + 0.3 * g / (1 - 0.7**t)
+    size = np.sqrt(memory["n"] / (1 - 0.8**t)) + memory.get("eps", 1e-3)
+    return -0.05 * (ahead / size + 0.1 * x)
+
+
+def muon_step(g, x, memory, t):
+    """Of a vector: its `eps` is no hyperparameter."""
+    memory["eps"] = 1e-8
+    return nadamw_step(g, x, memory, t)
+
+
+def schedule_free_step(g, y, memory, t):
+    """Defazio et al. 2024, algorithm 1, with all averaging weights equal."""
+    memory["n"] = 0.8 * memory.get("n", 0) + 0.2 * g**2
+    direction = g / (np.sqrt(memory["n"] / (1 - 0.8**t)) + 1e-3) + 0.1 * y
+    memory["z"] = memory.get("z", y) - 0.05 * direction
+    memory["x"] = (1 - 1 / t) * memory.get("x", y) + memory["z"] / t
+    return 0.3 * memory["z"] + 0.7 * memory["x"] - y
+
+
+def prodigy_step(g, x, memory, t):
+    """Mishchenko and Defazio 2024, algorithm 4, and Adam's corrections of bias."""
+    start, d = memory.setdefault("start", x), memory.get("d", 1e-3)
+    rate = d * 0.5 * np.sqrt(1 - 0.8**t) / (1 - 0.7**t)
+    memory["m"] = 0.7 * memory.get("m", 0) + 0.3 * d * g
+    memory["n"] = 0.8 * memory.get("n", 0) + 0.2 * (d * g) ** 2
+    memory["r"] = 0.8**0.5 * memory.get("r", 0) + d * rate * (g @ (start - x))
+    memory["s"] = 0.8**0.5 * memory.get("s", 0) + d * rate * g
+    memory["d"] = max(d, memory["r"] / np.sum(np.abs(memory["s"])))
+    return -rate * (memory["m"] / (np.sqrt(memory["n"]) + memory["d"] * 1e-8) + 0.1 * x)
+
+
+def ademamix_step(g, x, memory, t):
+    memory["m"] = 0.7 * memory.get("m", 0) + 0.3 * g
+    memory["slow"] = 0.9 * memory.get("slow", 0) + 0.1 * g
+    memory["n"] = 0.8 * memory.get("n", 0) + 0.2 * g**2
+    direction = memory["m"] / (1 - 0.7**t) + 2.0 * memory["slow"]
+    return -0.05 * (direction / (np.sqrt(memory["n"] / (1 - 0.8**t)) + 1e-8) + 0.1 * x)
+
+
+ADAMW = {"learning_rate": 0.05, "b1": 0.7, "b2": 0.8, "eps": 1e-3, "weight_decay": 0.1}
 CASES = [
     (sgd, sgd_step, {"learning_rate": 0.3}),
     (momentum, momentum_step, {"learning_rate": 0.3, "momentum": 0.8}),
     (nesterov, nesterov_step, {"learning_rate": 0.3, "momentum": 0.8}),
     (rmsprop, rmsprop_step, {"learning_rate": 0.05, "decay": 0.8, "eps": 1e-3}),
     (adam, adam_step, {"learning_rate": 0.05, "b1": 0.7, "b2": 0.8, "eps": 1e-3}),
-    (
-        adamw,
-        adamw_step,
-        {"learning_rate": 0.05, "b1": 0.7, "b2": 0.8, "eps": 1e-3, "weight_decay": 0.1},
-    ),
+    (adamw, adamw_step, ADAMW),
     (sam, sam_step, {"learning_rate": 0.3, "rho": 0.2}),
     (adagrad, adagrad_step, {"learning_rate": 0.3, "initial_accumulator_value": 0.5}),
     (lion, lion_step, {"learning_rate": 0.05, "b1": 0.7, "b2": 0.8, "weight_decay": 0.1}),
     (adan, adan_step, {"learning_rate": 0.05, "b1": 0.7, "b2": 0.6, "b3": 0.8, "eps": 1e-3}),
+    (nadamw, nadamw_step, ADAMW),
+    (
+        muon,
+        muon_step,
+        {"learning_rate": 0.05, "beta": 0.5, "adam_b1": 0.7, "adam_b2": 0.8, "weight_decay": 0.1},
+    ),
+    (orthogonal_nadamw, nadamw_step, ADAMW),
+    (schedule_free_adamw, schedule_free_step, ADAMW),
+    (
+        prodigy,
+        prodigy_step,
+        {"learning_rate": 0.5, "b1": 0.7, "b2": 0.8, "estim_lr0": 1e-3, "weight_decay": 0.1},
+    ),
+    (
+        ademamix,
+        ademamix_step,
+        {
+            "learning_rate": 0.05,
+            "b1": 0.7,
+            "b2": 0.8,
+            "b3": 0.9,
+            "alpha": 2.0,
+            "weight_decay": 0.1,
+        },
+    ),
 ]
 
 
@@ -232,11 +304,36 @@ def test_configurations_run_side_by_side(hand_designed):
             update, state = optimizer.update(grads, state, params, value_fn=bowl)
         return update
 
-    together = jax.vmap(updates)(values)
+    together = jax.jit(jax.vmap(updates))(values)
+    one_by_one = jax.jit(updates)
     for index in range(3):
-        alone = updates({name: float(value[index]) for name, value in values.items()})
+        alone = one_by_one({name: value[index] for name, value in values.items()})
         for ours, theirs in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(ours[index], theirs, rtol=1e-3, atol=1e-6)
+
+
+def test_schedule_free_is_judged_at_the_average_of_its_course():
+    optimizer = schedule_free_adamw.with_hyperparameters(**(ADAMW))
+    params = jnp.asarray(START)
+    state, memory, moved = optimizer.init(params), {}, START
+    for index in range(1, 6):
+        updates, state = optimizer.update(jnp.asarray(HESSIAN) @ params, state, params)
+        params = optax.apply_updates(params, updates)
+        moved = moved + schedule_free_step(HESSIAN @ moved, moved, memory, index)
+    np.testing.assert_allclose(evaluation_params(state, params), memory["x"], rtol=1e-4)
+
+
+def test_prodigy_waits_for_the_first_gradient():
+    optimizer = prodigy.with_hyperparameters(
+        learning_rate=0.5, b1=0.7, b2=0.8, estim_lr0=1e-3, weight_decay=0.1
+    )
+    params = jnp.asarray(START, jnp.float32)
+    state = optimizer.init(params)
+    for _ in range(2):
+        updates, state = optimizer.update(jnp.zeros(3), state, params)
+        np.testing.assert_array_equal(updates, 0)
+    updates, _ = optimizer.update(params, state, params)
+    np.testing.assert_allclose(updates, prodigy_step(START, START, {}, 3), rtol=1e-5)
 
 
 def test_sam_without_the_loss_is_refused():

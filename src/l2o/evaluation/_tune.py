@@ -18,7 +18,7 @@ from l2o.evaluation.statistics import Summary
 from l2o.objectives import MeanLoss, Objective
 from l2o.optimizers import HandDesigned, OptaxOptimizer
 from l2o.support.canonical import canonical
-from l2o.support.checks import check_choice, check_instance, check_size
+from l2o.support.checks import check_choice, check_instance, check_size, in_a_line
 from l2o.support.programs import forget_programs_if_many
 from l2o.tasks import TaskFamily, check_family
 
@@ -104,8 +104,8 @@ class Tuned(eqx.Module):
 
     @property
     def optimizer(self) -> OptaxOptimizer:
-        """The optimizer with the best hyperparameters."""
-        return self.hand_designed.with_hyperparameters(**self.hyperparameters)
+        """The optimizer with the best hyperparameters; a schedule goes over `num_steps`."""
+        return self.hand_designed.over(self.num_steps).with_hyperparameters(**self.hyperparameters)
 
 
 def tune(
@@ -137,7 +137,7 @@ def tune(
     - `hand_designed`: the optimizer with its search space, such as `l2o.optimizers.adam`.
     - `family`: where the tasks come from.
     - `key`: decides tasks and configurations.
-    - `num_steps`: the length of a run, at least 1.
+    - `num_steps`: the length of a run, at least 1; of a schedule, too.
     - `objective`: what is to be small; its mean over tasks, and over the losses of a task that
       has several, is the score. For a fair comparison,
       what the learned optimizers were trained on.
@@ -179,7 +179,7 @@ def tune(
     forget_programs_if_many()
     # In a canonical form, dictionaries are in the order of the alphabet.
     given = hand_designed
-    hand_designed, family = canonical(hand_designed), canonical(family)
+    hand_designed, family = canonical(hand_designed.over(num_steps)), canonical(family)
     objective = canonical(objective)
     search_key, final_key, explore_key, refine_key = jax.random.split(tuning_key(key), 4)
     draw = draw_tasks(family, search_key, num_tasks)
@@ -188,6 +188,11 @@ def tune(
 
     if final_metric is not None:
         known = jax.eval_shape(draw.tasks.evaluate, draw.params)
+        if not known:
+            raise ValueError(
+                f"final_metric is for tasks that measure something held out; {family.title} have "
+                f"nothing but their loss, got {in_a_line(final_metric)}."
+            )
         check_choice("The final metric", final_metric, known)
 
     explored, *refined = sizes = _round_sizes(num_configurations)

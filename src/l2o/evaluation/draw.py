@@ -24,12 +24,12 @@ class Draw(eqx.Module):
     ) -> tuple[Float[Array, "losses tasks *objectives"], Params]:
         """Runs `optimizer` on every task for `num_steps` steps.
 
-        **Returns:** the `num_steps + 1` losses of each task, and the parameters at the end.
+        **Returns:** the `num_steps + 1` losses of each task, and the parameters that came of it.
         """
         batched = per_task(optimizer)
         start = InnerState(self.params, batched.init(self.params))
         trajectory = unroll(batched, self.tasks, self.key, num_steps, state=start)
-        return trajectory.losses, trajectory.state.params
+        return trajectory.losses, trajectory.params
 
 
 # Compiled apart from the runs: once for all the optimizers that are to run on the draw.

@@ -21,7 +21,7 @@ from l2o.flatness import (
     trace,
 )
 from l2o.inner_loop import InnerState, Step, unroll
-from l2o.optimizers import per_task
+from l2o.optimizers import evaluation_params, per_task
 from l2o.tasks import TaskBatch, ValueFunction
 
 if TYPE_CHECKING:
@@ -118,20 +118,21 @@ def _train_and_record(
         return judges.over_tasks(of_one, params)
 
     def seen(step: Step) -> dict[str, Array]:
+        params = evaluation_params(step.opt_state, step.params)
         nothing = jax.tree.map(
             lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
-            jax.eval_shape(record, step.index, step.params),
+            jax.eval_shape(record, step.index, params),
         )
         return jax.lax.cond(
             step.index % every == 0,
-            lambda: record(step.index, step.params),
+            lambda: record(step.index, params),
             lambda: nothing,
         )
 
     batched = per_task(optimizer)
     start = InnerState(draw.params, batched.init(draw.params))
     trajectory = unroll(batched, draw.tasks, draw.key, num_steps, state=start, probe=seen)
-    params = trajectory.state.params
+    params = trajectory.params
     records = jax.tree.map(
         lambda stacked, last: jnp.concatenate([stacked[::every], last[None]]),
         trajectory.probes,

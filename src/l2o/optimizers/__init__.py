@@ -8,22 +8,24 @@ from l2o.optimizers.coordinatewise import (
 )
 from l2o.optimizers.hand_designed import (
     ALL_HAND_DESIGNED as ALL_HAND_DESIGNED,
-    HandDesigned as HandDesigned,
-    LogUniform as LogUniform,
-    OneMinusLogUniform as OneMinusLogUniform,
-    SearchRange as SearchRange,
-    Uniform as Uniform,
     adagrad as adagrad,
     adam as adam,
     adamw as adamw,
     adan as adan,
+    ademamix as ademamix,
     lion as lion,
     momentum as momentum,
+    muon as muon,
+    nadamw as nadamw,
     nesterov as nesterov,
+    orthogonal_nadamw as orthogonal_nadamw,
+    prodigy as prodigy,
     rmsprop as rmsprop,
     sam as sam,
+    schedule_free_adamw as schedule_free_adamw,
     sgd as sgd,
 )
+from l2o.optimizers.hyperparameters import HandDesigned as HandDesigned
 from l2o.optimizers.learned import *
 from l2o.optimizers.learned_optimizer import (
     LearnedOptimizer as LearnedOptimizer,
@@ -39,6 +41,15 @@ from l2o.optimizers.learned_optimizer import (
 from l2o.optimizers.recurrent import (
     RecurrentOptimizer as RecurrentOptimizer,
     RecurrentState as RecurrentState,
+)
+from l2o.optimizers.schedule_free import evaluation_params as evaluation_params
+from l2o.optimizers.schedules import Schedule as Schedule
+from l2o.optimizers.search_ranges import (
+    LogUniform as LogUniform,
+    OneMinusLogUniform as OneMinusLogUniform,
+    SearchRange as SearchRange,
+    Share as Share,
+    Uniform as Uniform,
 )
 from l2o.optimizers.split_coordinates import (
     SplitCoordinates as SplitCoordinates,

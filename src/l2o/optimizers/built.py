@@ -14,7 +14,7 @@ class _Function:
     """`init` or `update` of a transformation that is made when it is called."""
 
     build: Build
-    hyperparameters: tuple[tuple[str, float], ...]
+    hyperparameters: tuple[tuple[str, Any], ...]
     name: Literal["init", "update"]
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
@@ -23,13 +23,14 @@ class _Function:
         return getattr(made, self.name)(*arguments, **keywords)
 
 
-def built(build: Build, **hyperparameters: float) -> optax.GradientTransformationExtraArgs:
+def built(build: Build, **hyperparameters: Any) -> optax.GradientTransformationExtraArgs:
     """The transformation `build(**hyperparameters)`, equal to all others made alike.
 
     Optax's own are closures: two of them are never equal, so every new one is compiled anew, and
     none can be pickled.
 
-    **Arguments:** `build`, which can be pickled if the result is to be; `hyperparameters`.
+    **Arguments:** `build`, which can be pickled if the result is to be; `hyperparameters`,
+    numbers and what else has a hash.
     """
     values = tuple(sorted(hyperparameters.items()))
     return optax.GradientTransformationExtraArgs(

@@ -1,250 +1,21 @@
 """Hand-designed optimizers with the ranges to search for their hyperparameters.
 
-Learning rates are constant, without schedules: the learned optimizers get no schedule either, and
-a schedule would have to know in advance how long the run is.
+Learning rates are constant unless a schedule is asked for, which has to know how long the run is.
 """
 
-import abc
-import math
 from collections.abc import Callable
-from typing import Any
+from functools import reduce
+from typing import Any, cast
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jax.core import Tracer
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray, ScalarLike
+from jaxtyping import Array, Float
 
-from l2o.optimizers import settings
-from l2o.optimizers.built import built
-from l2o.optimizers.learned_optimizer import OptaxOptimizer, from_optax
+from l2o.optimizers import orthogonalized
+from l2o.optimizers.hyperparameters import HandDesigned
 from l2o.optimizers.parameters import bounded
-from l2o.support.checks import check_choice, check_number
-
-_EDGE = 0.05
-
-
-class SearchRange(eqx.Module):
-    """Where to search for a hyperparameter: an interval and the scale on which it is uniform."""
-
-    low: eqx.AbstractVar[float]
-    high: eqx.AbstractVar[float]
-    low_is_limit: eqx.AbstractVar[bool]
-
-    @abc.abstractmethod
-    def position(self, value: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
-        """Where values lie on the range's own scale: 0 for `low`, 1 for `high`."""
-
-    @abc.abstractmethod
-    def at(self, position: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """The values at positions between 0 and 1: the inverse of `position`."""
-
-    @abc.abstractmethod
-    def check(self, name: str, value: Any) -> None:
-        """Makes sure that a hyperparameter makes sense, within the range to search or outside it.
-
-        **Raises:** `ValueError` that calls it by `name`.
-        """
-
-    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
-        """Draws values that are uniform on the range's own scale.
-
-        They are in single precision, so that they leave the parameters' own precision as it is.
-        """
-        return self.at(jax.random.uniform(key, shape, jnp.float32))
-
-    def on_edge(self, value: ScalarLike) -> bool:
-        """Whether `value` lies so near an end that better values may lie beyond it.
-
-        Near means within 5 % of the range, on its own scale. A low end that is a limit is no edge.
-        """
-        position = float(self.position(value))
-        return position > 1 - _EDGE or (position < _EDGE and not self.low_is_limit)
-
-
-class Uniform(SearchRange):
-    """Uniform between `low` and `high`.
-
-    ```pycon
-    >>> shares = l2o.optimizers.Uniform(0.0, 2.0)
-    >>> float(shares.at(jnp.array(0.25)))
-    0.5
-    ```
-    """
-
-    low: float
-    high: float
-    low_is_limit: bool = False
-    """Nothing is to be found below `low`: the hyperparameter ends, or ceases to matter, there."""
-
-    def __check_init__(self) -> None:
-        _check_ends(self)
-
-    def check(self, name: str, value: Any) -> None:
-        """Any finite number will do."""
-        largest = settings.LARGEST_FACTOR
-        check_number(name, value, least=-largest, most=largest)
-
-    def position(self, value: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
-        """The fraction of the interval below `value`."""
-        return (jnp.asarray(value, jnp.float32) - self.low) / (self.high - self.low)
-
-    def at(self, position: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Linear between the ends."""
-        return jnp.clip(self.low + position * (self.high - self.low), self.low, self.high)
-
-
-class LogUniform(SearchRange):
-    """Uniform in the logarithm, between `low` and `high`, both above zero.
-
-    ```pycon
-    >>> rates = l2o.optimizers.LogUniform(1e-4, 1.0)
-    >>> print(f"{rates.at(jnp.array(0.5)):.3f}")
-    0.010
-    ```
-    """
-
-    low: float
-    high: float
-    low_is_limit: bool = False
-    """Nothing is to be found below `low`: the hyperparameter ends, or ceases to matter, there."""
-    zero_is_valid: bool = False
-    """Whether the hyperparameter may be zero, although a search never comes to it."""
-
-    def __check_init__(self) -> None:
-        _check_ends(self)
-        if self.low <= 0:
-            raise ValueError(f"A logarithmic range lies above zero, got low = {self.low}.")
-
-    def check(self, name: str, value: Any) -> None:
-        """It has to be above zero, or zero where that is valid."""
-        if self.zero_is_valid:
-            check_number(name, value, least=0, most=settings.LARGEST_FACTOR)
-        else:
-            check_number(name, value, above=0, most=settings.LARGEST_FACTOR)
-
-    def position(self, value: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
-        """The fraction of the orders of magnitude below `value`."""
-        return jnp.log(jnp.asarray(value, jnp.float32) / self.low) / math.log(self.high / self.low)
-
-    def at(self, position: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Geometric between the ends."""
-        values = self.low * jnp.exp(position * math.log(self.high / self.low))
-        return jnp.clip(values, self.low, self.high)
-
-
-class OneMinusLogUniform(SearchRange):
-    """Uniform in the logarithm of one minus the value, between `low` and `high`, both below one.
-
-    For decay rates such as momentum, where 1 / (1 - value) is the time scale that matters.
-
-    ```pycon
-    >>> decays = l2o.optimizers.OneMinusLogUniform(0.9, 0.999)
-    >>> print(f"{decays.at(jnp.array(0.5)):.3f}")
-    0.990
-    ```
-    """
-
-    low: float
-    high: float
-    low_is_limit: bool = False
-    """Nothing is to be found below `low`: the hyperparameter ends, or ceases to matter, there."""
-
-    def __check_init__(self) -> None:
-        _check_ends(self)
-        if self.high > settings.LARGEST_DECAY:
-            raise ValueError(f"A range of decay rates lies below one, got high = {self.high}.")
-
-    def check(self, name: str, value: Any) -> None:
-        """It has to be below one, and not below zero unless the range is."""
-        check_number(name, value, least=min(0, self.low), most=settings.LARGEST_DECAY)
-
-    def position(self, value: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
-        """The fraction of the orders of magnitude of time scales below that of `value`."""
-        return jnp.log((1 - jnp.asarray(value, jnp.float32)) / (1 - self.low)) / self._log_ratio
-
-    def at(self, position: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Geometric, in one minus the value, between the ends."""
-        values = 1 - (1 - self.low) * jnp.exp(position * self._log_ratio)
-        return jnp.clip(values, self.low, self.high)
-
-    @property
-    def _log_ratio(self) -> float:
-        return math.log((1 - self.high) / (1 - self.low))
-
-
-def _check_ends(searched: SearchRange) -> None:
-    largest = settings.LARGEST_FACTOR
-    for name, end in (("low", searched.low), ("high", searched.high)):
-        check_number(f"The {name} end of a search range", end, least=-largest, most=largest)
-    if not searched.low < searched.high:
-        raise ValueError(
-            "A search range goes up from its low end to its high end, got "
-            f"low = {searched.low} and high = {searched.high}."
-        )
-
-
-class HandDesigned(eqx.Module):
-    """A hand-designed optimizer, its hyperparameters and where to search for them.
-
-    ```pycon
-    >>> optimizer = l2o.optimizers.momentum.with_hyperparameters(learning_rate=0.1, momentum=0.9)
-    >>> updates, state = optimizer.update(jnp.ones(1), optimizer.init(jnp.zeros(1)))
-    >>> updates
-    Array([-0.1], dtype=float32)
-    >>> sorted(l2o.optimizers.momentum.space)
-    ['learning_rate', 'momentum']
-    ```
-    """
-
-    name: str
-    build: Callable[..., optax.GradientTransformation]
-    """Takes the hyperparameters as keywords. They may be traced scalars."""
-    space: dict[str, SearchRange]
-    """The range of each hyperparameter that is tuned."""
-    defaults: dict[str, float]
-    """The customary value of each hyperparameter in `space`."""
-
-    def __check_init__(self) -> None:
-        if not self.space or self.space.keys() != self.defaults.keys():
-            raise ValueError(
-                f"{self.name}: space and defaults must name the same hyperparameters, at least "
-                "one (what has none to tune goes through from_optax), got "
-                f"{sorted(self.space)} and {sorted(self.defaults)}."
-            )
-        for name, value in self.defaults.items():
-            self.space[name].check(f"The default of {self.name}'s {name}", value)
-
-    def with_hyperparameters(self, **values: ScalarLike) -> OptaxOptimizer:
-        """The optimizer with these hyperparameters, and the defaults of those not given.
-
-        Optimizers with the same hyperparameters, unless traced, are equal, and compiled once.
-
-        **Arguments:** values for names in `space`: numbers or scalar arrays, traced ones too.
-
-        **Raises:** `ValueError` for a hyperparameter that the optimizer does not have, or that is
-        out of range.
-        """
-        numbers: dict[str, float] = {}
-        for name, value in values.items():
-            check_choice(f"A hyperparameter of {self.name}", name, self.space)
-            if not isinstance(value, Tracer):
-                number = _number(value)
-                self.space[name].check(f"{self.name}'s {name}", number)
-                numbers[name] = float(number)
-        if len(numbers) < len(values):
-            return from_optax(self.build(**(self.defaults | values | numbers)))
-        return from_optax(built(self.build, **(self.defaults | numbers)))
-
-
-def _number(value: Any) -> Any:
-    """A scalar array as a number; anything else as it is."""
-    is_scalar = isinstance(value, jax.Array | np.ndarray | np.generic) and value.ndim == 0
-    return value.item() if is_scalar else value
-
+from l2o.optimizers.search_ranges import LogUniform, OneMinusLogUniform
 
 # Wide on purpose. The best learning rate of momentum is about 4 on the random quadratics of
 # Maheswaranathan et al. 2021 and 5e-4 on the Rosenbrock function.
@@ -363,7 +134,7 @@ adamw = HandDesigned(
 
 
 def _sam(
-    learning_rate: float | Float[Array, ""], rho: float | Float[Array, ""]
+    learning_rate: optax.ScalarOrSchedule, rho: float | Float[Array, ""]
 ) -> optax.GradientTransformationExtraArgs:
     """Gradient descent with the gradient taken a distance `rho` uphill.
 
@@ -455,10 +226,181 @@ adan = HandDesigned(
 )
 """Adan (Xie et al. 2022; `optax.adan`): Adam with a Nesterov momentum of its own.
 
-The newer of the adaptive methods that treats every parameter alone, as the learned optimizers
-do, whatever its shape. Of the other candidates in Optax, Muon differs from AdamW on matrices
-only, Prodigy sets its own learning rate, ADOPT gives away the first of few steps, and
-schedule-free methods are judged at other parameters than those they step.
+The newer of the adaptive methods that treats every parameter alone, whatever its shape.
+"""
+
+
+def _nadamw(**hyperparameters: Any) -> optax.GradientTransformation:
+    return _bounded(optax.nadamw(**hyperparameters))
+
+
+def _muon(**hyperparameters: Any) -> optax.GradientTransformation:
+    return _bounded(orthogonalized.muon(**hyperparameters))
+
+
+def _orthogonal_nadamw(**hyperparameters: Any) -> optax.GradientTransformation:
+    return _bounded(orthogonalized.orthogonal_nadamw(**hyperparameters))
+
+
+def _schedule_free_adamw(**hyperparameters: Any) -> optax.GradientTransformation:
+    return _bounded(optax.contrib.schedule_free_adamw(**hyperparameters))
+
+
+def _ademamix(**hyperparameters: Any) -> optax.GradientTransformation:
+    return _bounded(optax.contrib.ademamix(**hyperparameters))
+
+
+def _prodigy(
+    b1: float | Float[Array, ""],
+    b2: float | Float[Array, ""],
+    learning_rate: optax.ScalarOrSchedule,
+    **hyperparameters: Any,
+) -> optax.GradientTransformationExtraArgs:
+    """Optax's Prodigy, which stays where it is before the first gradient that is not zero.
+
+    Its estimate of a distance is zero over zero there, and not a number ever after. With a
+    schedule, small first learning rates are kept out of that estimate, as its authors advise.
+    """
+    inner = optax.contrib.prodigy(
+        learning_rate,
+        betas=(b1, b2),
+        safeguard_warmup=callable(learning_rate),
+        **hyperparameters,
+    )
+
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        **extra: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        before = cast(optax.contrib.ProdigyState, state)
+        moved, after = inner.update(updates, state, params, **extra)
+        after = cast(optax.contrib.ProdigyState, after)
+        sums = jax.tree.leaves(after.grad_sum)
+        has_begun = reduce(jnp.logical_or, (jnp.any(leaf != 0) for leaf in sums), False)
+        moved = jax.tree.map(lambda leaf: jnp.where(has_begun, leaf, jnp.zeros_like(leaf)), moved)
+        estimate = jnp.where(has_begun, after.estim_lr, before.estim_lr)
+        return moved, after._replace(estim_lr=estimate)
+
+    return _bounded(optax.GradientTransformationExtraArgs(inner.init, update))
+
+
+nadamw = HandDesigned(
+    name="nadamw",
+    build=_nadamw,
+    space=adamw.space,
+    defaults=adamw.defaults,
+)
+"""AdamW with Nesterov's momentum (Dozat 2016; `optax.nadamw`)."""
+
+muon = HandDesigned(
+    name="muon",
+    build=_muon,
+    space={
+        "learning_rate": _NORMALIZED_STEP,
+        "beta": _DECAY,
+        "adam_b1": _DECAY,
+        "adam_b2": _SLOW_DECAY,
+        "weight_decay": _WEIGHT_DECAY,
+    },
+    defaults={
+        "learning_rate": 1e-3,
+        "beta": 0.95,
+        "adam_b1": 0.9,
+        "adam_b2": 0.999,
+        "weight_decay": 1e-4,
+    },
+)
+"""Muon (Jordan et al. 2024) for matrices, AdamW for vectors and embeddings (`optax.contrib.muon`).
+
+Momentum of each matrix is orthogonalised. Updates have a root mean square of at most about 0.2
+times the learning rate (Liu et al. 2025), so that one learning rate does for both parts. Tensors of
+more than two axes, such as those of convolutions, are taken as the squarest matrices that their
+axes make; embeddings are those with "embed" in their names.
+"""
+
+orthogonal_nadamw = HandDesigned(
+    name="orthogonal-nadamw",
+    build=_orthogonal_nadamw,
+    space=adamw.space,
+    defaults=adamw.defaults,
+)
+"""NAdamW whose direction of each matrix is orthogonalised as in Muon, and keeps its size.
+
+Five steps of Newton and Schulz make the singular values of a direction about equal; then it is
+brought back to the root mean square that it had. Which tensors are matrices is as for `muon`; the
+others are `nadamw`'s.
+"""
+
+
+schedule_free_adamw = HandDesigned(
+    name="schedule-free-adamw",
+    build=_schedule_free_adamw,
+    space={
+        "learning_rate": _NORMALIZED_STEP,
+        # Parameters are divided by it.
+        "b1": OneMinusLogUniform(0.5, 0.999, least_valid=0.1),
+        "b2": _SLOW_DECAY,
+        "eps": _EPSILON,
+        "weight_decay": _WEIGHT_DECAY,
+    },
+    defaults={"learning_rate": 2.5e-3, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 1e-4},
+    shapes=("warm-up",),
+)
+"""Schedule-Free AdamW (Defazio et al. 2024; `optax.contrib.schedule_free_adamw`).
+
+Gradients are taken between an average of its course and the course itself. All losses and metrics
+that this library reports are those at the average (`evaluation_params`), the ones on the way, too.
+"""
+
+prodigy = HandDesigned(
+    name="prodigy",
+    build=_prodigy,
+    space={
+        "learning_rate": LogUniform(1e-3, 1e2),
+        "b1": _DECAY,
+        "b2": _SLOW_DECAY,
+        "estim_lr0": LogUniform(1e-10, 1e0),
+        "weight_decay": _WEIGHT_DECAY,
+    },
+    defaults={
+        "learning_rate": 1.0,
+        "b1": 0.9,
+        "b2": 0.999,
+        "estim_lr0": 1e-6,
+        "weight_decay": 1e-4,
+    },
+)
+"""Prodigy (Mishchenko and Defazio 2024; `optax.contrib.prodigy`): AdamW that finds its step size.
+
+The learning rate is a factor of the step size that it finds, which begins at `estim_lr0`.
+"""
+
+ademamix = HandDesigned(
+    name="ademamix",
+    build=_ademamix,
+    space={
+        "learning_rate": _NORMALIZED_STEP,
+        "b1": _DECAY,
+        "b2": _SLOW_DECAY,
+        "b3": OneMinusLogUniform(0.0, 0.99999, low_is_limit=True),
+        "alpha": LogUniform(1e-2, 1e2, low_is_limit=True, zero_is_valid=True),
+        "weight_decay": _WEIGHT_DECAY,
+    },
+    defaults={
+        "learning_rate": 1e-3,
+        "b1": 0.9,
+        "b2": 0.999,
+        "b3": 0.9999,
+        "alpha": 5.0,
+        "weight_decay": 1e-4,
+    },
+)
+"""AdEMAMix (Pagliardini et al. 2024; `optax.contrib.ademamix`): AdamW with a second, slow momentum.
+
+`alpha` is its weight and `b3` its decay rate. Both are constant, without the authors' own warm-up
+of them.
 """
 
 ALL_HAND_DESIGNED: tuple[HandDesigned, ...] = (
@@ -472,5 +414,11 @@ ALL_HAND_DESIGNED: tuple[HandDesigned, ...] = (
     adagrad,
     lion,
     adan,
+    nadamw,
+    muon,
+    orthogonal_nadamw,
+    schedule_free_adamw,
+    prodigy,
+    ademamix,
 )
 """Every hand-designed optimizer of this module, to be tuned and compared with."""
