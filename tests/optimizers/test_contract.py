@@ -30,8 +30,11 @@ from l2o.optimizers import (
     ALL_HAND_DESIGNED,
     DM,
     GRU,
+    AdafacMLP,
+    Celo2,
     Hierarchical,
     LearnedOptimizer,
+    NominalMLP,
     RNNProp,
     adam,
     from_optax,
@@ -83,6 +86,9 @@ CASES = {
     "rnnprop": Case(lambda: RNNProp(3, key=KEY), saves=True, explains=True),
     "gru": Case(lambda: GRU(3, "log", 0.5, 2.0, key=KEY), saves=True),
     "hierarchical": Case(lambda: Hierarchical(2, 3, 4, key=KEY), saves=True),
+    "nominal": Case(lambda: NominalMLP(2, True, True, key=KEY), saves=True),
+    "celo2": Case(lambda: Celo2(2, key=KEY), saves=True),
+    "adafac": Case(lambda: AdafacMLP(2, key=KEY), saves=True),
     "ml2o": Case(lambda: ML2O(2, 3, key=KEY), 2, saves=True),
     "upgrad-dm": Case(lambda: BehindWeighting(DM(3, key=KEY), "upgrad"), 2, saves=True),
     "moco-dm": Case(lambda: BehindWeighting(DM(3, key=KEY), "moco", {}, 2), 2, saves=True),
@@ -211,7 +217,7 @@ def test_single_precision_is_not_left_on_the_way(name):
     state = optimizer.init(given)
     grads = case.gradients(given)
     with jax.enable_x64(True):
-        program = jax.make_jaxpr(optimizer.update)(grads, state)
+        program = jax.make_jaxpr(optimizer.update)(grads, state, given)
     assert not re.search(r"f64\[[^]]", str(program))
 
 
