@@ -25,6 +25,7 @@ from l2o.tasks.language_model import (
 from l2o.tasks.lasso import Lasso as Lasso
 from l2o.tasks.least_squares import LeastSquares as LeastSquares
 from l2o.tasks.logistic_regression import LogisticRegression as LogisticRegression
+from l2o.tasks.modular_addition import ModularAddition as ModularAddition
 from l2o.tasks.multi_objective import (
     MultiObjectiveTask as MultiObjectiveTask,
     count_objectives as count_objectives,
@@ -58,5 +59,7 @@ from l2o.tasks.task import (
     check_task as check_task,
 )
 from l2o.tasks.task_batch import TaskBatch as TaskBatch
+from l2o.tasks.teacher_student import TeacherStudent as TeacherStudent
+from l2o.tasks.transformer import Transformer as Transformer
 from l2o.tasks.two_moons import TwoMoons as TwoMoons, TwoMoonsFamily as TwoMoonsFamily
 from l2o.tasks.value_function import ValueFunction as ValueFunction
