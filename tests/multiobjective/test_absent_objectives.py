@@ -24,12 +24,13 @@ STATEFUL = {
     "DWA": mo.DWA(),
     "MoDo": mo.MoDo(),
     "SDMGrad": mo.SDMGrad(learning_rate=0.3),
-    "CRMOGM": mo.CRMOGM(mo.upgrad),
+    "CRMOGM": mo.CRMOGM(mo.mgda),
     "GradVac": mo.GradVac(),
     "PCD": mo.PCD(),
 }
 TRANSFORMATIONS = {"moco": mo.moco, "db_mtl": mo.db_mtl, "excess_mtl": mo.excess_mtl}
 JUDGES_LOSSES = ("GradNorm", "FAMO", "UncertaintyWeighting", "IMTLL", "DWA", "db_mtl")
+ON_SIMPLEX = ("MoDo", "SDMGrad", "moco")
 WITHOUT_GRADIENTS = ("InitialLoss", "FAMO", "UncertaintyWeighting", "IMTLL", "DWA")
 NAMES = [*STATEFUL, *TRANSFORMATIONS]
 
@@ -83,6 +84,10 @@ def test_an_absent_objective_is_left_out_and_spoils_nothing(name):
         for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
             if old.shape[:1] == (M,):
                 np.testing.assert_array_equal(new[ABSENT], old[ABSENT], err_msg=kind)
+            if old.shape == (M, M):
+                np.testing.assert_array_equal(new[:, ABSENT], old[:, ABSENT], err_msg=kind)
+            if old.shape == (M,) and name in ON_SIMPLEX:
+                assert jnp.sum(new) == pytest.approx(1.0, rel=1e-5)
             assert jnp.isfinite(new).all() or name in ("InitialLoss", "DWA"), kind
 
 

@@ -15,7 +15,7 @@ from l2o import multiobjective as mo, runs
 from l2o.composition import LEARNED_OPTIMIZER, Composed
 from l2o.multiobjective import BehindWeighting
 from l2o.multiobjective.problems import ConflictingQuadraticsFamily
-from l2o.optimizers import RNNProp
+from l2o.optimizers import LearnedOptimizer, RNNProp
 from l2o.runs import find_hand_designed, find_recipe, make_optimizer
 from l2o.tasks import QuadraticFamily
 
@@ -48,6 +48,38 @@ def test_it_is_the_one_after_the_other(name, settings, aggregator, assert_trees_
         combined, kept = first.update(jnp.asarray(jacobian), kept, params, value=losses)
         expected, inner = INNER.update(combined, inner, params)
         assert_trees_close(update, expected, rtol=1e-6)
+
+    with jax.enable_x64(True):
+        for dtype in (jnp.float16, jnp.float32):
+            half = jnp.zeros(5, dtype)
+            before = jax.eval_shape(both.init, half)
+            given = jnp.zeros((3, 5), dtype), before, half
+            _, after = jax.eval_shape(partial(both.update, value=jnp.ones(3, dtype)), *given)
+            assert jax.tree.leaves(before) == jax.tree.leaves(after)
+
+
+class Told(LearnedOptimizer):
+    """Passes on what it is told of the loss."""
+
+    def init(self, params):
+        return ()
+
+    def update(self, grads, state, params=None, *, value, grad, value_fn, **extra):
+        return jnp.stack([value, value_fn(params), grad[0], grads[0]]), state
+
+
+def test_the_optimizer_is_told_the_mean_and_the_combined_gradient():
+    both, params = BehindWeighting(Told(), "upgrad"), jnp.arange(5.0)
+    told, _ = both.update(
+        jnp.asarray(JACOBIANS[0]),
+        both.init(params),
+        params,
+        value=LOSSES[0],
+        value_fn=lambda params: jnp.array([1.0, 2.0, 6.0]) + params[1],
+    )
+    np.testing.assert_allclose(told[:2], [2.0, 4.0])
+    weights = mo.upgrad(mo.gramian(jnp.asarray(JACOBIANS[0])))
+    np.testing.assert_allclose(told[2:], (weights @ JACOBIANS[0])[0], rtol=1e-5)
 
 
 def losses_of(optimizer, first_order):

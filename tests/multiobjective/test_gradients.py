@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from l2o import multiobjective as mo
+from l2o.gradients import stacked_at_trunk
 from l2o.multiobjective import gradients, linearized, stacked
 from l2o.tasks import TrunkAndHeads
 
@@ -69,6 +70,85 @@ def test_all_ways_agree_with_the_jacobian(way, params, assert_trees_close):
     np.testing.assert_array_equal(products, products.matrix.T)
     wanted = jax.tree.map(lambda leaf: jnp.tensordot(weights, leaf, axes=1), jacobian)
     assert_trees_close(combined, wanted, rtol=1e-5, atol=1e-5)
+
+
+SCALES = 10.0 ** np.array([20.0, -20.0, 0.0, 30.0, -30.0])
+
+
+def scaled_loss(index, head, hidden):
+    return SCALES[index] * head_loss(index, head, hidden)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        partial(linearized, chunk_size=2),
+        lambda _, params: mo.trunk_split(representation, scaled_loss, params, chunk_size=2),
+        lambda _, params: stacked_at_trunk(representation, scaled_loss, params),
+    ],
+)
+# Where a gradient is all of the head, of the trunk, or of both.
+@pytest.mark.parametrize("heads", [1.0, 0.0, 1e-8])
+def test_losses_of_any_scale(way, heads, params):
+    """Against dense matrices in double precision."""
+    params = TrunkAndHeads(params.trunk, jax.tree.map(lambda leaf: heads * leaf, params.heads))
+
+    def scaled(params):
+        return jnp.asarray(SCALES, losses(params).dtype) * losses(params)
+
+    with jax.enable_x64(True):
+        double = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), float), params)
+        jacobian = jax.jacrev(losses)(double)
+        leaves = [np.asarray(leaf).reshape(M, -1) for leaf in jax.tree.leaves(jacobian)]
+    dense = np.concatenate(leaves, axis=1) * SCALES[:, None]
+    norms = np.linalg.norm(dense, axis=1)
+    found = jax.jit(lambda params: way(scaled, params).gramian())(params)
+    np.testing.assert_allclose(found.norms, norms, rtol=1e-5)
+    units = dense / norms[:, None]
+    np.testing.assert_allclose(found.cosines, units @ units.T, atol=2e-6)
+    weights = np.float32(1 / norms)
+    combined = way(scaled, params).combine(jnp.asarray(weights))
+    expected = weights @ dense
+    numbers = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(combined)])
+    np.testing.assert_allclose(numbers, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("way", "is_apart"),
+    [
+        (lambda losses, trunk, head_loss, params: stacked(losses, params), False),
+        (lambda losses, trunk, head_loss, params: linearized(losses, params), False),
+        (lambda losses, *given: stacked_at_trunk(*given), True),
+        (lambda losses, *given: mo.trunk_split(*given), True),
+    ],
+)
+def test_a_slope_that_is_infinite(way, is_apart):
+    """It spoils no other loss's gradient where they can be told apart, and else all of them."""
+    slopes = np.array([[2.0, 1.0], [np.inf, 0.0], [0.0, 3.0]])
+    params = TrunkAndHeads(jnp.array([0.0, 0.5]), (jnp.zeros(1),) * 3)
+
+    def head_loss(index, head, hidden):
+        root = jnp.sqrt(hidden[0]) if index == 1 else slopes[index] @ hidden
+        return 1.0 + root + jnp.sum(head)
+
+    def losses(params):
+        return jnp.stack([head_loss(i, head, params.trunk) for i, head in enumerate(params.heads)])
+
+    found = way(losses, lambda trunk: trunk, head_loss, params)
+    rows, gramian = found.stack().trunk, found.gramian()
+    assert not jnp.isfinite(gramian.norms[1])
+    others = np.array([0, 2])
+    if is_apart:
+        # Heads count 1 in every norm.
+        norms = np.sqrt((slopes[others] ** 2).sum(1) + 1)
+        np.testing.assert_allclose(rows[others], slopes[others])
+        np.testing.assert_allclose(gramian.norms[others], norms, rtol=1e-6)
+        np.testing.assert_allclose(gramian.cosines[0, 2], 3.0 / norms.prod(), rtol=1e-6)
+        np.testing.assert_allclose(found.combine(jnp.array([1.0, 0.0, 2.0])).trunk, [2.0, 7.0])
+    else:
+        assert not jnp.isfinite(gramian.norms).any()
+    # What a weighting with a state makes of nobody who is present.
+    np.testing.assert_array_equal(found.combine(jnp.zeros(3)).trunk, 0.0)
 
 
 @pytest.mark.parametrize("way", ["one by one", "trunk split"])

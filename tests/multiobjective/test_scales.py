@@ -10,6 +10,7 @@ import scipy.optimize
 from conflicting_gradients import draw
 
 from l2o import multiobjective as mo
+from l2o.multiobjective.programs.simplex import project_onto_simplex
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -69,22 +70,47 @@ def test_nor_does_it_with_a_state(name):
         np.testing.assert_allclose(other, runs[0], rtol=1e-4, atol=1e-5 * np.abs(runs[0]).max())
 
 
-def test_steps_of_a_fixed_length_stay_finite():
-    """MoDo's and MoCo's steps grow with the gradients, by definition, up to those of MGDA."""
+def test_steps_of_a_fixed_length():
+    """MoDo's and MoCo's steps grow with the gradients, by definition, until they end at one."""
+    steepest = np.argmin(JACOBIAN @ JACOBIAN.mean(axis=0))
     for transformation, share in (
         (mo.aggregate(mo.MoDo(), num_objectives=M), 1),
         (mo.moco(M), 0.5),
     ):
-        small, large = (jnp.asarray(JACOBIAN * scale, jnp.float32) for scale in (1e-25, 1e25))
-        update, _ = transformation.update(small, transformation.init(small[0]))
-        np.testing.assert_allclose(update * 1e25, share * JACOBIAN.mean(axis=0), rtol=1e-3)
-        update, _ = transformation.update(large, transformation.init(large[0]))
-        assert jnp.isfinite(update).all()
+        for scale in (1e-25, 1e5, 1e20, 1e25):
+            jacobian = jnp.asarray(JACOBIAN * scale, jnp.float32)
+            update, _ = transformation.update(jacobian, transformation.init(jacobian[0]))
+            expected = JACOBIAN.mean(axis=0) if scale < 1 else JACOBIAN[steepest]
+            np.testing.assert_allclose(update / scale, share * expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e8, 1e30])
+def test_the_nearest_point_of_the_simplex(size):
+    """Against what the optimality condition says, in double precision."""
+    generator = np.random.default_rng(0)
+    points = generator.normal(generator.normal(size=(60, 1)) * size, 1.0, (60, M))
+    points[::3] = size * generator.normal(size=(20, M))
+    points = np.float32(points)
+    points[1::3, 0] = -np.inf
+    found = np.asarray(jax.vmap(project_onto_simplex)(jnp.asarray(points)), float)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-6)
+    # Coordinates that are left are all as much below the point's; the others are below that.
+    below = points.astype(float) - found
+    lengths = np.max(np.where(found > 0, below, -np.inf), axis=1, keepdims=True)
+    assert (below <= lengths + 1e-6).all()
+    assert (np.where(found > 0, lengths - below, 0.0) <= 1e-6).all()
 
 
 def test_criticality_of_any_scale():
     expected = mo.criticality(jnp.asarray(JACOBIAN, jnp.float32))
+    in_box = jax.jit(mo.box_criticality)
     for scale in (1e-25, 1e25):
+        box = np.float32([0.0, -scale, scale]).reshape(3, 1) * np.ones((1, D), np.float32)
+        found, least = (
+            in_box(jnp.asarray(JACOBIAN * scale, jnp.float32), *box),
+            in_box(jnp.asarray(JACOBIAN, jnp.float32), *np.sign(box)),
+        )
+        assert found / scale == pytest.approx(float(least), rel=1e-5)
         found = mo.common_descent(jnp.asarray(JACOBIAN * scale, jnp.float32))
         assert found.criticality / scale == pytest.approx(float(expected), rel=1e-5)
         assert found.certificate == pytest.approx(1.0, rel=1e-3)

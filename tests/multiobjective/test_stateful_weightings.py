@@ -323,10 +323,29 @@ def test_pbi_and_cosmos():
     assert mo.cosmos(jnp.asarray(losses), penalty=0.0) == pytest.approx(losses.mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize("size", [1e-25, 1e-3, 1e30])
+def test_penalties_do_not_depend_on_the_size_of_losses(size):
+    losses, weights = LOSSES[0], WEIGHTS / np.linalg.norm(WEIGHTS)
+    given = jnp.asarray(size * losses, jnp.float32)
+    across = losses - losses @ weights * weights
+    found = jax.grad(mo.pbi)(given, preference=WEIGHTS)
+    np.testing.assert_allclose(found, weights + 5 * across / np.linalg.norm(across), rtol=1e-4)
+    # That of the cosine is as large as losses are small.
+    unit = losses / np.linalg.norm(losses)
+    slope = (weights - weights @ unit * unit) / np.linalg.norm(size * losses)
+    np.testing.assert_allclose(
+        jax.grad(mo.cosmos)(given, preference=WEIGHTS), WEIGHTS - slope, rtol=1e-3, atol=1e-6
+    )
+    # Nor does a direction depend on the size of its numbers.
+    np.testing.assert_allclose(
+        jax.grad(mo.pbi)(given, preference=1e-25 * WEIGHTS), found, rtol=1e-4
+    )
+
+
 def test_pbi_and_cosmos_have_derivatives_everywhere():
     # Losses in the preferred proportions are not pulled aside.
     np.testing.assert_allclose(jax.grad(mo.pbi)(jnp.ones(3)), 3**-0.5, rtol=1e-5)
-    assert jnp.isfinite(jax.grad(mo.cosmos)(jnp.zeros(3))).all()
+    np.testing.assert_allclose(jax.grad(mo.cosmos)(jnp.zeros(3)), 1 / 3, rtol=1e-6)
     for scalarization in (mo.pbi, mo.cosmos):
         with pytest.raises(ValueError, match="at least 0"):
             scalarization(jnp.ones(3), penalty=-1.0)

@@ -3,9 +3,10 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 
 class Gramian(eqx.Module):
@@ -108,6 +109,34 @@ def from_cosines(norms: Float[Array, " m"], cosines: Float[Array, "m m"]) -> Gra
     """
     cosines = tidied(norms, cosines)
     return Gramian(norms, cosines, jnp.zeros_like(cosines), float(jnp.finfo(cosines.dtype).eps))
+
+
+def largest_number(tree: PyTree) -> Float[Array, ""]:
+    """The largest magnitude in a tree, in single precision at least; 0 if it is empty."""
+    sizes = [jnp.max(jnp.abs(leaf), initial=0) for leaf in jax.tree.leaves(tree)]
+    return jnp.max(jnp.stack([jnp.zeros((), jnp.float32), *sizes]))
+
+
+def divided(tree: PyTree, power: Float[Array, ""]) -> PyTree:
+    """All numbers of a tree divided by a power of two, which half precision may lack."""
+
+    def divide(leaf: Float[Array, "..."]) -> Float[Array, "..."]:
+        return (leaf.astype(jnp.promote_types(leaf.dtype, power.dtype)) / power).astype(leaf.dtype)
+
+    # Apart from what makes the numbers and from what uses them, which is slower together.
+    return jax.lax.optimization_barrier(jax.tree.map(divide, tree))
+
+
+def from_own_units(products: Float[Array, "m m"], powers: Float[Array, " m"]) -> Gramian:
+    """A Gramian of products of gradients that were divided by a power of two each.
+
+    So products stay in the range of numbers wherever norms do, and keep all of their digits.
+
+    **Arguments:** `products`, of what was divided; rounding may have taken from them that they are
+    symmetric; `powers`, near the largest number of each gradient.
+    """
+    gramian = as_gramian((products + products.T) / 2)
+    return gramian.with_norms(gramian.norms * powers)
 
 
 def tidied(norms: Float[Array, " m"], cosines: Float[Array, "m m"]) -> Float[Array, "m m"]:

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from l2o.gradients._gramian import Gramian, as_gramian
+from l2o.gradients._gramian import Gramian, divided, from_own_units, largest_number
 from l2o.gradients.checks import Losses, shape_of_losses
 from l2o.gradients.jacobian import Jacobian
 from l2o.gradients.protocol import Gradients
 from l2o.support.checks import check_integer
+from l2o.support.scaling import power_of_two
 
 
 class LinearizedGradients(Gradients):
@@ -28,21 +29,26 @@ class LinearizedGradients(Gradients):
     chunk_size: int = eqx.field(static=True)
 
     def gramian(self) -> Gramian:
-        """Inner products of the gradients, `JJ'`, in the losses' precision and its range.
+        """Inner products of the gradients, `JJ'`, in the losses' precision.
 
-        A direction of norm 1 would keep squares of norms in it, and a third gradient in memory.
+        Norms may be of any size in its range, with room for the root of the number of parameters.
         """
+
+        def column(unit: Float[Array, " m"]) -> tuple[Float[Array, " m"], Float[Array, ""]]:
+            row = self.combine(unit)
+            power = power_of_two(largest_number(row))
+            return self.pushforward(divided(row, power)), power
+
         units = jnp.eye(len(self.losses), dtype=self.losses.dtype)
-        products = jax.lax.map(
-            lambda unit: self.pushforward(self.combine(unit)), units, batch_size=self.chunk_size
-        )
-        return as_gramian((products + products.T) / 2)
+        products, powers = jax.lax.map(column, units, batch_size=self.chunk_size)
+        return from_own_units(products / powers, powers)
 
     def combine(self, weights: Float[Array, " m"]) -> PyTree:
-        """The weighted sum of the gradients, `J'w`."""
+        """The weighted sum of the gradients, `J'w`; zero if all weights are, whatever J is."""
         pullback = jax.linear_transpose(self.pushforward, self.params)
         (combined,) = pullback(weights.astype(self.losses.dtype))
-        return combined
+        nothing = jnp.all(weights == 0.0)
+        return jax.tree.map(lambda leaf: jnp.where(nothing, 0, leaf), combined)
 
     def stack(self) -> Jacobian:
         """The Jacobian, by m backward passes made together."""

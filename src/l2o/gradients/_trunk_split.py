@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from l2o.gradients._gramian import Gramian, as_gramian
+from l2o.gradients._gramian import Gramian, divided, from_own_units, largest_number
 from l2o.gradients._stacked import StackedGradients
 from l2o.gradients.checks import shape_of_losses
 from l2o.gradients.jacobian import Jacobian, combine, products_with
 from l2o.gradients.protocol import Gradients
 from l2o.support.checks import check_integer
+from l2o.support.scaling import power_of_two
 
 Representation = PyTree[Float[Array, "..."]]
 
@@ -59,15 +60,30 @@ class TrunkSplitGradients(Gradients):
     chunk_size: int = eqx.field(static=True)
 
     def gramian(self) -> Gramian:
-        """Inner products of the gradients, `JJ'`, in the losses' precision and its range."""
+        """Inner products of the gradients, `JJ'`, in the losses' precision.
+
+        Losses may be of any scale in its range: each is divided by a power of two that its
+        gradients with respect to its head and to the representation have.
+        """
+        rows = [
+            jax.tree.map(lambda leaf, i=index: leaf[i], self.of_representation)
+            for index in range(len(self.of_heads))
+        ]
+        powers = jnp.stack(
+            [power_of_two(largest_number(own)) for own in zip(rows, self.of_heads, strict=True)]
+        )
+        divide = jax.vmap(divided)
 
         def column(row: Representation) -> Float[Array, " m"]:
             moved = self.pushforward(self._through_trunk(row))
             return products_with(self.of_representation, moved)
 
-        of_trunk = jax.lax.map(column, self.of_representation, batch_size=self.chunk_size)
-        squares = jnp.stack([_square(head) for head in self.of_heads])
-        return as_gramian((of_trunk + of_trunk.T) / 2 + jnp.diag(squares))
+        rows = divide(self.of_representation, powers)
+        of_trunk = jax.lax.map(column, rows, batch_size=self.chunk_size)
+        squares = [
+            _square(divided(head, power)) for head, power in zip(self.of_heads, powers, strict=True)
+        ]
+        return from_own_units(of_trunk / powers + jnp.diag(jnp.stack(squares)), powers)
 
     def combine(self, weights: Float[Array, " m"]) -> TrunkAndHeads:
         """The weighted sum of the gradients, `J'w`; what has the weight zero is left out."""

@@ -67,6 +67,5 @@ from l2o.multiobjective.weightings.gradvac import gradvac as gradvac
 from l2o.multiobjective.weightings.krum import krum as krum
 from l2o.multiobjective.weightings.linear import constant as constant
 from l2o.multiobjective.weightings.listed import *
-from l2o.multiobjective.weightings.mgda import mgda_of_present as mgda_of_present
 from l2o.multiobjective.weightings.scalarized import Scalarized as Scalarized
 from l2o.multiobjective.weightings.trimmed_mean import trimmed_mean as trimmed_mean

@@ -1,11 +1,11 @@
 """Hand-designed optimizers for several objectives: an aggregator, and then one for one gradient."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import optax
-from jaxtyping import ScalarLike
 
 from l2o.multiobjective.aggregators import Weighting, check_settings, make_aggregator
 from l2o.optimizers import HandDesigned
@@ -38,7 +38,7 @@ def aggregated(
     if isinstance(aggregator, partial):
         check_settings(aggregator)
     build = _Chain(aggregator, num_objectives, optimizer.build)
-    return HandDesigned(name, build, optimizer.space, optimizer.defaults)
+    return replace(optimizer, name=name, build=build)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class _Chain:
     num_objectives: int | None
     build: Callable[..., optax.GradientTransformation]
 
-    def __call__(self, **hyperparameters: ScalarLike) -> optax.GradientTransformation:
+    def __call__(self, **hyperparameters: Any) -> optax.GradientTransformation:
         """Both, one after the other."""
         first = make_aggregator(self.aggregator, self.num_objectives)
         return optax.chain(first, self.build(**hyperparameters))

@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from l2o.multiobjective.programs.simplex import project_onto_simplex
+from l2o.support.scaling import power_of_two
 
 _NUM_STEPS = 3000
 
@@ -36,7 +37,10 @@ def box_criticality(
     0.0
     ```
     """
-    low, high = jnp.asarray(lower) - params, jnp.asarray(upper) - params
+    # In units in which squares of gradients are in the range of numbers.
+    unit = power_of_two(jacobian)
+    jacobian = jacobian / unit
+    low, high = (jnp.asarray(lower) - params) / unit, (jnp.asarray(upper) - params) / unit
     step = 1 / jnp.maximum(jnp.sum(jacobian**2), jnp.finfo(jacobian.dtype).tiny)
 
     def best_move(weights: Float[Array, " m"]) -> Float[Array, " d"]:
@@ -56,4 +60,4 @@ def box_criticality(
     weights, _, _ = jax.lax.fori_loop(0, _NUM_STEPS, climb, (start, start, jnp.ones_like(step)))
     move = best_move(weights)
     theta = jnp.max(jacobian @ move) + move @ move / 2
-    return jnp.sqrt(jnp.maximum(-2 * theta, 0.0))
+    return unit * jnp.sqrt(jnp.maximum(-2 * theta, 0.0))

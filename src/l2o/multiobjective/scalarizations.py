@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from l2o.multiobjective.presence import mean_of_present
 from l2o.support.checks import check_number
+from l2o.support.scaling import length_and_unit
 
 
 def geometric_mean(losses: Float[Array, " m"]) -> Float[Array, ""]:
@@ -79,10 +80,11 @@ def pbi(
     """
     check_number("penalty", penalty, least=0)
     weights = _preference_or_mean(losses, preference)
-    direction = weights / jnp.linalg.norm(weights)
+    _, direction = length_and_unit(weights)
     offset = losses - jnp.asarray(reference)
     along = offset @ direction
-    return along + penalty * _norm(offset - along * direction)
+    across, _ = length_and_unit(offset - along * direction)
+    return along + penalty * across
 
 
 def cosmos(
@@ -108,9 +110,8 @@ def cosmos(
     """
     check_number("penalty", penalty, least=0)
     weights = _preference_or_mean(losses, preference)
-    norms = _norm(losses) * jnp.linalg.norm(weights)
-    total = weights @ losses
-    return total - penalty * jnp.where(norms > 0.0, total / jnp.where(norms > 0.0, norms, 1.0), 0.0)
+    cosine = length_and_unit(weights)[1] @ length_and_unit(losses)[1]
+    return weights @ losses - penalty * cosine
 
 
 def _preference_or_mean(
@@ -122,9 +123,3 @@ def _preference_or_mean(
     if weights.shape != losses.shape:
         raise ValueError(f"There must be {len(losses)} weights, got shape {weights.shape}.")
     return weights
-
-
-def _norm(vector: Float[Array, " m"]) -> Float[Array, ""]:
-    """The norm, with a derivative of zero where it is zero."""
-    square = vector @ vector
-    return jnp.where(square > 0.0, jnp.sqrt(jnp.where(square > 0.0, square, 1.0)), 0.0)

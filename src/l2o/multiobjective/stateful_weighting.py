@@ -20,7 +20,8 @@ class StatefulWeighting(eqx.Module):
     An objective without a gradient or a loss in a step, as one without labels in a minibatch, or
     with one that is not finite or that the weighting cannot judge, is *absent*: it is left out of
     that step. Its weight is zero, what is remembered of it stays as it was, and the others are
-    weighted as if it did not exist. So whatever happens in one step spoils no later one.
+    weighted as if it did not exist, up to a factor that they share (such as `1 / m`, of all m).
+    So whatever happens in one step spoils no later one.
     """
 
     needs_losses: ClassVar[bool] = False

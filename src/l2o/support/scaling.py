@@ -26,11 +26,16 @@ def power_of_two(
 def length_and_unit(
     vector: Float[Array, " size"],
 ) -> tuple[Float[Array, ""], Float[Array, " size"]]:
-    """The Euclidean norm, and the vector divided by it; zero stays zero."""
+    """The Euclidean norm, and the vector divided by it.
+
+    Zero stays zero, and derivatives there, of which there are none, are taken to be 0.
+    """
     power = power_of_two(vector)
     scaled = vector / power
-    norm = jnp.linalg.norm(scaled)
-    return power * norm, scaled / jnp.where(norm > 0, norm, 1)
+    square = jnp.sum(scaled * scaled)
+    is_zero = square == 0
+    norm = jnp.sqrt(jnp.where(is_zero, 1, square))
+    return power * jnp.where(is_zero, 0, norm), jnp.where(is_zero, 0, scaled / norm)
 
 
 def to_length(vector: Float[Array, " size"], length: Float[ArrayLike, ""]) -> Float[Array, " size"]:

@@ -9,6 +9,8 @@ def project_onto_simplex(point: Float[Array, " m"]) -> Float[Array, " m"]:
 
     Source: Held, Wolfe and Crowder 1974, Validation of subgradient optimization.
     """
+    # Only differences matter, and beside large numbers the 1 would be lost.
+    point = point - jnp.max(point)
     descending = -jnp.sort(-point)
     thresholds = (jnp.cumsum(descending) - 1) / jnp.arange(1, len(point) + 1)
     return jnp.maximum(point - jnp.max(thresholds), 0.0)

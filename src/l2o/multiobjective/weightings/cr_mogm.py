@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from l2o.gradients import Gramian
 from l2o.multiobjective.randomness import check_takes_key
 from l2o.multiobjective.stateful_weighting import StatefulWeighting
-from l2o.multiobjective.weightings.mgda import mgda
+from l2o.multiobjective.weightings.mgda import mgda, mgda_of_present
 from l2o.support.checks import check_number
 
 
@@ -19,8 +19,8 @@ class CRMOGM(StatefulWeighting):
     Source: Zhou et al. 2022, On the Convergence of Stochastic Multi-Objective Gradient
     Manipulation and Beyond, algorithm 1, with a constant decay.
 
-    **Arguments:** `weighting`, a function of the Gramian, by default MGDA; `decay`, of the average
-    (alpha).
+    **Arguments:** `weighting`, a function of the Gramian, by default MGDA, which is that of the
+    gradients present: `mgda_of_present`; `decay`, of the average (alpha).
 
     **Raises:** `ValueError` if `weighting` is no function or `decay` not between 0 and 1.
 
@@ -32,7 +32,12 @@ class CRMOGM(StatefulWeighting):
     ```
     """
 
-    weighting: Callable[..., Float[Array, " m"]] = eqx.field(static=True, default=mgda)
+    # MGDA proper gives all weight to an absent gradient, and none to the others.
+    weighting: Callable[..., Float[Array, " m"]] = eqx.field(
+        static=True,
+        default=mgda,
+        converter=lambda given: mgda_of_present if given is mgda else given,
+    )
     decay: float = 0.9
 
     def __check_init__(self) -> None:

@@ -23,7 +23,10 @@ from l2o.multiobjective.weightings.imtl_g import imtl_g as imtl_g
 from l2o.multiobjective.weightings.imtl_l import IMTLL as IMTLL
 from l2o.multiobjective.weightings.initial_loss import InitialLoss as InitialLoss
 from l2o.multiobjective.weightings.linear import mean as mean, sum_ as sum_
-from l2o.multiobjective.weightings.mgda import mgda as mgda
+from l2o.multiobjective.weightings.mgda import (
+    mgda as mgda,
+    mgda_of_present as mgda_of_present,
+)
 from l2o.multiobjective.weightings.moco import moco as moco
 from l2o.multiobjective.weightings.modo import MoDo as MoDo
 from l2o.multiobjective.weightings.nash_mtl import nash_mtl as nash_mtl
