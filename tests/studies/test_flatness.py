@@ -82,7 +82,7 @@ def folder(tmp_path_factory):
     assert "of data that are not there" in page.read_text()
     # Eight meta-trainings of two meta-steps, two enhanced ones; nothing is trained again the
     # second time.
-    trained = [each for each in said if each.activity.startswith("training/") and each.done]
+    trained = [each for each in said if ", training/" in each.activity and each.done]
     enhanced = [each for each in trained if "-enhanced-" in each.activity]
     ordinary = [each for each in trained if each not in enhanced]
     assert (len(ordinary), len(enhanced)) == (8 * 2, 2 * 2)

@@ -87,8 +87,10 @@ def test_processes_or_an_executor_give_the_same(monkeypatch, tmp_path, given):
     )
     assert other.pop("command") != one.pop("command")
     assert one == other
-    (progress,) = said
-    assert progress.activity.endswith("at work: square")
+    begun, asked_for, done = said
+    assert begun.activity.endswith("at work: starting")
+    assert asked_for.activity.endswith("at work: square")
+    assert (asked_for.done, done.done, done.total) == (0, 1, 1)
 
 
 def test_one_command_a_folder(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,13 +77,28 @@ def test_every_executor_gives_the_same(executor, tmp_path):
         "second/9.json": 81,
     }
     if executor is None:
-        assert [(each.done, each.total) for each in said[:3]] == [(0, None), (0, 1), (1, 1)]
-        assert said[0].activity == "first/1"
+        assert [(each.done, each.total) for each in said[1:4]] == [(0, None), (0, 1), (1, 1)]
+        assert said[1].activity == "part 1, first/1"
     else:
-        # A part that two branches ask for is one part.
-        assert [each.done for each in said] == [1, 2, 3, 4, 5, 6]
+        # A part that two branches ask for is one part; one is told of as soon as it is asked for.
+        assert re.fullmatch("at it: first/[13]", said[1].activity)
+        assert (said[1].done, said[1].total) == (0, 1)
+        dones = [each.done for each in said]
+        assert dones == sorted(dones)
+        assert set(dones) == {0, 1, 2, 3, 4, 5, 6}
         assert said[-1].total == 6
-        assert all(each.activity.startswith("at it: ") for each in said)
+        assert all(each.activity.startswith("at it") for each in said)
+    assert said[0].activity == "at it: starting"
+    # What is there already is told of, and counts.
+    said.clear()
+    (tmp_path / "parts" / "second" / "9.json").unlink()
+    with Work(tmp_path, said.append, executor, "at it") as work:
+        assert sums(work) == [16, 81]
+        work.once("last", example_parts.square, 1)
+    assert said[0].activity == "at it: going on with the parts that are there already"
+    assert (said[0].done, said[0].total) == (5, None)
+    if executor is not None:
+        assert (said[-1].done, said[-1].total) == (7, 7)
 
 
 def test_a_part_is_computed_once(executor, tmp_path):
@@ -155,6 +171,17 @@ def test_bad_input_is_told_as_such(executor, tmp_path):
     ):
         work.once("refused", example_parts.refuse, 0)
     assert explains_itself(caught.value)
+
+
+def test_a_part_that_raised_is_tried_anew(executor, tmp_path):
+    """By the same work, whose caller has seen to what was wrong."""
+    with Work(tmp_path, ignore, executor) as work:
+        for fails, arguments in ((example_parts.is_broken, ()), (example_parts.refuse, (0,))):
+            with pytest.raises(ValueError, match=r"Expecting|at least 1"):
+                work.once("part", fails, *arguments)
+        assert work.once("part", example_parts.square, 3)["square"] == 9
+        # And from then on it is kept.
+        assert work.once("part", example_parts.refuse, 0)["square"] == 9
 
 
 def test_what_is_not_finite_is_refused(executor, tmp_path):
@@ -291,6 +318,7 @@ def test_a_damaged_part_is_told(tmp_path, content):
 
 
 PROGRAM = """
+import signal
 import sys
 import example_parts
 from pathlib import Path
@@ -298,15 +326,18 @@ from l2o.studies.processes import start_processes
 from l2o.studies.work import Work
 
 if __name__ == "__main__":
+    # Shells have what they start in the background ignore interruptions.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     out, pid = map(Path, sys.argv[1:])
     with start_processes(2) as executor, Work(out, lambda progress: None, executor) as work:
         work.once("square", example_parts.noted, out, 2)
-        work.once("sleeps", example_parts.sleeps, pid)
+        work.each(lambda x: work.once(f"sleeps-{x}", example_parts.sleeps, pid), range(9))
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes there")
-def test_a_work_that_is_killed_goes_on(tmp_path):
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
+def test_a_work_that_is_killed_goes_on(by, tmp_path):
     """Its processes end with it: otherwise they would write where another one goes on."""
     out, pid = tmp_path / "out", tmp_path / "pid"
     out.mkdir()
@@ -314,18 +345,30 @@ def test_a_work_that_is_killed_goes_on(tmp_path):
     program.write_text(PROGRAM)
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(
-        [sys.executable, program, out, pid], env={**os.environ, "PYTHONPATH": path}
+        [sys.executable, program, out, pid],
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
     )
     try:
         worker = int(wait_for(lambda: pid.exists() and pid.read_text()))
-        process.send_signal(signal.SIGKILL)
+        if by == signal.SIGINT:
+            # A terminal interrupts all processes at once.
+            os.killpg(process.pid, by)
+            errors = process.communicate(timeout=60)[1]
+            assert errors.endswith("KeyboardInterrupt\n")
+            assert "InvalidStateError" not in errors
+        else:
+            process.send_signal(by)
         assert wait_for(lambda: not is_running(worker))
     finally:
         process.kill()
         process.wait()
+        process.stderr.close()
     with Work(out, ignore) as work:
         assert work.once("square", example_parts.noted, out, 2)["square"] == 4
-        assert work.once("sleeps", example_parts.square, 3)["square"] == 9
+        assert work.once("sleeps-0", example_parts.square, 3)["square"] == 9
     assert [path.name for path in out.glob("2-*")] == ["2-0"]
 
 

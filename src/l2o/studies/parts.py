@@ -7,7 +7,8 @@ from l2o.deploy import load
 from l2o.metatraining import MetaTrainingResult, Progress
 from l2o.optimizers import LearnedOptimizer
 from l2o.report import tuned_as_dict
-from l2o.runs import ComparisonProgress, Recipe, RunFolder, find_hand_designed, train, tune_baseline
+from l2o.runs import ComparisonProgress, Recipe, RunFolder, train, tune_baseline
+from l2o.runs.making import build_hand_designed
 from l2o.studies.work import Report, Timed
 
 
@@ -69,4 +70,6 @@ def optimizer_of(source: Source) -> LearnedOptimizer:
     """An optimizer as it was meta-trained or tuned."""
     if isinstance(source, Path):
         return load(RunFolder(source).optimizer)
-    return find_hand_designed(source["name"]).with_hyperparameters(**source["hyperparameters"])
+    return build_hand_designed(
+        source["name"], source["hyperparameters"], num_steps=source["num_steps"]
+    )

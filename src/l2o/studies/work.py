@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +31,9 @@ _Part = TypeVar("_Part", bound=Mapping[str, Any])
 
 # Threads of branches do nothing but wait, and are made as they are needed.
 _MOST_BRANCHES = 10_000
+_SECONDS_TO_END = 2.0
+# Of parts that run at the same time.
+_MOST_NAMED = 2
 
 
 class Timed(TypedDict, total=False):
@@ -69,6 +72,7 @@ class Work:
         self._threads = ThreadPoolExecutor(_MOST_BRANCHES)
         self._lock = threading.Lock()
         self._parts: dict[str, Future[str | _Refusal]] = {}
+        self._kept: set[str] = set()
         self._num_done = 0
         self._error: BaseException | None = None
 
@@ -95,23 +99,33 @@ class Work:
         job = _Job(path, function, arguments, keywords)
         if self._executor is None:
             if path.exists():
-                return cast(_Part, _kept(path))
-            return cast(_Part, json.loads(job.compute(self._reporter(name))))
+                return self._kept_part(name, path)
+            text = job.compute(self._reporter(name))
+            self._num_done += 1
+            return cast(_Part, json.loads(text))
         with self._lock:
-            if path.exists():
-                return cast(_Part, _kept(path))
+            if path.exists() and name not in self._parts:
+                return self._kept_part(name, path)
             if self._error is not None:
                 raise CancelledError
             is_new = name not in self._parts
             if is_new:
                 with _telling_of_ended_processes():
                     self._parts[name] = self._executor.submit(job)
+                self._say_what_runs()
             part = self._parts[name]
-        text = _outcome(part)
+        try:
+            text = _outcome(part)
+        except BaseException:
+            with self._lock:
+                # It may be asked for again, when what was wrong is mended.
+                if part.done() and self._parts.get(name) is part:
+                    del self._parts[name]
+            raise
         if is_new:
             with self._lock:
                 self._num_done += 1
-                self._say(f"{self._activity}: {name}", self._num_done, len(self._parts))
+                self._say_what_runs()
         return cast(_Part, json.loads(text))
 
     def start(
@@ -151,10 +165,19 @@ class Work:
         with self._lock:
             if self._error is None:
                 self._error = error
+            parts = list(self._parts.values())
+        if isinstance(error, KeyboardInterrupt | ChildProcessError):
+            # Processes that have ended, too, take their parts along; until 3.12, Python stumbles
+            # over those that are cancelled meanwhile.
+            wait(parts, _SECONDS_TO_END)
+        with self._lock:
             for part in self._parts.values():
                 part.cancel()
 
     def __enter__(self) -> Self:
+        there = num_parts_done(self.path)
+        found = f"{self._activity}: going on with the parts that are there already"
+        self._say(found if there else f"{self._activity}: starting", there, None)
         return self
 
     def __exit__(
@@ -167,9 +190,26 @@ class Work:
         if self._error is not None and (error is None or isinstance(error, CancelledError)):
             raise self._error
 
+    def _kept_part(self, name: str, path: Path) -> Any:
+        self._kept.add(name)
+        return _kept(path)
+
     def _reporter(self, name: str) -> Report:
-        self._say(name, 0, None)
-        return lambda done, total: self._say(name, done, total)
+        activity = f"part {len(self._kept) + self._num_done + 1}, {name}"
+        self._say(activity, 0, None)
+        return lambda done, total: self._say(activity, done, total)
+
+    def _say_what_runs(self) -> None:
+        """Tells of the parts that were asked for until now, those kept among them."""
+        open_ = [name for name, part in self._parts.items() if not part.done()]
+        running = [name for name in open_ if self._parts[name].running()] or open_
+        more = f" and {len(running) - _MOST_NAMED} more" if len(running) > _MOST_NAMED else ""
+        kept = len(self._kept)
+        self._say(
+            f"{self._activity}: {', '.join(running[:_MOST_NAMED])}{more}".removesuffix(": "),
+            kept + self._num_done,
+            kept + len(self._parts),
+        )
 
     def _say(self, activity: str, done: int, total: int | None) -> None:
         self._on_progress(ComparisonProgress(activity, done, total))
@@ -241,6 +281,11 @@ def _telling_of_ended_processes() -> Iterator[None]:
             "One of the processes ended before its work was done, perhaps for want of memory: the "
             "same command goes on where it stopped, with fewer --processes if need be."
         ) from error
+
+
+def num_parts_done(folder: Path) -> int:
+    """How many parts are kept in the folder of a work."""
+    return sum(1 for _ in (folder / "parts").rglob("*.json"))
 
 
 def _kept(path: Path) -> dict[str, Any]:

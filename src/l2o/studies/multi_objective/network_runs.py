@@ -223,7 +223,7 @@ def train_guarded(
         guarded = guard_at_intervals(optimizer, losses, every=every)
         start = InnerState(params, guarded.init(params))
         trajectory = unroll(guarded, task, key, num_steps, state=start)
-        return trajectory.losses, trajectory.state.params
+        return trajectory.losses, trajectory.params
 
     keys = jax.random.split(draw.key, draw.tasks.num_tasks)
     losses, params = draw.tasks.one_by_one(run, draw.params, keys)
