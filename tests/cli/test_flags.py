@@ -82,6 +82,16 @@ def test_values_of_a_repeated_flag_add_up():
     assert Train.parse("train", ["demo", "--hidden"]).recipe.task.keywords["hidden"] == ()
 
 
+def test_help_is_the_same_behind_whatever(capsys):
+    shown = []
+    for words in (["--help"], ["adam", "--steps", "3", "--help"]):
+        with pytest.raises(SystemExit):
+            Tune.parse("tune", words)
+        shown.append(capsys.readouterr().out)
+    assert "OPTIMIZER" in shown[0].splitlines()[0]
+    assert shown[0] == shown[1]
+
+
 def test_words_stay_with_their_flag():
     assert Explain.parse("explain", ["--distill", "adam", "--steps", "3"]).subject == "adam"
     assert Explain.parse("explain", ["adam", "--steps", "3", "--distill"]).distill

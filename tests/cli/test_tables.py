@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from l2o.cli import main
-from l2o.runs import RECIPES
+from l2o.runs import RECIPES, find_recipe
 
 METRICS = ("mean_train_loss", "final_train_loss", "test_loss", "test_accuracy")
 
@@ -54,6 +54,27 @@ def test_no_number_is_cut_however_narrow_the_screen(evaluated_run, columns, caps
     assert "[red]Everything[/red][/b]asitis." in words
     assert "a[/b]c" in words
     assert "training.meta_steps" in words
+
+
+@pytest.mark.parametrize("columns", [40, 52, 80])
+def test_a_setting_is_a_line(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["show", "quadratic-gru"]) == 0
+    shown = capsys.readouterr().out
+    for name, value in find_recipe("quadratic-gru").flat().items():
+        if name not in ("name", "description"):
+            if isinstance(value, list | tuple):
+                value = value[0] if value else "none"
+            of = re.escape(name.replace(".keywords", ""))
+            line = f"{of}(?: *│ |: ){re.escape(str(value))}"
+            assert re.search(line, shown), name
+    assert "l2o train quadratic-gru" in shown
+    assert main(["show", "quadratic-gru", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "quadratic-gru"
+    assert main(["show", "quadratic-gr"]) == 2
+    said = capsys.readouterr().err
+    assert "no run in quadratic-gr, either" in said
+    assert "Did you mean 'quadratic-gru'?" in said
 
 
 @pytest.mark.parametrize("columns", [40, 60, 160])

@@ -8,8 +8,7 @@ import pytest
 from l2o import runs
 from l2o.cli import main
 from l2o.composition import WEIGHTING, Composed, members
-from l2o.runs._compare import baselines_for
-from l2o.runs.making import hand_designed_for
+from l2o.runs.making import baselines_for, hand_designed_for
 
 FEW = ["--configurations", "2", "--tuning-tasks", "1", "--steps", "2"]
 SEVERAL = ["--task", "conflicting-quadratics", "--dimension", "2"]
@@ -43,8 +42,35 @@ def test_what_does_not_go_with_the_task_is_refused(capsys, monkeypatch, tmp_path
     assert "Did you mean 'nash-mtl-adam'?" in refused(capsys, "tune", "nash_mtl-adam", *SEVERAL)
     words = ["train", "pairs-ml2o", "--out", str(tmp_path / "run"), "--evaluation.baselines"]
     assert "Did you mean 'famo-adam'?" in refused(capsys, *words, "famo-adm")
+    assert "c must be a finite number" in refused(capsys, *words, "cagrad(c=-1)-adam")
     assert "several objectives" in refused(capsys, "explain", "upgrad-adam")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("train --task quadratic --optimizer upgrad-adam", "baselines upgrad-adam compares with"),
+        ("train --task quadratic --optimizer adam", "`l2o tune adam` tunes it"),
+        ("train --task quadratic --optimizer upgrad-ML2O", "ML2O goes behind no weighting."),
+        ("train --task quadratic --optimizer upgrd-RNNprop", "Did you mean 'upgrad-RNNProp'?"),
+        ("train --task quadratic --optimizer upgrad-foo", "There is no foo among them."),
+        ("train demo --evaluation.baselines krum-adam", "krum is none of the weightings"),
+        ("tune upgrad-ML2O", "There is no ML2O among them."),
+        ("tune upgrad-sam", "sam goes behind no weighting."),
+        ("tune upgrad-RNNProp", "train --task TASK --optimizer upgrad-RNNProp`."),
+        ("explain RNNProp", "RNNProp is a learned optimizer"),
+        ("reproduce multiobjective", "Did you mean 'multi-objective'?"),
+    ],
+)
+def test_what_is_suggested_works_there(command, said, capsys):
+    assert said in refused(capsys, *command.split())
+
+
+def test_the_tasks_that_are_tuned_on_are_named_first(capsys):
+    assert main(["tune", "sgd", "--recipe", "quadratic-gru", *FEW]) == 0
+    note = capsys.readouterr().err.splitlines()[0]
+    assert note.startswith("Tuning sgd on quadratic over 2 steps, the tasks of the recipe quad")
 
 
 def test_names_with_settings_that_are_not_closed(capsys):

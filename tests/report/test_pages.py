@@ -58,9 +58,10 @@ def test_flatness_begins_with_its_finding(flatness):
     text = " ".join(flatness.read_text().split("</head>")[1].split())
     assert text.index("Where GRU(4) ends, the loss is flatter than") < text.index("A task, 5 steps")
     assert (
-        "flatter than at the ends of adam, sharper than at the ends of sgd, neither flatter nor "
-        "sharper, as far as can be told, than at those of sam (largest curvature of the training "
-        "loss, over 5 paired networks)." in text
+        "flatter than at the ends of adam, sharper than at the ends of sgd, as far as can be told "
+        "neither flatter nor sharper than at the ends of sam (largest curvature of the training "
+        "loss, over 5 paired networks). There are only 5 networks: one of two equally good "
+        "optimizers is ahead on all of them in 6 % of cases" in text
     )
     assert {path.name for path in flatness.parent.glob("*.png")} == {
         "loss-lines.png",

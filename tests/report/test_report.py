@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from made_up import HISTORY, NUM_STEPS, NUM_TASKS, comparison, runs
 
 from l2o.evaluation import Evaluation, Runs, results_table
 from l2o.report import Comparison, Setting, judge, write_report
+from l2o.report.drawing import as_png
 from l2o.report.figures import held_out, loss_curves, meta_training, paired_differences
 
 
@@ -97,6 +99,26 @@ def test_verdicts_follow_the_intervals():
     assert judge(Setting("same", same), "a", "objective").undecided == ("b",)
 
 
+@pytest.mark.parametrize(("num_tasks", "share"), [(1, None), (4, "12 %"), (5, "6 %"), (6, "")])
+def test_of_few_tasks_it_is_said_that_they_are(num_tasks, share, tmp_path):
+    """A sign test of fewer than six pairs never tells, with 2 * 0.5^5 = 0.0625 at best."""
+    result = comparison()
+    losses = {name: each.losses[:num_tasks] for name, each in result.main.evaluation.runs.items()}
+    few = {name: Runs(each, each.mean(1), {}) for name, each in losses.items()}
+    setting = Setting("few", Evaluation(few, num_tasks, NUM_STEPS))
+    verdict = judge(setting, "GRU(4)", "objective")
+    if num_tasks == 4:
+        assert verdict.wins
+        path = tmp_path / "report.html"
+        result = replace(result, main=setting, others=())
+        write_report(result, path, title="", description="", config="", history=[], windows=1)
+        finding = path.read_text().partition('class="headline">')[2].partition("</p>")[0]
+        assert verdict.few in finding
+    expected = "only one of the tasks" if share is None else f"only {num_tasks} tasks"
+    assert (expected in verdict.sentence) == (share != "")
+    assert f"all of them in {share} of cases" in verdict.few or not share
+
+
 def test_a_baseline_that_diverges_is_beaten_on_what_it_finishes():
     verdict = judge(comparison(diverged=1).main, "GRU(4)", "objective")
     assert verdict.beaten == ("sgd", "adam")
@@ -163,6 +185,37 @@ def test_every_figure_says_what_it_shows():
     training = texts(meta_training(HISTORY, 5))
     assert "meta-step" in training
     assert "mean of 5 meta-steps" in training
+
+
+def test_runs_as_small_as_can_be_are_seen_and_names_are_no_formulas():
+    name = "mi$n{e$"
+    losses = np.array([[2.0, 1.0]])
+    setting = Setting(
+        # Not even of signs that the font lacks anything is said.
+        name,
+        Evaluation(
+            {n: Runs(losses, losses[:, 0], {}) for n in (name, "$^$\N{CJK RADICAL SUN}")}, 1, 1
+        ),
+    )
+    for figure in (loss_curves([setting], name), paired_differences(setting, name, "objective")):
+        as_png(figure)
+    assert "diverged" not in texts(figure)
+    assert "without an interval" in texts(figure)
+    alone = Evaluation({name: setting.evaluation.runs[name]}, 1, 1)
+    figure = paired_differences(Setting(name, alone), name, "objective")
+    as_png(figure)
+    assert "There are no baselines" in texts(figure)
+    row = {"meta_step": 1, "meta_loss": 0.5, "validation_score": 0.7}
+    figure = meta_training([row], 5)
+    as_png(figure)
+    assert [line.get_marker() for line in figure.axes[0].lines] == ["o", "o"]
+    assert "mean of 1 meta-steps" in texts(figure)
+    # Powers of ten are still written as such.
+    figure = meta_training([row, row | {"meta_step": 2, "meta_loss": 5e-9}], 1)
+    as_png(figure)
+    assert all(label.get_parse_math() for label in figure.axes[0].get_yticklabels())
+    nothing = meta_training([row | {"meta_loss": np.nan, "validation_score": np.inf}], 5)
+    assert "there is nothing to draw" in texts(nothing)
 
 
 @pytest.mark.parametrize("num_steps", [1, 3, 4, 20])

@@ -75,7 +75,7 @@ def read(folder):
     l2o.load(folder.optimizer)
     for name, hyperparameters in folder.read_tuned().items():
         if name in HAND_DESIGNED:
-            build_hand_designed(name, hyperparameters)
+            build_hand_designed(name, hyperparameters, num_steps=1)
 
 
 def variants(value):

@@ -1,5 +1,6 @@
+import inspect
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import jax
@@ -15,7 +16,7 @@ from l2o.composition import (
     members,
 )
 from l2o.flatness import filter_norms, parameter_sizes
-from l2o.metatraining import HeldOutLoss, HessianNorm, LocalEntropy, Relative
+from l2o.metatraining import HeldOutLoss, HessianNorm, LocalEntropy, Relative, metatrain
 from l2o.runs import (
     RECIPES,
     Recipe,
@@ -391,3 +392,15 @@ def test_equal_settings_share_programs(settings):
     assert jax.tree.structure(made) == jax.tree.structure(again)
     assert jax.tree.leaves(made) == jax.tree.leaves(again)
     assert jax.tree.leaves(made) != jax.tree.leaves(other)
+
+
+def test_settings_have_the_defaults_of_metatrain():
+    """Flags must be there without JAX, so that the whole numbers stand twice."""
+    keywords = inspect.signature(metatrain).parameters
+    shared = {
+        field.name: (field.default, keywords[field.name].default)
+        for field in fields(TrainingSettings)
+        if field.name in keywords and type(keywords[field.name].default) is int
+    }
+    assert len(shared) == 6
+    assert all(here == there for here, there in shared.values()), shared

@@ -1,6 +1,5 @@
 """The command line `l2o`: reads arguments, calls the library, says what came of it."""
 
-import difflib
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +18,7 @@ from l2o.cli.commands import (
 from l2o.cli.terminal import PlainConsole, leave_broken_streams, prepare_terminal
 from l2o.cli.training import Train
 from l2o.support.bad_input import explains_itself, sentence_of
+from l2o.support.checks import did_you_mean
 
 _COMMANDS: dict[str, type[Command]] = {
     "train": Train,
@@ -93,9 +93,10 @@ def _parse(arguments: list[str]) -> Command:
         print(f"l2o {l2o.__version__}")
         raise SystemExit(0)
     if name not in _COMMANDS:
-        near = difflib.get_close_matches(name, _COMMANDS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"There is no command {name!r}; there are {', '.join(_COMMANDS)}.{hint}")
+        raise ValueError(
+            f"There is no command {name!r}; there are {', '.join(_COMMANDS)}."
+            f"{did_you_mean(name, _COMMANDS)}"
+        )
     return _COMMANDS[name].parse(name, arguments[1:])
 
 

@@ -24,6 +24,7 @@ from l2o.cli.tables import (
     print_findings,
     print_flatness,
     print_lists,
+    print_recipe,
     print_run,
     print_search_spaces,
     print_tuned,
@@ -44,6 +45,7 @@ from l2o.runs import (
 )
 from l2o.runs.subjects import explanation_folder, is_run
 from l2o.studies import find_reproduction
+from l2o.studies.work import num_parts_done
 
 _MOST_PROCESSES = 8
 
@@ -159,7 +161,11 @@ class Tune(Command):
             tuning_tasks=self.tuning_tasks,
             **_given(num_steps=self.steps),
         )
-        with LiveProgress(f"tuning {self.optimizer}") as progress:
+        on = f"{recipe.task.name} over {recipe.evaluation.num_steps} steps"
+        if self.composed is None:
+            on += f", the tasks of the recipe {self.recipe}; --task and --recipe name others"
+        note = f"Tuning {self.optimizer} on {on}."
+        with LiveProgress(f"tuning {self.optimizer}", note=note) as progress:
             runs.set_up_jax()
             tuned = runs.tune_baseline(
                 self.optimizer, recipe, json=self.json, on_progress=progress.on_comparison
@@ -198,9 +204,18 @@ class Show(Command):
     def run(self) -> None:
         """Prints them."""
         folder = RunFolder(Path(self.subject))
-        is_recipe = self.subject in {recipe.name for recipe in RECIPES}
-        if is_recipe and not folder.config.exists():
-            print(find_recipe(self.subject).to_json())
+        may_be_recipe = self.subject in {recipe.name for recipe in RECIPES} or (
+            self.subject == folder.path.name and not folder.path.exists()
+        )
+        if may_be_recipe and not folder.config.exists():
+            try:
+                recipe = find_recipe(self.subject)
+            except ValueError as error:
+                raise ValueError(f"There is no run in {self.subject}, either. {error}") from None
+            if self.json:
+                print(recipe.to_json())
+            else:
+                print_recipe(recipe)
         elif self.json:
             print(folder.read_recipe().to_json())
         else:
@@ -290,7 +305,7 @@ class Explain(Command):
                 on_progress=progress.on_comparison,
             )
         print_findings(subjects)
-        print(f"Report: {target.page}")
+        print(f"\nReport: {target.page}\nNumbers: {target.numbers}")
 
 
 @dataclass(frozen=True)
@@ -350,6 +365,16 @@ class Reproduce(Command):
     processes: int | None = None
     """How many work side by side. By default one for each processor core, at most 8."""
 
+    @classmethod
+    def parse(cls, name: str, arguments: list[str]) -> Self:
+        """Reads options; before any is missed, an unknown name is refused.
+
+        **Raises:** `ValueError` if the first argument names no paper; `SystemExit` as usual.
+        """
+        if arguments and not arguments[0].startswith("-"):
+            find_reproduction(arguments[0])
+        return super().parse(name, arguments)
+
     @property
     def interruption_hint(self) -> str:
         """How to go on."""
@@ -360,7 +385,9 @@ class Reproduce(Command):
         reproduction = find_reproduction(self.name)
         most = min(runs.num_cores(), _MOST_PROCESSES)
         processes = most if self.processes is None else self.processes
-        with LiveProgress(f"reproducing {self.name}") as progress:
+        done = num_parts_done(self.out)
+        details = f"checking; {done} parts are there already" if done else "checking"
+        with LiveProgress(f"reproducing {self.name}", details) as progress:
             runs.set_up_jax(shared=processes > 1)
             page = reproduction.run(
                 self.profile, self.out, progress.on_comparison, num_processes=processes

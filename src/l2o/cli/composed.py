@@ -21,7 +21,8 @@ from l2o.composition import (
     read_keywords,
     summary,
 )
-from l2o.runs import Recipe, Regularization
+from l2o.runs import Recipe, Regularization, TrainingSettings
+from l2o.runs.hand_designed import is_hand_designed
 
 OWN_TASK_HELP = (
     "Your own family of tasks that the run was made with, module:attribute or file.py:attribute: "
@@ -33,8 +34,12 @@ OWN_OPTIMIZER_HELP = (
 )
 
 
-def word_after(flag: str, arguments: Sequence[str]) -> str | None:
-    """What is given with a flag, before all flags are known.
+def word_after(
+    flag: str,
+    arguments: Sequence[str],
+    takes: str = "a name, as `l2o list` shows, or one of your own",
+) -> str | None:
+    """What is given with a flag, which `takes` something, before all flags are known.
 
     **Raises:** `ValueError` if nothing is.
     """
@@ -43,13 +48,24 @@ def word_after(flag: str, arguments: Sequence[str]) -> str | None:
         if name == flag:
             value = value if equals else "".join(arguments[index + 1 : index + 2])
             if not value or value.startswith("-"):
-                raise ValueError(f"{flag} takes a name, as `l2o list` shows, or one of your own.")
+                raise ValueError(f"{flag} takes {takes}.")
             return value
     return None
 
 
+def words_after(flag: str, arguments: Sequence[str]) -> list[str] | None:
+    """What is given with a flag of any number of words, if it is, all of its occurrences."""
+    words: list[str] = []
+    name = ""
+    for argument in arguments:
+        if argument.startswith("-"):
+            name, _, argument = argument.partition("=")
+        words += [argument] if name == flag else []
+    return [word for word in words if word] if words else None
+
+
 def named_on(arguments: Sequence[str], recipe: Recipe) -> Recipe:
-    """A recipe with the task, the optimizer and the estimator that arguments name, if they do.
+    """A recipe with the tasks, the optimizer and the estimator that arguments name, if they do.
 
     What is another than the recipe's has its own defaults, and the recipe another name.
     """
@@ -58,15 +74,20 @@ def named_on(arguments: Sequence[str], recipe: Recipe) -> Recipe:
         recipe.optimizer, word_after(LEARNED_OPTIMIZER.flag, arguments), LEARNED_OPTIMIZER
     )
     estimator = _named(recipe.training.estimator, word_after(ESTIMATOR.flag, arguments), ESTIMATOR)
-    recipe = replace(recipe, training=replace(recipe.training, estimator=estimator))
-    if (task.name, optimizer.name) == (recipe.task.name, recipe.optimizer.name):
-        return replace(recipe, task=task, optimizer=optimizer)
+    training = replace(recipe.training, estimator=estimator)
+    words = words_after("--parts", arguments)
+    if words is not None:
+        training = training.with_parts_named(words)
+    before = (recipe.task.name, recipe.optimizer.name, _names(recipe.training))
+    recipe = replace(recipe, task=task, optimizer=optimizer, training=training)
+    if (task.name, optimizer.name, _names(training)) == before:
+        return recipe
+    first, *others = _names(training) or [task.name]
+    more = f" and {len(others)} more" if others else ""
     return replace(
         recipe,
-        name=f"{_word(optimizer.name)}-on-{_word(task.name)}",
-        description=f"{optimizer.name} on {task.name}.",
-        task=task,
-        optimizer=optimizer,
+        name=f"{_word(optimizer.name)}-on-{_word(first)}{more.replace(' ', '-')}",
+        description=f"{optimizer.name} on {first}{more}.",
     )
 
 
@@ -157,6 +178,10 @@ def names_of_regularizers() -> set[str]:
     return {name.replace("-", "_") for name in members(REGULARIZER)}
 
 
+def _names(training: TrainingSettings) -> list[str]:
+    return [part.task.name for part in training.parts]
+
+
 def _named(composed: Composed, name: str | None, kind: Kind) -> Composed:
     if name is None:
         return composed
@@ -165,6 +190,11 @@ def _named(composed: Composed, name: str | None, kind: Kind) -> Composed:
     named = Composed(name)
     if named.is_own:
         return named
+    if kind is LEARNED_OPTIMIZER and is_hand_designed(name):
+        raise ValueError(
+            f"{name} is hand-designed: there is nothing to meta-train. `l2o tune {name}` tunes it, "
+            f"and --evaluation.baselines {name} compares with it."
+        )
     shown = find_member(kind, name).name
     return composed if shown == composed.name else Composed(shown)
 

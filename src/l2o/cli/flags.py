@@ -31,6 +31,9 @@ def read_flags(
     help or what else is wrong with the arguments.
     """
     arguments = _join_repeated(arguments, set(_lists(kind if default is None else default)))
+    if {"-h", "--help"} & set(arguments):
+        # Of what stands before it, tyro's help says nothing.
+        arguments = ["--help"]
     read = partial(tyro.cli, kind, args=arguments, prog=prog, config=_CONFIG)
     return read() if default is None else read(default=default)
 

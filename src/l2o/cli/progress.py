@@ -16,12 +16,15 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class LiveProgress:
-    """Shows at once that work has begun, and then how far it is, on standard error.
+    """Shows how far work is, on standard error, once all that could be refused is checked.
 
-    **Arguments:** `title`, what is being done.
+    Until then there is a bar on a terminal, of which nothing stays, and nothing elsewhere.
+
+    **Arguments:** `title`, what is being done; `details`, what is known before it begins; `note`, a
+    line to say when it begins.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, details: str = "checking", note: str = "") -> None:
         self._console = PlainConsole(stderr=True)
         self._bar = Progress(
             SpinnerColumn(),
@@ -32,16 +35,14 @@ class LiveProgress:
             transient=True,
         )
         self._title = title
-        self._task = self._bar.add_task(title, total=None, details="starting")
+        self._note = note
+        self._task = self._bar.add_task(title, total=None, details=details)
         self._last_line = -float("inf")
 
     def __enter__(self) -> Self:
-        """Shows the bar, or the first line."""
+        """Shows the bar."""
         if self._console.is_terminal:
             self._bar.start()
-        else:
-            self._console.print(f"{self._title}: starting", soft_wrap=True)
-            self._last_line = time.monotonic()
         return self
 
     def __exit__(
@@ -53,6 +54,10 @@ class LiveProgress:
         """Takes the bar away."""
         if self._console.is_terminal:
             self._bar.stop()
+
+    def on_start(self) -> None:
+        """Shows that work has begun."""
+        self._show(self._title, 0, None, "starting")
 
     def on_meta_step(self, progress: "MetaTrainingProgress") -> None:
         """Shows how far meta-training is."""
@@ -75,17 +80,21 @@ class LiveProgress:
 
     def on_comparison(self, progress: ComparisonProgress) -> None:
         """Shows how far tuning and comparing are."""
-        details = "" if progress.total is None else f"{progress.done}/{progress.total}"
+        done, total = progress.done, progress.total
+        details = f"{done}/{total}" if total is not None else f"{done} done" if done else ""
         self._show(progress.activity, progress.done, progress.total, details)
 
     def _show(self, title: str, done: int, total: int | None, details: str) -> None:
         """Moves the bar, or writes a line if the last one is old enough."""
+        if self._note:
+            self._console.print(self._note, soft_wrap=True)
+            self._note = ""
         if self._console.is_terminal:
             self._bar.update(
                 self._task, description=title, completed=done, total=total, details=details
             )
         elif done == total or time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
-            self._console.print(f"{title}: {details}", soft_wrap=True)
+            self._console.print(f"{title}: {details}" if details else title, soft_wrap=True)
             self._last_line = time.monotonic()
 
 

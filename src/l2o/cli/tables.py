@@ -23,7 +23,7 @@ from l2o.composition import (
     settings_of,
 )
 from l2o.evaluation.results import metric_label, metrics_of, results_table
-from l2o.runs import HAND_DESIGNED, RECIPES, Recipe, RunFolder
+from l2o.runs import HAND_DESIGNED, RECIPES, SCHEDULES, Recipe, RunFolder
 from l2o.studies import REPRODUCTIONS
 
 if TYPE_CHECKING:
@@ -99,15 +99,19 @@ def print_tuned(tuned: "Tuned", recipe: Recipe) -> None:
 
 
 def print_findings(subjects: "dict[str, Subject]") -> None:
-    """What was found about each optimizer, a line for each mechanism."""
+    """What was found about each optimizer: in a sentence, then a line for each mechanism."""
     console = PlainConsole()
     for name, subject in subjects.items():
+        console.print(f"{name}: {subject.explanation.summary}")
+    for name, subject in subjects.items():
+        console.print()
         table = _table(name, "mechanism", "what was found")
         for mechanism, sentence in subject.explanation.findings.items():
             table.add_row(mechanism, sentence)
         _print(table, console)
-        for condition in subject.explanation.conditions:
-            console.print(condition)
+        console.print(f"What it is: {subject.origin}")
+        if subject.explanation.conditions:
+            console.print(f"How it was looked at: {' '.join(subject.explanation.conditions)}")
         if subject.distillation is not None:
             print_closed_form(subject.distillation)
 
@@ -128,17 +132,21 @@ def print_closed_form(distillation: "Distillation") -> None:
         text = f"{mean:.4g} ± {sem:.2g}" if math.isfinite(sem) else "not finite"
         table.add_row(score.name, text)
     _print(table, console)
+    if distillation.few:
+        console.print(distillation.few)
 
 
 def print_flatness(found: "RunFlatness") -> None:
     """What was measured where training ends."""
     metrics = list(next(iter(found.summaries.values())))
     title = f"{found.title}, {found.num_tasks} networks"
+    console = PlainConsole()
+    console.print(found.finding)
     table = _table(title, "optimizer", numbers=[metric.replace("_", " ") for metric in metrics])
     for name, summaries in found.summaries.items():
         numbers = [f"{each.mean:.3g} ± {each.sem:.2g}" for each in summaries.values()]
         table.add_row(name, *numbers)
-    _print(table, PlainConsole())
+    _print(table, console)
 
 
 def print_lists() -> None:
@@ -160,6 +168,8 @@ def print_lists() -> None:
     hand_designed = _table(title, "name", "description")
     for name, description in HAND_DESIGNED.items():
         hand_designed.add_row(name, description)
+    for schedule, description in SCHEDULES.items():
+        hand_designed.add_row(f"OPTIMIZER-{schedule}", description)
     weightings = _members("Weightings of several losses (l2o tune WEIGHTING-OPTIMIZER)", WEIGHTING)
     papers = _table("Papers (l2o reproduce NAME)", "name", "description", "profiles")
     for paper in REPRODUCTIONS:
@@ -184,8 +194,14 @@ def print_search_spaces() -> None:
     for name in HAND_DESIGNED:
         for hyperparameter, searched in runs.find_hand_designed(name).space.items():
             table.add_row(name, hyperparameter, _range(searched))
+    for schedule in SCHEDULES:
+        searched = _range(runs.find_hand_designed(f"adam-{schedule}").space["warm_up"])
+        table.add_row(f"OPTIMIZER-{schedule}", "warm_up", searched)
     _print(table, console)
-    console.print("WEIGHTING-OPTIMIZER, for several losses, has the ranges of OPTIMIZER.")
+    console.print(
+        "OPTIMIZER-SCHEDULE has the ranges of OPTIMIZER, too, and so has WEIGHTING-OPTIMIZER, for "
+        "several losses."
+    )
     table = _table("Settings of weightings, as in cagrad(c=0.2)-adam", "weighting", "setting")
     table.add_column("default")
     for name, member in members(WEIGHTING).items():
@@ -194,15 +210,32 @@ def print_search_spaces() -> None:
     _print(table, console)
 
 
+def print_recipe(recipe: Recipe) -> None:
+    """A recipe's settings, and how to change them."""
+    console = PlainConsole()
+    _print_settings(f"{recipe.name}: {recipe.description}", recipe, console)
+    console.print(f"To begin: l2o train {recipe.name}")
+    console.print(f"To edit it: l2o show {recipe.name} --json > mine.json; l2o train mine.json")
+
+
+def _print_settings(title: str, recipe: Recipe, console: Console) -> None:
+    """All settings of a recipe but those in the title, in lines of their own."""
+    table = _table(title, "setting", "value")
+    table.columns[0].no_wrap = True
+    for name, value in recipe.flat().items():
+        if name not in ("name", "description"):
+            listed = isinstance(value, list | tuple)
+            shown = ", ".join(map(str, value)) or "none" if listed else str(value)
+            table.add_row(name.replace(".keywords.", "."), shown)
+    _print(table, console)
+
+
 def print_run(folder: RunFolder) -> None:
     """A run's settings, how far it is, and its results if it was evaluated."""
     recipe = folder.read_recipe()
     history, evaluation = folder.read_history(), folder.read_evaluation()
     console = PlainConsole()
-    settings = _table(f"{folder.path}: {recipe.description}", "setting", "value")
-    for name, value in recipe.flat().items():
-        settings.add_row(name, str(value))
-    _print(settings, console)
+    _print_settings(f"{folder.path}: {recipe.description}", recipe, console)
     done = history[-1]["meta_step"] if history else 0
     scores = [row["validation_score"] for row in history if row.get("validation_score") is not None]
     curriculum = recipe.training.curriculum
@@ -260,6 +293,9 @@ def _print(table: Table, console: Console) -> None:
     console.print(table.title, style="italic")
     names = [str(column.header) for column in table.columns]
     for cells in zip(*(column.cells for column in table.columns), strict=True):
+        if len(cells) == 2:
+            console.print(f"{cells[0]}: {cells[1]}")
+            continue
         console.print(f"{names[0]}: {cells[0]}")
         for name, cell in zip(names[1:], cells[1:], strict=True):
             console.print(f"  {name}: {cell}")

@@ -1,7 +1,6 @@
 """`l2o train`: its flags depend on what is meta-trained on what."""
 
 import inspect
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, make_dataclass, replace
 from pathlib import Path
@@ -70,13 +69,16 @@ class Train(Command):
     """Meta-train a learned optimizer.
 
     RECIPE is a name that `l2o list` shows, or a JSON file such as the config.json of a run. Without
-    one, --task and --optimizer say what is meta-trained on what. The other options are settings,
-    with the recipe's values as defaults: `l2o train RECIPE --help`.
+    one, --task and --optimizer say what is meta-trained on what, or --out RUN --resume which run to
+    go on with. The other options are settings, with the recipe's values as defaults: `l2o train
+    RECIPE --help`.
     """
 
     recipe: Recipe
     out: Path
     resume: bool = False
+    note: str = ""
+    """What to say when it begins."""
 
     @classmethod
     def parse(cls, name: str, arguments: list[str]) -> Self:
@@ -88,14 +90,21 @@ class Train(Command):
             print(cls._help(name))
             raise SystemExit(0)
         named = bool(arguments) and not arguments[0].startswith("-")
-        if not named and word_after("--task", arguments) is None:
+        start = _PLAIN
+        if named:
+            start, prog = find_recipe(arguments[0]), f"l2o {name} {arguments[0]}"
+        elif (task := word_after("--task", arguments)) is not None:
+            prog = f"l2o {name} --task {task}"
+        elif "--resume" in arguments and (out := word_after("--out", arguments, "a folder")):
+            start, prog = RunFolder(Path(out)).read_recipe(), f"l2o {name} --out {out} --resume"
+        else:
             raise ValueError(
                 "The name of a recipe comes first, as in `l2o train digits-rnnprop`; there are "
                 f"{', '.join(recipe.name for recipe in RECIPES)}. Or say what is meta-trained on "
-                "what, as in `l2o train --task quadratic --optimizer RNNProp`."
+                "what, as in `l2o train --task quadratic --optimizer RNNProp`; or which run to go "
+                "on with, as in `l2o train --out RUN --resume`."
             )
-        recipe = named_on(arguments, find_recipe(arguments[0]) if named else _PLAIN)
-        prog = f"l2o {name} " + (arguments[0] if named else f"--task {recipe.task.name}")
+        recipe = named_on(arguments, start)
         flags = arguments[1:] if named else arguments
         command = cls._read(recipe, flags, prog)
         folder = RunFolder(command.out)
@@ -106,13 +115,12 @@ class Train(Command):
         if before.name != recipe.name:
             return command
         differences = training_differences(before.completed(), recipe.completed())
-        if differences:
-            listed = ", ".join(
-                f"{name} = {of_run} where the recipe has {of_recipe}"
-                for name, (of_run, of_recipe) in differences.items()
-            )
-            print(f"Going on with the run's own settings: {listed}.", file=sys.stderr)
-        return cls._read(before, flags, prog)
+        listed = ", ".join(
+            f"{name} = {of_run} where the recipe has {of_recipe}"
+            for name, (of_run, of_recipe) in differences.items()
+        )
+        note = f"Going on with the run's own settings: {listed}." if listed else ""
+        return replace(cls._read(before, flags, prog), note=note)
 
     @classmethod
     def _read(cls, recipe: Recipe, arguments: Sequence[str], prog: str) -> Self:
@@ -161,7 +169,10 @@ class Train(Command):
             recipe,
             task=composed["task"],
             optimizer=composed["optimizer"],
-            training=replace(read.training, estimator=composed["estimator"]),
+            # Their other settings are the recipe's.
+            training=replace(
+                read.training, estimator=composed["estimator"], parts=recipe.training.parts
+            ),
             regularization=with_regularizer_flags(regularization, read.regularizer_settings),
             evaluation=read.evaluation,
             seed=read.seed,
@@ -173,7 +184,8 @@ class Train(Command):
         """What can be said before the recipe, and so its options, are known."""
         width = max(len(recipe.name) for recipe in RECIPES)
         lines = [f"  {recipe.name:<{width}}  {recipe.description}" for recipe in RECIPES]
-        usage = [f"usage: l2o {name} RECIPE [OPTIONS]", f"       l2o {name} --task TASK [OPTIONS]"]
+        ways = ("RECIPE [OPTIONS]", "--task TASK [OPTIONS]", "--out RUN --resume")
+        usage = [f"{'usage:' if i == 0 else '':<6} l2o {name} {way}" for i, way in enumerate(ways)]
         return "\n".join([*usage, "", inspect.getdoc(cls) or "", "", "recipes:", *lines])
 
     @property
@@ -188,10 +200,14 @@ class Train(Command):
     def run(self) -> None:
         """Meta-trains, and says where the optimizer is."""
         folder = RunFolder(self.out)
-        with LiveProgress(f"meta-training {self.recipe.name}") as progress:
+        with LiveProgress(f"meta-training {self.recipe.name}", note=self.note) as progress:
             runs.set_up_jax()
             result = runs.train(
-                self.recipe, folder, resume=self.resume, on_progress=progress.on_meta_step
+                self.recipe,
+                folder,
+                resume=self.resume,
+                on_start=progress.on_start,
+                on_progress=progress.on_meta_step,
             )
         skipped = (
             f" {result.num_skipped} meta-gradients were not finite and were skipped."

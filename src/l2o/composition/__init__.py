@@ -16,6 +16,7 @@ from l2o.composition.catalogue import (
     find_member as find_member,
     members as members,
     names_behind_weightings as names_behind_weightings,
+    refuse_optimizer as refuse_optimizer,
 )
 from l2o.composition.composed import Composed as Composed
 from l2o.composition.docstrings import summary as summary

@@ -12,14 +12,14 @@ import ast
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from l2o.composition.docstrings import first_paragraph
 from l2o.composition.settings import REQUIRED, Setting
-from l2o.support.checks import check_choice
+from l2o.support.checks import check_choice, did_you_mean, nearest
 
 
 @dataclass(frozen=True)
@@ -199,12 +199,56 @@ def find_member(kind: Kind, name: str, title: str | None = None) -> Member:
                 f"Settings of a weighting are settings of the optimizer behind it, "
                 f"--weighting-c 0.2 for one; its name is without, got {name}."
             )
-        shown = ", ".join(members(kind))
+        title = title or f"The {kind.title}"
         if kind.behind_weightings:
-            shown += ", or for several losses one for one gradient behind a weighting, such as "
-            shown += "upgrad-RNNProp"
-        check_choice(title or f"The {kind.title}", name, known, shown)
+            refuse_optimizer(
+                title,
+                name,
+                members(kind),
+                [optimizer for _, optimizer in names_behind_weightings(kind).values()],
+                "one for one gradient behind a weighting, such as upgrad-RNNProp",
+            )
+        check_choice(title, name, known)
     return known[same[_plain(name)]]
+
+
+def refuse_optimizer(
+    title: str, name: str, alone: Iterable[str], behind: Collection[str], shown: str
+) -> NoReturn:
+    """Says what is wrong with a name of an optimizer, or WEIGHTING-OPTIMIZER.
+
+    ```pycon
+    >>> try:
+    ...     l2o.composition.refuse_optimizer("An optimizer", "adm", ["adam"], ["adam"], "it")
+    ... except ValueError as error:
+    ...     print("adam" in str(error))
+    ...
+    True
+    ```
+
+    **Arguments:** `title`, what is named; `name`; `alone`, all that there are; `behind`, those of
+    them that go behind weightings; `shown`, what the others are, for several losses.
+
+    **Raises:** `ValueError`, always.
+    """
+    alone = list(alone)
+    weighting, _, optimizer = name.replace("_", "-").rpartition("-")
+    nearest_optimizer = nearest(optimizer, alone)
+    nearest_weighting = nearest(weighting, members(WEIGHTING))
+    if weighting and nearest_optimizer and nearest_optimizer not in behind:
+        hint = f" Of these, {nearest_optimizer} goes behind no weighting."
+    elif nearest_weighting and nearest_optimizer:
+        hint = f" Did you mean {f'{nearest_weighting}-{nearest_optimizer}'!r}?"
+    elif not weighting or nearest(name, alone):
+        hint = did_you_mean(name, alone)
+    elif nearest_weighting:
+        hint = f" There is no {optimizer} among them."
+    else:
+        hint = f" {weighting} is none of the weightings that `l2o list` shows."
+    raise ValueError(
+        f"{title} must be one of {', '.join(alone)}, or for several losses {shown}; got "
+        f"{name!r}.{hint}"
+    )
 
 
 def names_behind_weightings(kind: Kind) -> dict[str, tuple[str, str]]:

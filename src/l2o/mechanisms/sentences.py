@@ -42,7 +42,8 @@ def momentum_sentence(found: MomentumFinding, survey: Survey) -> str:
         count = len(found.momenta)
         kind = "One momentum" if count == 1 else f"{count} momenta"
         listed = "; ".join(map(_momentum_text, found.momenta[:_MOST_MOMENTA]))
-        more = f"; and {count - _MOST_MOMENTA} weaker ones" if count > _MOST_MOMENTA else ""
+        weaker = count - _MOST_MOMENTA
+        more = f"; and {weaker} weaker one{'s' if weaker > 1 else ''}" if weaker > 0 else ""
         sentence = f"{kind}: {listed}{more}."
     if found.counteracting:
         sentence += (

@@ -16,6 +16,14 @@ Row = dict[str, Any]
 one is not finite."""
 
 
+def as_kept(row: Row) -> Row:
+    """A row with `None` for numbers that are not finite, which JSON does not have."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
+
+
 class MetricsLog:
     """Writes metrics to `metrics.jsonl` and `tensorboard/` in a folder.
 
@@ -38,14 +46,11 @@ class MetricsLog:
         self._board = TensorBoard(folder / TENSORBOARD, resume_from + 1)
 
     def write(self, row: Row) -> None:
-        """Adds one row; numbers that are not finite are written as `null`.
+        """Adds one row.
 
         **Raises:** `OSError` if it cannot be written.
         """
-        row = {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in row.items()
-        }
+        row = as_kept(row)
         self.rows.append(row)
         self._writing(lambda: self._write(row))
 

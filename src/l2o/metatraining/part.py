@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
+
 from l2o.metatraining.programs import initial_loss
 from l2o.metatraining.validation import Validation
 from l2o.objectives import Objective
@@ -81,7 +83,7 @@ class Settled:
     """A part with all that was left open."""
 
     family: TaskFamily
-    weight: float
+    share: float
     name: str
     num_tasks: int
     horizon: int
@@ -90,20 +92,27 @@ class Settled:
     validation_horizon: int
     normalize: bool
 
-    def unit(self, validation: Validation) -> float:
-        """What the part's meta-loss is divided by.
+    def factor(self, validation: Validation) -> float:
+        """What the part's meta-loss is multiplied by: its share, by the size of its losses.
 
-        **Raises:** `ValueError` for losses that begin at zero, or at what is not finite.
+        **Raises:** `ValueError` for losses that begin at zero, or at what is not finite, and for a
+        factor that single precision does not have.
         """
         if not self.normalize:
-            return 1.0
+            return self.share
         size = float(initial_loss(validation))
-        if not (math.isfinite(size) and size > 0):
+        if not (math.isfinite(size) and size > 0 and _is_single(self.share / size)):
             raise ValueError(
                 f"Part {self.name} cannot be normalised by its losses, whose mean size is {size} "
                 "where trajectories begin."
             )
-        return size
+        return self.share / size
+
+
+def _is_single(factor: float) -> bool:
+    """Whether single precision has a number, with all of its digits."""
+    limits = np.finfo(np.float32)
+    return float(limits.tiny) <= factor <= float(limits.max)
 
 
 def settled(
@@ -134,10 +143,12 @@ def settled(
     else:
         check_family(family)
         parts = (Part(cast(TaskFamily, family), validation_family=validation_family),)
+    # Of NumPy, weights may be in single precision, and their sum beyond it.
+    total = sum(float(part.weight) for part in parts)
     done = tuple(
         Settled(
             family=part.family,
-            weight=part.weight,
+            share=float(part.weight) / total,
             name=str(number) if part.name is None else part.name,
             num_tasks=part.num_tasks or num_tasks,
             horizon=part.horizon or horizon,
@@ -156,6 +167,11 @@ def settled(
         of_part = f"part {part.name}: " if len(done) > 1 else ""
         if names.count(part.name) > 1:
             raise ValueError(f"Two parts are called {part.name}.")
+        if not _is_single(part.share):
+            raise ValueError(
+                f"{of_part}weight must not be nothing beside those of the others, got a share of "
+                f"{part.share:.1e}."
+            )
         if part.horizon % part.truncation:
             raise ValueError(
                 f"{of_part}truncation must divide horizon, got {part.truncation} and "

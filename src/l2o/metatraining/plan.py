@@ -92,11 +92,10 @@ class Plan:
         """The factors of the parts' meta-losses: their shares, by the unit of each.
 
         **Raises:** `ValueError` for a part that is to be normalised and whose losses begin at
-        zero, or at what is not finite.
+        zero, at what is not finite, or at what makes a factor that single precision does not have.
         """
-        total = sum(part.weight for part in self.parts)
         return tuple(
-            part.weight / total / part.unit(validation)
+            part.factor(validation)
             for part, validation in zip(self.parts, self.validations, strict=True)
         )
 

@@ -7,7 +7,7 @@ from jaxtyping import PyTree
 
 from l2o.metatraining.checkpoints import Checkpoint, Checkpoints
 from l2o.metatraining.files import CHECKPOINTS
-from l2o.metatraining.metrics import MetricsLog, Row
+from l2o.metatraining.metrics import MetricsLog, Row, as_kept
 
 
 class RunRecord:
@@ -56,7 +56,7 @@ class RunRecord:
     def add(self, row: Row) -> None:
         """Adds what was measured at one meta-step."""
         if self._log is None:
-            self.history.append(row)
+            self.history.append(as_kept(row))
         else:
             self._log.write(row)
 

@@ -62,7 +62,7 @@ class Validation(eqx.Module):
             score = meta_loss.of_losses(losses, losses[0])
             if meta_loss.regularizers:
                 score += jnp.sum(trajectory.probes)
-            held_out = task.evaluate(trajectory.state.params)
+            held_out = task.evaluate(trajectory.params)
             means = jax.tree.map(jnp.mean, (score, held_out))
             return Judgement(*jax.lax.pmean(means, AXES)), own
 

@@ -10,6 +10,7 @@ from l2o.mechanisms import Distilled
 from l2o.report.comparison import tuned_as_dict
 from l2o.report.drawing import blank_figure, style
 from l2o.report.plain import plain
+from l2o.report.verdict import too_few
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Distillation:
     verdicts: dict[str, dict[str, str]]
     """What the closed form, and the tuned one, are against each of the others: "better", "worse" or
     "undecided", as `PairedDifference.verdict` has it."""
+
+    @property
+    def few(self) -> str:
+        """A sentence where there are too few tasks to tell anything, if so."""
+        return too_few(self.num_tasks, "tasks")
 
     def as_dict(self) -> dict[str, Any]:
         """All of it in numbers and words, for JSON."""

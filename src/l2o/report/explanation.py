@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from l2o.mechanisms import Explanation, Inapplicable, LinearResponse, Presence
 from l2o.report.distillation import Distillation
-from l2o.report.drawing import blank_figure, style, whole_steps
+from l2o.report.drawing import blank_figure, say, style, whole_steps
 from l2o.report.files import FIGURES
 from l2o.report.interactive import place, scripts
 from l2o.report.pages import render_page, versions
@@ -101,9 +101,7 @@ def _draw_states(explanation: Explanation, axes: Axes) -> None:
 def _draw_or_say(analysis: Any, axes: Axes) -> None:
     """Draws an analysis, or writes why there is none."""
     if isinstance(analysis, Inapplicable):
-        axes.text(
-            0.5, 0.5, analysis.reason, ha="center", va="center", wrap=True, transform=axes.transAxes
-        )
+        say(axes, analysis.reason)
         axes.set_axis_off()
     else:
         analysis.draw(axes)
@@ -254,7 +252,7 @@ def _draw(section: _Section, explanations: Mapping[str, Explanation]) -> Figure:
             draw(explanation, axes)
             # A name may be that of any folder.
             shown = name.encode(errors="backslashreplace").decode()
-            axes.set_title(shown, fontsize=10, loc="left", parse_math=False)
+            axes.set_title(shown, fontsize=10, loc="left")
     return figure
 
 

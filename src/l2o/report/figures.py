@@ -19,6 +19,7 @@ from l2o.report.drawing import (
     SKY,
     VERMILION,
     blank_figure,
+    say,
     style,
     whole_steps,
 )
@@ -68,20 +69,23 @@ def paired_differences(setting: Setting, learned: str, metric: str) -> Figure:
     style(axes)
     for row, name in enumerate(baselines):
         difference = evaluation.compare(learned, name, metric)
-        low, high = difference.interval
-        if np.isfinite(low) and np.isfinite(high):
-            axes.plot([low, high], [row, row], color=_LEARNED, linewidth=2)
+        if np.isfinite(difference.mean):
+            # Of a single task there is no interval.
+            axes.plot(difference.interval, [row, row], color=_LEARNED, linewidth=2)
             axes.plot(difference.mean, row, "o", color=_LEARNED, markersize=6)
         else:
             axes.text(0, row, "  not finite: some runs diverged", va="center", fontsize=8.5)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_yticks(range(len(baselines)), [f"against {name}" for name in baselines])
-    axes.set_ylim(len(baselines) - 0.5, -0.5)
+    if not baselines:
+        say(axes, "There are no baselines.")
+    axes.set_ylim(max(1, len(baselines)) - 0.5, -0.5)
     axes.set_xlabel(
         f"{metric_label(metric)} of {learned}\n"
         f"less that of the baseline\n(left: {learned} is better)"
     )
-    _note(figure, f"Mean and 95 % interval over {evaluation.num_tasks} paired runs.")
+    intervals = " and 95 % interval" if evaluation.num_tasks > 1 else ", without an interval,"
+    _note(figure, f"Mean{intervals} over {evaluation.num_tasks} paired run(s).")
     return figure
 
 
@@ -116,7 +120,8 @@ def meta_training(history: Sequence[Mapping[str, Any]], windows: int) -> Figure:
     style(axes)
     losses = _series(history, "meta_loss")
     steps, values = (_binned(series, windows) for series in losses)
-    label = f"meta-loss on training tasks, mean of {windows} meta-steps"
+    averaged = max(1, min(windows, len(losses[1])))
+    label = f"meta-loss on training tasks, mean of {averaged} meta-steps"
     axes.plot(steps, values, color="#9A9A9A", label=label)
     scores = _series(history, "validation_score")
     axes.plot(*scores, "o-", color=_LEARNED, markersize=4, label="objective on validation tasks")
@@ -125,7 +130,10 @@ def meta_training(history: Sequence[Mapping[str, Any]], windows: int) -> Figure:
     axes.set_xlabel("meta-step (updates of the optimizer's weights)")
     whole_steps(axes)
     axes.set_ylabel("loss of the tasks")
-    axes.legend(frameon=False, fontsize=8.5)
+    if np.any(np.isfinite(np.concatenate([values, scores[1]]))):
+        axes.legend(frameon=False, fontsize=8.5)
+    else:
+        say(axes, "No loss is finite: there is nothing to draw.")
     _note(figure, "One run of meta-training; every point is a mean over the tasks of that time.")
     return figure
 

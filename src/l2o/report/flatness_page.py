@@ -12,7 +12,7 @@ from l2o.report.files import LOSS_LINES, LOSS_PLANES
 from l2o.report.flatness import loss_lines, loss_planes
 from l2o.report.interactive import place, scripts
 from l2o.report.pages import render_page, versions
-from l2o.report.verdict import listing
+from l2o.report.verdict import listing, too_few
 from l2o.support.atomic import write_atomically
 
 Values = Mapping[str, Float[np.ndarray, " tasks"]]
@@ -76,13 +76,14 @@ def finding(values: Mapping[str, Values]) -> str:
         for verdict, sentence in (
             ("better", "flatter than at the ends of"),
             ("worse", "sharper than at the ends of"),
-            ("undecided", "neither flatter nor sharper, as far as can be told, than at those of"),
+            ("undecided", "as far as can be told neither flatter nor sharper than at the ends of"),
         )
         if (names := tuple(name for name, each in verdicts.items() if each == verdict))
     ]
     among = ", ".join(told) if told else "compared with none"
     num_tasks = len(values[learned][_FLATNESS])
+    few = too_few(num_tasks, "networks") if others else ""
     return (
         f"Where {learned} ends, the loss is {among} (largest curvature of the training loss, over "
-        f"{num_tasks} paired networks)."
-    )
+        f"{num_tasks} paired networks). {few}"
+    ).rstrip()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from l2o.evaluation import PairedDifference, metric_label
+from l2o.evaluation.statistics import CONFIDENCE
 from l2o.report.comparison import Setting
 
 _LARGER_IS_BETTER = ("test_accuracy",)
@@ -56,8 +57,13 @@ class Verdict:
         return " ".join([told, *self.reservations])
 
     @property
+    def few(self) -> str:
+        """A sentence where there are too few tasks to tell anything, if so."""
+        return too_few(self.setting.evaluation.num_tasks, "tasks") if self.differences else ""
+
+    @property
     def reservations(self) -> tuple[str, ...]:
-        """Where means are over some of the tasks, or skewed, a sentence for each kind."""
+        """Where tasks are few, or means over some of them, or skewed, a sentence for each kind."""
         some = tuple(
             f"{name} over {each.finished.num_tasks} of {each.num_tasks} tasks"
             for name, each in self.differences.items()
@@ -68,7 +74,7 @@ class Verdict:
             for name, each in self.differences.items()
             if each.finished.is_skewed
         )
-        sentences = []
+        sentences = [self.few] if self.few else []
         if some:
             sentences.append(f"Differences are over what both finish: from {listing(some)}.")
         if skewed:
@@ -86,14 +92,15 @@ def judge(setting: Setting, learned: str, metric: str) -> Verdict:
 
     ```pycon
     >>> from l2o.report import Setting, judge
+    >>> firsts = (4.0, 2.0, 3.0, 2.5, 3.5, 2.2)
     >>> runs = {
     ...     name: l2o.evaluation.Runs(losses, objective=losses.mean(1), held_out={})
     ...     for name, losses in (
-    ...         ("mine", np.array([[4.0, 1.0], [2.0, 1.0], [3.0, 1.0], [2.5, 1.0]])),
-    ...         ("sgd", np.array([[4.0, 2.0], [2.0, 2.1], [3.0, 2.2], [2.5, 2.0]])),
+    ...         ("mine", np.array([[first, 1.0] for first in firsts])),
+    ...         ("sgd", np.array([[first, 2.0 + first / 9] for first in firsts])),
     ...     )
     ... }
-    >>> setting = Setting("four tasks, 1 step", l2o.evaluation.Evaluation(runs, 4, 1))
+    >>> setting = Setting("six tasks, 1 step", l2o.evaluation.Evaluation(runs, 6, 1))
     >>> judge(setting, "mine", "objective").sentence
     'In the objective, mine is better than sgd.'
     ```
@@ -105,6 +112,25 @@ def judge(setting: Setting, learned: str, metric: str) -> Verdict:
         if name != learned
     }
     return Verdict(setting, learned, metric, differences)
+
+
+def too_few(num: int, units: str) -> str:
+    """A sentence where pairs are so few that even winning all of them could be chance.
+
+    **Arguments:** `num`, of pairs; `units`, what they are called.
+
+    **Returns:** nothing from six pairs on, of which all go one way by chance in 3 % of cases: no
+    more than what a 95 % interval leaves to chance.
+    """
+    chance = 2 * 0.5**num
+    if chance <= 1 - CONFIDENCE:
+        return ""
+    if num == 1:
+        return f"There is only one of the {units}, which tells nothing of others."
+    return (
+        f"There are only {num} {units}: one of two equally good optimizers is ahead on all of them "
+        f"in {100 * chance:.0f} % of cases, so that little is to be made of this."
+    )
 
 
 def listing(items: tuple[str, ...]) -> str:

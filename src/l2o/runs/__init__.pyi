@@ -10,6 +10,7 @@ from l2o.runs.evaluation_settings import (
 )
 from l2o.runs.hand_designed import (
     HAND_DESIGNED as HAND_DESIGNED,
+    SCHEDULES as SCHEDULES,
     check_hand_designed as check_hand_designed,
 )
 from l2o.runs.making import (
@@ -18,6 +19,7 @@ from l2o.runs.making import (
     make_optimizer as make_optimizer,
 )
 from l2o.runs.named import RECIPES as RECIPES, find_recipe as find_recipe
+from l2o.runs.part_settings import PartSettings as PartSettings
 from l2o.runs.progress import ComparisonProgress as ComparisonProgress
 from l2o.runs.recipe import Recipe as Recipe
 from l2o.runs.regularization import Regularization as Regularization

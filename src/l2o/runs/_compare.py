@@ -10,30 +10,28 @@ from l2o.metatraining.metrics import Row
 from l2o.optimizers import HandDesigned, LearnedOptimizer
 from l2o.report import Comparison, Setting, tuned_as_dict, write_report
 from l2o.runs.building import build_objective, evaluation_key
-from l2o.runs.evaluation_settings import (
-    CUSTOMARY_BASELINES,
-    CUSTOMARY_FOR_SEVERAL_LOSSES,
-    EvaluationChanges,
-    EvaluationSettings,
-)
+from l2o.runs.evaluation_settings import EvaluationChanges, EvaluationSettings
 from l2o.runs.feasibility import check_runs
 from l2o.runs.hand_designed import check_hand_designed
 from l2o.runs.kept_tuning import keep_tuned, kept_tuned, tuning_conditions
-from l2o.runs.making import hand_designed_for, load_optimizer, make_family
+from l2o.runs.making import baselines_for, hand_designed_for, load_optimizer, make_family
+from l2o.runs.named import as_recipe
 from l2o.runs.progress import ComparisonProgress, OnProgress, leave_unseen
 from l2o.runs.recipe import Recipe
 from l2o.runs.run_folder import RunFolder
+from l2o.support.kinds import held_to_kinds
 from l2o.support.lock import only_writer
-from l2o.support.strict_json import write_json
-from l2o.tasks import TaskFamily, count_objectives
+from l2o.support.strict_json import check_is_no_folder, write_json
+from l2o.tasks import TaskFamily
 
 
+@held_to_kinds
 def tune_baseline(
     name: str,
-    recipe: Recipe,
+    recipe: Recipe | Path | str,
     *,
     final_metric: str | None = None,
-    json: Path | None = None,
+    json: Path | str | None = None,
     on_progress: OnProgress = leave_unseen,
 ) -> Tuned:
     """Tunes a hand-designed optimizer for a recipe's task, horizon and objective: `l2o tune`.
@@ -41,8 +39,8 @@ def tune_baseline(
         tuned = runs.tune_baseline("adam", runs.find_recipe("quadratic-gru"))
         print(tuned.hyperparameters, tuned.score)
 
-    **Arguments:** `name`, of the optimizer; `recipe`; `final_metric`, of the task's validation
-    split, to tune for that rather than for the objective; `json`, a file for the result;
+    **Arguments:** `name`, of the optimizer; `recipe`, or its name; `final_metric`, of the task's
+    validation split, to tune for that rather than for the objective; `json`, a file for the result;
     `on_progress`, called after every batch of configurations.
 
     **Returns:** what `l2o.tune` does.
@@ -51,6 +49,8 @@ def tune_baseline(
     losses, settings out of range and missing data.
     """
     check_hand_designed(name)
+    check_is_no_folder(json)
+    recipe = as_recipe(recipe)
     family = make_family(recipe.task, "validation")
     check_runs(recipe, [family])
     hand_designed = hand_designed_for([name], family)[name]
@@ -71,7 +71,8 @@ def _tune(
     settings = recipe.evaluation
 
     def report(done: int, total: int | None) -> None:
-        on_progress(ComparisonProgress(f"tuning {hand_designed.name}", done, total))
+        activity = f"tuning {hand_designed.name} on {family.title}"
+        on_progress(ComparisonProgress(activity, done, total))
 
     report(0, None)
     return tune(
@@ -88,12 +89,13 @@ def _tune(
     )
 
 
+@held_to_kinds
 def evaluate(
     run: RunFolder | Path | str,
-    recipe: Recipe | None = None,
+    recipe: Recipe | Path | str | None = None,
     *,
     seed: int | None = None,
-    json: Path | None = None,
+    json: Path | str | None = None,
     on_progress: OnProgress = leave_unseen,
     **changes: Unpack[EvaluationChanges],
 ) -> Comparison:
@@ -105,11 +107,11 @@ def evaluate(
     The report, its figures and all numbers are written into the run's folder. So are the tuned
     baselines, which are reused as long as nothing changes that decides them.
 
-    **Arguments:** `run`, a finished run, or its folder; `recipe`, for the task, the objective, the
-    settings of the evaluation and the seed, by default the run's; `seed` of tasks, initialisations
-    and minibatches, which meta-training with the same seed does not use; `json`, a further file for
-    the numbers; `on_progress`, called now and then; `changes`, fields of `EvaluationSettings` to
-    have other values.
+    **Arguments:** `run`, a finished run, or its folder; `recipe`, or its name, for the task, the
+    objective, the settings of the evaluation and the seed, by default the run's; `seed` of tasks,
+    initialisations and minibatches, which meta-training with the same seed does not use; `json`, a
+    further file for the numbers; `on_progress`, called now and then; `changes`, fields of
+    `EvaluationSettings` to have other values.
 
     **Returns:** the comparison, on the test split where there is one.
 
@@ -117,8 +119,10 @@ def evaluate(
     is writing into and one without a valid optimizer; nothing is written then.
     """
     folder = RunFolder.at(run)
+    check_is_no_folder(json)
     of_run = folder.read_recipe()
-    recipe = (of_run if recipe is None else recipe).with_evaluation(seed=seed, **changes).confirm()
+    recipe = of_run if recipe is None else as_recipe(recipe)
+    recipe = recipe.with_evaluation(seed=seed, **changes).confirm()
     history = folder.read_history()
     with only_writer(folder.path):
         comparison = _compare(recipe, folder, on_progress)
@@ -133,7 +137,7 @@ def _compare(recipe: Recipe, folder: RunFolder, on_progress: OnProgress) -> Comp
     """Tunes the baselines and runs them and a run's optimizer on the same fresh tasks."""
     settings = recipe.evaluation
     folder.check_is_finished(recipe)
-    learned = load_optimizer(recipe.optimizer, folder.optimizer)
+    learned = load_optimizer(recipe, folder)
     family = make_family(recipe.task, "validation")
     others = [make_family(each, "test") for each in settings.other_tasks]
     check_runs(recipe, [family, *others], learned)
@@ -168,13 +172,6 @@ def _compare(recipe: Recipe, folder: RunFolder, on_progress: OnProgress) -> Comp
     )
 
 
-def baselines_for(family: TaskFamily, settings: EvaluationSettings) -> tuple[str, ...]:
-    """The names of the baselines; if nobody has chosen others, those customary for the losses."""
-    if settings.baselines == CUSTOMARY_BASELINES and count_objectives(family) is not None:
-        return CUSTOMARY_FOR_SEVERAL_LOSSES
-    return settings.baselines
-
-
 def _runs(task: Composed, settings: EvaluationSettings) -> list[tuple[Composed, int]]:
     """The tasks and numbers of steps to compare on, the main ones first."""
     longer = [] if settings.longer_steps is None else [(task, settings.longer_steps)]
@@ -194,7 +191,7 @@ def _run(
     # Made anew, for the number of losses that there are here.
     baselines = hand_designed_for([each.name for each in tuned], family)
     others = {
-        each.name: baselines[each.name].with_hyperparameters(**each.hyperparameters)
+        each.name: baselines[each.name].over(num_steps).with_hyperparameters(**each.hyperparameters)
         for each in tuned
     }
     evaluation = evaluate_optimizers(

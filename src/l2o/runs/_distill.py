@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
@@ -13,15 +12,23 @@ from l2o.mechanisms.distillation import as_hand_designed
 from l2o.optimizers import LearnedOptimizer
 from l2o.report import Distillation, Score
 from l2o.report.drawing import as_png
-from l2o.runs.building import build_objective, evaluation_key
+from l2o.runs.building import build_objective, distillation_key, evaluation_key
 from l2o.runs.hand_designed import check_hand_designed
-from l2o.runs.making import check_can_be_distilled, hand_designed_for, load_optimizer, make_family
+from l2o.runs.making import (
+    check_can_be_distilled,
+    check_goes_with,
+    hand_designed_for,
+    load_optimizer,
+    make_family,
+)
+from l2o.runs.named import as_recipe
 from l2o.runs.progress import ComparisonProgress, OnProgress, leave_unseen
 from l2o.runs.recipe import Recipe
 from l2o.runs.run_folder import DistillationFolder, RunFolder
 from l2o.support.atomic import write_atomically
+from l2o.support.kinds import held_to_kinds
 from l2o.support.lock import only_writer
-from l2o.support.strict_json import write_json
+from l2o.support.strict_json import check_is_no_folder, write_json
 
 _NUM_TASKS = 32
 _MAX_COORDINATES = 256
@@ -33,13 +40,14 @@ ITSELF, CLOSED, TUNED = "the optimizer itself", "closed form", "closed form, tun
 """Names of optimizers among the scores."""
 
 
+@held_to_kinds
 def distill(
     run: RunFolder | Path | str,
-    recipe: Recipe | None = None,
+    recipe: Recipe | Path | str | None = None,
     *,
     against: Sequence[str] = (),
     out: Path | str | None = None,
-    json: Path | None = None,
+    json: Path | str | None = None,
     on_progress: OnProgress = leave_unseen,
 ) -> Distillation:
     """Distils a run's optimizer into a formula, and runs that on the run's task.
@@ -52,7 +60,7 @@ def distill(
     **Arguments:**
 
     - `run`: a finished run, or its folder.
-    - `recipe`: by default the run's.
+    - `recipe`: or its name; by default the run's.
     - `against`: names of hand-designed optimizers to run beside it, with the hyperparameters that
       the run's evaluation found best, if there is one, or else their defaults.
     - `out`: the folder for the figure and the numbers, by default `distill` in the run.
@@ -66,31 +74,30 @@ def distill(
     that another process is writing into.
     """
     folder = RunFolder.at(run)
-    recipe = (folder.read_recipe() if recipe is None else recipe).confirm()
+    check_is_no_folder(json)
+    recipe = (folder.read_recipe() if recipe is None else as_recipe(recipe)).confirm()
     folder.check_is_finished(recipe)
     for name in against:
         check_hand_designed(name)
     tuned = folder.read_tuned()
     target = folder.distillation if out is None else DistillationFolder(Path(out))
     with only_writer(target.path):
-        on_progress(ComparisonProgress(f"distilling {folder.path}", 0, None))
-        optimizer = load_optimizer(recipe.optimizer, folder.optimizer)
+        optimizer = load_optimizer(recipe, folder)
         check_can_be_distilled(optimizer, folder.path)
-        known = hand_designed_for(against, make_family(recipe.task, "validation"))
+        family = make_family(recipe.task, "validation")
+        check_goes_with(optimizer, family)
+        known = hand_designed_for(against, family)
         others = {
-            name: each.with_hyperparameters(**tuned.get(name, {})) for name, each in known.items()
+            name: each.over(recipe.evaluation.num_steps).with_hyperparameters(**tuned.get(name, {}))
+            for name, each in known.items()
         }
+        on_progress(ComparisonProgress(f"distilling {folder.path}", 0, None))
         distillation = distill_and_judge(optimizer, recipe, distillation_key(recipe), others)
         write_atomically(target.figure, as_png(distillation.draw()))
         for path in (target.numbers, json):
             if path is not None:
                 write_json(path, distillation.as_dict())
     return distillation
-
-
-def distillation_key(recipe: Recipe) -> PRNGKeyArray:
-    """Randomness of the tasks on which a closed form is found."""
-    return jax.random.fold_in(jax.random.key(recipe.seed), 2)
 
 
 def distill_and_judge(

@@ -4,21 +4,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
 
 from l2o.evaluation import Summary
 from l2o.evaluation.trained_networks import measure, surfaces
 from l2o.flatness import LossSurface
 from l2o.report import write_flatness
+from l2o.report.flatness_page import finding
 from l2o.report.plain import plain
 from l2o.runs.building import evaluation_key
-from l2o.runs.making import build_hand_designed, load_optimizer, make_family
+from l2o.runs.making import build_hand_designed, check_goes_with, load_optimizer, make_family
+from l2o.runs.named import as_recipe
 from l2o.runs.progress import ComparisonProgress, OnProgress, leave_unseen
 from l2o.runs.recipe import Recipe
 from l2o.runs.run_folder import FlatnessFolder, RunFolder
 from l2o.support.checks import check_integer, check_size
+from l2o.support.kinds import held_to_kinds
 from l2o.support.lock import only_writer
-from l2o.support.strict_json import write_json
+from l2o.support.strict_json import check_is_no_folder, write_json
 from l2o.tasks import count_objectives
 
 
@@ -38,6 +43,11 @@ class RunFlatness:
     planes: dict[str, LossSurface]
     folder: FlatnessFolder
     """Where page, figures and numbers are."""
+
+    @property
+    def finding(self) -> str:
+        """Whether the run's optimizer ends where the loss is flatter than where the others end."""
+        return finding(self.values)
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers, for JSON."""
@@ -60,14 +70,15 @@ class RunFlatness:
         )
 
 
+@held_to_kinds
 def measure_flatness(
     run: RunFolder | Path | str,
-    recipe: Recipe | None = None,
+    recipe: Recipe | Path | str | None = None,
     *,
     num_tasks: int = 10,
     num_steps: int | None = None,
     out: Path | str | None = None,
-    json: Path | None = None,
+    json: Path | str | None = None,
     on_progress: OnProgress = leave_unseen,
 ) -> RunFlatness:
     """Measures how flat the minima are that a run's optimizer finds: `l2o flatness`.
@@ -82,7 +93,7 @@ def measure_flatness(
     **Arguments:**
 
     - `run`: a finished run that was evaluated, so that its baselines are tuned; or its folder.
-    - `recipe`: by default the run's.
+    - `recipe`: or its name; by default the run's.
     - `num_tasks`: networks to train.
     - `num_steps`: by default those of the latest evaluation.
     - `out`: the folder for page, figures and numbers, by default `flatness` in the run.
@@ -93,7 +104,8 @@ def measure_flatness(
     training data do not make one batch, and for a folder that another process is writing into.
     """
     folder = RunFolder.at(run)
-    recipe = (folder.read_recipe() if recipe is None else recipe).confirm()
+    check_is_no_folder(json)
+    recipe = (folder.read_recipe() if recipe is None else as_recipe(recipe)).confirm()
     check_size("tasks", num_tasks)
     if num_steps is not None:
         check_size("steps", num_steps)
@@ -133,13 +145,18 @@ def _measure(
     check_integer(f"seed in {folder.evaluation}", evaluation.get("seed"))
     steps: int = evaluation["num_steps"] if num_steps is None else num_steps
     recipe = replace(recipe, seed=evaluation["seed"])
-    learned = load_optimizer(recipe.optimizer, folder.optimizer)
+    learned = load_optimizer(recipe, folder)
     optimizers = {learned.title: learned}
     family = make_family(recipe.task, "test")
+    check_goes_with(learned, family)
     num_objectives = count_objectives(family)
     for name, hyperparameters in folder.read_tuned().items():
         if name not in optimizers:
-            optimizers[name] = build_hand_designed(name, hyperparameters, num_objectives)
+            optimizers[name] = build_hand_designed(
+                name, hyperparameters, num_objectives, num_steps=steps
+            )
+    # Said before any network is trained.
+    eqx.filter_eval_shape(lambda key: family.sample(key).whole_batch(), jax.random.key(0))
     key = evaluation_key(recipe)
     values, summaries, lines, planes = {}, {}, {}, {}
     for number, (name, optimizer) in enumerate(optimizers.items()):

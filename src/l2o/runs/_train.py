@@ -14,18 +14,21 @@ from l2o.metatraining import (
 )
 from l2o.runs.building import arguments_of_metatrain, build_curriculum, keys_of
 from l2o.runs.feasibility import check_training
-from l2o.runs.making import make_family, make_optimizer
-from l2o.runs.named import find_recipe
+from l2o.runs.making import families_of, make_optimizer, make_trained_on
+from l2o.runs.named import as_recipe
 from l2o.runs.recipe import Recipe
 from l2o.runs.run_folder import RunFolder
+from l2o.support.kinds import held_to_kinds
 from l2o.support.lock import only_writer
 
 
+@held_to_kinds
 def train(
-    recipe: Recipe | str,
+    recipe: Recipe | Path | str,
     folder: RunFolder | Path | str,
     *,
     resume: bool = False,
+    on_start: Callable[[], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> MetaTrainingResult:
     """Meta-trains the recipe's optimizer and saves the best one: `l2o train`.
@@ -40,6 +43,7 @@ def train(
     - `folder`: where to write the config, metrics, checkpoints and, last, the optimizer.
     - `resume`: whether to go on where a run of the same recipe in the folder stopped. The result
       is the same as if it had never stopped.
+    - `on_start`: called once all is checked, before anything is computed.
     - `on_progress`: called as `l2o.metatrain` does.
 
     **Returns:** what `l2o.metatrain` does; of a curriculum, its last stage that brought something,
@@ -49,20 +53,23 @@ def train(
     memory than there is, for missing data, and for a folder that holds anything but a run to
     resume or that another process is writing into; nothing is written then.
     """
-    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe.completed()
+    recipe = as_recipe(recipe).completed()
     folder = RunFolder.at(folder)
-    family = make_family(recipe.task, "validation")
+    trained_on = make_trained_on(recipe)
     curriculum = build_curriculum(recipe.training)
     how = arguments_of_metatrain(recipe)
-    check_training(recipe, family, how)
+    check_training(recipe, trained_on, how)
     how |= {"folder": folder.path, "resume": resume, "on_progress": on_progress}
+    family, *_ = families_of(trained_on)
     optimizer = make_optimizer(recipe.optimizer, keys_of(recipe)[0], family)
     with only_writer(folder.path):
         folder.claim(recipe, resume=resume)
+        if on_start is not None:
+            on_start()
         if curriculum is None:
-            result = metatrain(optimizer, family, **how)
+            result = metatrain(optimizer, trained_on, **how)
         else:
-            result = _as_one(metatrain_on_curriculum(optimizer, family, curriculum, **how))
+            result = _as_one(metatrain_on_curriculum(optimizer, trained_on, curriculum, **how))
         save(result.optimizer, folder.optimizer)
     return result
 

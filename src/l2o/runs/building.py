@@ -35,6 +35,18 @@ def evaluation_key(recipe: Recipe) -> PRNGKeyArray:
     return keys_of(recipe)[2]
 
 
+def explanation_key(recipe: Recipe) -> PRNGKeyArray:
+    """Randomness of the tasks on which an optimizer's updates are recorded to explain it."""
+    # JAX may give the same for this as for `keys_of(recipe)[1]`, and below `keys_of(recipe)[2]`.
+    # What is drawn with them is derived otherwise; no task is drawn for two purposes.
+    return jax.random.fold_in(jax.random.key(recipe.seed), 1)
+
+
+def distillation_key(recipe: Recipe) -> PRNGKeyArray:
+    """Randomness of the tasks on which a closed form is found."""
+    return jax.random.fold_in(jax.random.key(recipe.seed), 2)
+
+
 def arguments_of_metatrain(recipe: Recipe) -> dict[str, Any]:
     """What `metatrain`, or with a curriculum `metatrain_on_curriculum`, is called with.
 

@@ -9,6 +9,7 @@ from l2o.composition import Composed
 from l2o.runs.by_name import ByName
 from l2o.runs.hand_designed import check_hand_designed
 from l2o.support.checks import check_size, check_unique
+from l2o.support.kinds import check_fields
 
 CUSTOMARY_BASELINES = ("momentum", "rmsprop", "adam")
 CUSTOMARY_FOR_SEVERAL_LOSSES = ("mean-adam", "upgrad-adam", "imtl-g-adam")
@@ -43,6 +44,7 @@ class EvaluationSettings:
 
         **Raises:** `ValueError` that names the setting.
         """
+        check_fields(self)
         for name in ("num_configurations", "tuning_tasks", "num_tasks", "num_steps"):
             check_size(name, getattr(self, name))
         for name in ("configurations_at_once", "longer_steps"):

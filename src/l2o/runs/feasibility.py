@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -9,11 +10,18 @@ import jax
 
 from l2o.composition import error_in_a_line
 from l2o.deploy._save import check_can_be_saved
-from l2o.metatraining import check_metatraining
+from l2o.metatraining import Part, check_metatraining
 from l2o.metatraining.memory import available_memory, bytes_in_words, bytes_of
 from l2o.optimizers import LearnedOptimizer, per_task
 from l2o.runs.building import build_curriculum
-from l2o.runs.making import make_optimizer
+from l2o.runs.making import (
+    baselines_for,
+    check_goes_with,
+    families_of,
+    hand_designed_for,
+    make_family,
+    make_optimizer,
+)
 from l2o.runs.recipe import Recipe
 from l2o.support.bad_input import explains_itself
 from l2o.support.checks import LARGEST_SIZE
@@ -26,29 +34,40 @@ _LOSS = 4
 _MISFITS = (ValueError, TypeError, ZeroDivisionError, OverflowError)
 
 
-def check_training(recipe: Recipe, family: TaskFamily, settings: dict[str, Any]) -> None:
+def check_training(
+    recipe: Recipe, trained_on: TaskFamily | Sequence[Part], settings: dict[str, Any]
+) -> None:
     """Makes sure that meta-training can be run, and that this machine has the memory.
 
     All is traced with descriptions in place of arrays: nothing is compiled or run.
 
-    **Arguments:** `recipe`; `family`, its tasks; `settings`, what `l2o.metatrain` is to be called
-    with.
+    **Arguments:** `recipe`; `trained_on`, its tasks, or its parts; `settings`, what `l2o.metatrain`
+    is to be called with.
 
     **Raises:** `ValueError` for settings that do not go together, and for what takes more memory
     than there is.
     """
     check_sizes(recipe)
-    with _one_sentence(_cannot_be_run(recipe, family), recipe):
-        count_objectives(family)
+    families = families_of(trained_on)
+    for family in families:
+        with _one_sentence(_cannot_be_run(recipe, family), recipe):
+            count_objectives(family)
+    # Those that it is to be compared with, and their settings.
+    compared_on = make_family(recipe.task, "test") if recipe.training.parts else families[0]
+    hand_designed_for(baselines_for(compared_on, recipe.evaluation), compared_on)
     with _one_sentence(f"{recipe.optimizer.name} cannot be built with these settings", recipe):
-        optimizer = eqx.filter_eval_shape(
-            lambda key: make_optimizer(recipe.optimizer, key, family), jax.random.key(0)
-        )
+        # Any of the families may refuse it; it is made for the first.
+        optimizer, *_ = [
+            eqx.filter_eval_shape(
+                partial(make_optimizer, recipe.optimizer, family=family), jax.random.key(0)
+            )
+            for family in families
+        ]
     # Or else the work of meta-training would be lost.
     check_can_be_saved(optimizer)
-    with _one_sentence(_cannot_be_run(recipe, family), recipe):
+    with _one_sentence(_cannot_be_run(recipe, *families), recipe):
         curriculum = build_curriculum(recipe.training)
-        check_metatraining(optimizer, family, curriculum=curriculum, **settings)
+        check_metatraining(optimizer, trained_on, curriculum=curriculum, **settings)
 
 
 def check_runs(
@@ -80,6 +99,8 @@ def check_runs(
     most_steps = max(settings.num_steps, settings.longer_steps or 0)
     for family in families:
         with _one_sentence(_cannot_be_run(recipe, family), recipe):
+            if optimizer is not None:
+                check_goes_with(optimizer, family)
             traced = eqx.filter_eval_shape(one_step, optimizer, family)
         data = bytes_of(family)
         a_task = max(0, bytes_of(traced) - data)
@@ -108,8 +129,9 @@ def check_sizes(recipe: Recipe) -> None:
                 raise ValueError(f"{name} must be at most {LARGEST_SIZE}, got {number}.")
 
 
-def _cannot_be_run(recipe: Recipe, family: TaskFamily) -> str:
-    return f"{recipe.optimizer.name} cannot be run on {family.title} with these settings"
+def _cannot_be_run(recipe: Recipe, *families: TaskFamily) -> str:
+    titles = ", ".join(family.title for family in families)
+    return f"{recipe.optimizer.name} cannot be run on {titles} with these settings"
 
 
 @contextmanager
@@ -118,7 +140,7 @@ def _one_sentence(beginning: str, recipe: Recipe) -> Iterator[None]:
 
     Of a recipe with code of a person's own, whatever that raises.
     """
-    own = [made.name for made in (recipe.task, recipe.optimizer) if made.is_own]
+    own = recipe.own_code
     try:
         yield
     except (Exception, SystemExit) as error:

@@ -1,6 +1,5 @@
 """The experiments that have a name."""
 
-import difflib
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,8 @@ from l2o.runs.evaluation_settings import EvaluationSettings
 from l2o.runs.recipe import Recipe
 from l2o.runs.regularization import Regularization
 from l2o.runs.training_settings import TrainingSettings
+from l2o.support.checks import did_you_mean
+from l2o.support.kinds import held_to_kinds
 
 _ALL_BASELINES = (
     "sgd",
@@ -296,7 +297,8 @@ RECIPES: tuple[Recipe, ...] = (
 """Every named recipe."""
 
 
-def find_recipe(name: str) -> Recipe:
+@held_to_kinds
+def find_recipe(name: Path | str) -> Recipe:
     """The recipe of this name, or in this JSON file, such as the `config.json` of a run.
 
     **Arguments:** `name`, of a recipe or a file that ends in `.json`.
@@ -305,13 +307,17 @@ def find_recipe(name: str) -> Recipe:
 
     **Raises:** `ValueError` for an unknown name, a missing file or one that holds no recipe.
     """
-    if name.endswith(".json"):
-        path = Path(name)
+    if (path := Path(name)).suffix == ".json":
         try:
             return Recipe.from_json(path.read_bytes(), path).completed()
         except OSError as error:
             raise ValueError(f"The recipe {name} cannot be read: {error.strerror}.") from None
-    return recipe_named(name).completed()
+    return recipe_named(str(name)).completed()
+
+
+def as_recipe(recipe: Recipe | Path | str) -> Recipe:
+    """A recipe, or the one that is named, as `find_recipe` has it."""
+    return recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
 
 
 def recipe_named(name: str) -> Recipe:
@@ -321,10 +327,8 @@ def recipe_named(name: str) -> Recipe:
     """
     known = {recipe.name: recipe for recipe in RECIPES}
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(
             f"There is no recipe {name!r}; there are {', '.join(known)}, and any .json file that "
-            f"holds one.{hint}"
+            f"holds one.{did_you_mean(name, known)}"
         )
     return known[name]

@@ -1,9 +1,8 @@
 """A whole experiment as plain data, and its form in JSON."""
 
-import difflib
 import json
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from pathlib import Path
@@ -24,7 +23,8 @@ from l2o.runs.earlier_versions import in_this_version
 from l2o.runs.evaluation_settings import EvaluationChanges, EvaluationSettings
 from l2o.runs.regularization import Regularization
 from l2o.runs.training_settings import TrainingSettings
-from l2o.support.checks import check_integer
+from l2o.support.checks import check_choice, check_integer, nearest
+from l2o.support.kinds import check_fields
 from l2o.support.strict_json import read_json
 
 
@@ -38,7 +38,7 @@ class Recipe:
     name: str
     description: str
     task: Composed
-    """The family of tasks."""
+    """The family of tasks; with `training.parts` the one that is compared on."""
     optimizer: Composed
     """The learned optimizer."""
     training: TrainingSettings = field(default_factory=TrainingSettings)
@@ -48,10 +48,11 @@ class Recipe:
     """Seed of all randomness, from 0 to 4294967295."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         # Of a larger number, JAX would take the last 32 bits.
         check_integer("seed", self.seed, least=0, most=2**32 - 1)
         self.training.check()
-        self.regularization.check(self.training.truncation)
+        self.regularization.check(self.training.shortest_truncation)
         self.evaluation.check()
 
     def completed(self) -> "Recipe":
@@ -85,13 +86,18 @@ class Recipe:
 
         **Raises:** `ValueError` for settings out of range.
         """
+        for name in changes:
+            check_choice("A setting of the evaluation", name, vars(self.evaluation))
         evaluation = replace(self.evaluation, **changes)
         return replace(self, evaluation=evaluation, seed=self.seed if seed is None else seed)
 
-    def confirm(self, *, task: str | None = None, optimizer: str | None = None) -> "Recipe":
+    def confirm(
+        self, *, task: str | None = None, optimizer: str | None = None, parts: Sequence[str] = ()
+    ) -> "Recipe":
         """The same, where a command line names the code of a person's own that is in it.
 
-        **Arguments:** `task` and `optimizer`, what is named, if anything.
+        **Arguments:** `task` and `optimizer`, what is named, if anything; `parts`, the tasks of
+        `training.parts`, of which all are named, or none: they are for meta-training alone.
 
         **Raises:** `ValueError` if it has others, and for code of a person's own that is not named.
         """
@@ -99,7 +105,13 @@ class Recipe:
             self,
             task=_confirmed(self.task, TASK_FAMILY, task),
             optimizer=_confirmed(self.optimizer, LEARNED_OPTIMIZER, optimizer),
+            training=self.training.with_parts_named(parts) if parts else self.training,
         )
+        if len(confirmed.training.parts) != len(self.training.parts):
+            raise ValueError(
+                f"The recipe has {len(self.training.parts)} parts, not {len(parts)}: "
+                f"{', '.join(parts)}."
+            )
         made = {TASK_FAMILY.flag: confirmed.task, LEARNED_OPTIMIZER.flag: confirmed.optimizer}
         others = [each.name for each in self.evaluation.other_tasks if not each.confirmed]
         if others:
@@ -127,12 +139,20 @@ class Recipe:
 
     def digests_of_code(self) -> dict[str, str | None]:
         """A digest of each file that code of a person's own is in, by the flag that names it."""
-        made = {TASK_FAMILY: self.task, LEARNED_OPTIMIZER: self.optimizer}
+        made = {TASK_FAMILY.flag: self.task, LEARNED_OPTIMIZER.flag: self.optimizer}
+        for number, part in enumerate(self.training.parts, start=1):
+            made[f"part {number}"] = part.task
         return {
-            kind.flag: digest_of_code(composed.name)
-            for kind, composed in made.items()
+            name: digest_of_code(composed.name)
+            for name, composed in made.items()
             if composed.is_own
         }
+
+    @property
+    def own_code(self) -> list[str]:
+        """The names of a person's own tasks and optimizers in it."""
+        tasks = [self.task, *(part.task for part in self.training.parts)]
+        return [composed.name for composed in (*tasks, self.optimizer) if composed.is_own]
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe in what JSON knows."""
@@ -235,8 +255,8 @@ def _structure_choice(value: Any, kind: Any) -> Any:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     """What a wrong name may have been meant for, in brackets."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    near = nearest(name, known)
+    return "" if near is None else f" (did you mean {near!r}?)"
 
 
 def _structure_composed(value: Any) -> Composed:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from l2o.composition import REGULARIZER, Composed
 from l2o.support.checks import check_number, check_unique
+from l2o.support.kinds import check_fields
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Regularization:
 
         **Raises:** `ValueError` that names the setting.
         """
+        check_fields(self)
         check_number("objective_weight", self.objective_weight, least=0)
         # Flags could not tell two of a name apart.
         check_unique("regularizers", [regularizer.name for regularizer in self.regularizers])

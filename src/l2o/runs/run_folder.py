@@ -1,6 +1,7 @@
 """A run on disk: what is where, and who may write there."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from l2o.report.files import FIGURES, LOSS_LINES, LOSS_PLANES
 from l2o.runs.recipe import Recipe
 from l2o.support.atomic import write_atomically
 from l2o.support.checks import is_finite_number
+from l2o.support.kinds import check_kind, held_to_kinds
 from l2o.support.strict_json import read_json, write_json
 
 _OF_TRAINING = ("task", "optimizer", "training", "regularization", "seed")
@@ -93,7 +95,11 @@ class RunFolder:
 
     @classmethod
     def at(cls, run: "RunFolder | Path | str") -> "RunFolder":
-        """The folder of a run that may be named by its path."""
+        """The folder of a run that may be named by its path.
+
+        **Raises:** `ValueError` for what is no path.
+        """
+        check_kind("A run", run, RunFolder | Path | str)
         return run if isinstance(run, RunFolder) else cls(Path(run))
 
     @property
@@ -181,8 +187,14 @@ class RunFolder:
     def read_recipe(self) -> Recipe:
         """The run's recipe.
 
-        **Raises:** `ValueError` if there is no run here, or its config is damaged.
+        **Raises:** `ValueError` if there is no run here but nothing or a saved optimizer, or its
+        config is damaged.
         """
+        if is_saved_optimizer(self.path):
+            raise ValueError(
+                f"{self.path} is the folder of a saved optimizer, not that of a run: name the one "
+                "that it is in."
+            )
         try:
             return Recipe.from_json(self.config.read_bytes(), self.config)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -202,7 +214,8 @@ class RunFolder:
     def resuming(self, recipe: Recipe) -> str:
         """The command line that goes on with meta-training."""
         words = ["l2o", "train", str(self.config), "--out", str(self.path)]
-        return shlex.join([*words, *recipe.naming_own_code(), "--resume"])
+        words += [*recipe.naming_own_code(), *recipe.training.naming_own_parts()]
+        return shlex.join([*words, "--resume"])
 
     def read_evaluation(self) -> dict[str, Any] | None:
         """The numbers of the latest comparison, as `l2o.report.Comparison.as_dict` has them.
@@ -273,10 +286,10 @@ class RunFolder:
     def _check_same_code(self, recipe: Recipe) -> None:
         """Makes sure that a person's own code is what meta-training began with."""
         before = read_json(self.code.read_bytes(), self.code) if self.code.exists() else {}
-        for flag, digest in recipe.digests_of_code().items():
-            if not isinstance(before, dict) or before.get(flag, digest) != digest:
+        for name, digest in recipe.digests_of_code().items():
+            if not isinstance(before, dict) or before.get(name, digest) != digest:
                 raise ValueError(
-                    f"The run in {self.path} cannot be resumed: the file of its {flag} has changed "
+                    f"The run in {self.path} cannot be resumed: the file of its {name} has changed "
                     "since it began. Restore that, or choose another folder with --out."
                 )
 
@@ -293,19 +306,25 @@ class RunFolder:
         return True
 
 
+@held_to_kinds
 def read_recipe(
-    run: RunFolder | Path | str, *, task: str | None = None, optimizer: str | None = None
+    run: RunFolder | Path | str,
+    *,
+    task: str | None = None,
+    optimizer: str | None = None,
+    parts: Sequence[str] = (),
 ) -> Recipe:
     """The recipe of a run, to do more with it.
 
     **Arguments:** `run`, or its folder; `task` and `optimizer`, code of your own that the run was
     made with, if it was, as `module:attribute` or `file.py:attribute`: it is imported only where it
-    is named.
+    is named; `parts`, to go on with meta-training on several families, the names of all of them, if
+    there is code of your own among them.
 
     **Raises:** `ValueError` if there is no run, its config is damaged, or it was made with other
     code than is named.
     """
-    return RunFolder.at(run).read_recipe().confirm(task=task, optimizer=optimizer)
+    return RunFolder.at(run).read_recipe().confirm(task=task, optimizer=optimizer, parts=parts)
 
 
 def _problem_of_evaluation(content: Any) -> str | None:

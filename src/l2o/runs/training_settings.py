@@ -1,11 +1,14 @@
 """Settings of meta-training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from l2o.composition import ESTIMATOR, Composed
+from l2o.composition import ESTIMATOR, TASK_FAMILY, Composed
 from l2o.runs.by_name import ByName
+from l2o.runs.part_settings import PartByName, named_parts
 from l2o.support.checks import check_number, check_rising, check_size
+from l2o.support.kinds import check_fields
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,9 @@ class TrainingSettings:
 
     meta_steps: int = 1000
     """Updates of the meta-parameters."""
+    parts: tuple[PartByName, ...] = ()
+    """Families of tasks to meta-train on at once, in place of the task, which it is then only
+    compared on; their other settings stand in a recipe's JSON."""
     num_tasks: int = 8
     """Tasks trained side by side."""
     horizon: int = 100
@@ -65,6 +71,7 @@ class TrainingSettings:
 
         **Raises:** `ValueError` that names the setting.
         """
+        check_fields(self)
         for name in (
             "meta_steps",
             "num_tasks",
@@ -94,11 +101,38 @@ class TrainingSettings:
                 raise ValueError(
                     f"truncation must divide horizon, got {self.truncation} and {horizon}."
                 )
+        for number, part in enumerate(self.parts, start=1):
+            part.check(number)
+
+    @property
+    def shortest_truncation(self) -> int:
+        """The fewest inner steps that a meta-gradient looks back over, of all parts."""
+        return min(
+            (part.truncation or self.truncation for part in self.parts), default=self.truncation
+        )
+
+    def with_parts_named(self, words: Sequence[str]) -> "TrainingSettings":
+        """The same with the parts that a command line names, NAME or NAME=WEIGHT each.
+
+        Those that are there keep their settings, but for a weight that is given.
+
+        **Raises:** `ValueError` for an unknown name, and for a weight that is no number above 0.
+        """
+        return replace(self, parts=named_parts(self.parts, words))
+
+    def naming_own_parts(self) -> list[str]:
+        """The words that name the parts again, if there is code of a person's own among them."""
+        names = [part.task.name for part in self.parts]
+        return ["--parts", *names] if any(part.task.is_own for part in self.parts) else []
 
     def completed(self) -> "TrainingSettings":
-        """The same with all settings of the estimator.
+        """The same with all settings of the estimator and of the parts' tasks.
 
         **Raises:** `ValueError` for an unknown one, and for settings that are unknown or of the
         wrong type.
         """
-        return replace(self, estimator=self.estimator.completed(ESTIMATOR))
+        parts = tuple(
+            replace(part, task=part.task.completed(TASK_FAMILY)) if part.task.confirmed else part
+            for part in self.parts
+        )
+        return replace(self, estimator=self.estimator.completed(ESTIMATOR), parts=parts)

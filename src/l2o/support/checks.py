@@ -20,6 +20,9 @@ Bound = int | float | None
 
 _LONGEST_SHOWN = 80
 
+# The share of letters that a wrong name has in common with the one that was meant.
+_NEAR = 0.7
+
 
 def is_finite_number(value: Any) -> bool:
     """Whether this is a number of Python that double precision can hold; booleans are none."""
@@ -39,12 +42,22 @@ def check_choice(name: str, value: str, choices: Iterable[str], shown: str = "")
     choices = list(choices)
     if value in choices:
         return
+    shown = shown or ", ".join(choices)
+    raise ValueError(f"{name} must be one of {shown}; got {value!r}.{did_you_mean(value, choices)}")
+
+
+def nearest(name: Any, choices: Iterable[str]) -> str | None:
+    """Which of some names a wrong one may have been meant for, if any is near."""
     # Whether letters are large is the least that a name can be mistaken in.
     by_letters = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(str(value).lower(), by_letters, n=1)
-    hint = f" Did you mean {by_letters[near[0]]!r}?" if near else ""
-    shown = shown or ", ".join(choices)
-    raise ValueError(f"{name} must be one of {shown}; got {value!r}.{hint}")
+    near = difflib.get_close_matches(str(name).lower(), by_letters, n=1, cutoff=_NEAR)
+    return by_letters[near[0]] if near else None
+
+
+def did_you_mean(name: Any, choices: Iterable[str]) -> str:
+    """The same as a sentence with a space before it; nothing if none is near."""
+    near = nearest(name, choices)
+    return "" if near is None else f" Did you mean {near!r}?"
 
 
 def check_instance(name: str, value: Any, kind: type, hint: str = "") -> None:

@@ -10,7 +10,7 @@ from l2o.support.checks import is_finite_number
 _DEEPEST = 64
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path | str, content: Any) -> None:
     """Writes a file of JSON, whole or not at all.
 
     **Arguments:** `path`, whose folder is made if need be; `content`, what JSON knows.
@@ -18,7 +18,18 @@ def write_json(path: Path, content: Any) -> None:
     **Raises:** `ValueError` for a number that is not finite, which JSON does not know; `OSError` if
     the file cannot be written.
     """
-    write_atomically(path, json.dumps(content, indent=2, allow_nan=False).encode())
+    write_atomically(Path(path), json.dumps(content, indent=2, allow_nan=False).encode())
+
+
+def check_is_no_folder(path: Path | str | None) -> None:
+    """Makes sure that a file can be written there, as far as what is there now tells.
+
+    **Arguments:** `path`; `None` for no file.
+
+    **Raises:** `ValueError` if it is a folder.
+    """
+    if path is not None and Path(path).is_dir():
+        raise ValueError(f"{path} is a folder, not a file for the numbers.")
 
 
 def read_json(content: str | bytes, source: Path | str) -> Any:
