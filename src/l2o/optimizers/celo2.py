@@ -39,7 +39,8 @@ class Celo2(TensorwiseOptimizer):
     that of 347 meta-parameters 329 act. The update is the direction over its root mean square,
     times a learning rate: it has to be tuned, as Adam's has, and warm-up, schedule and weight decay
     stand around the rule, as around Optax's own. Source: *Celo2*, arXiv 2602.19142, as in its
-    public code. Gradients above 1,000 count as 1,000 there, and here.
+    public code. Gradients above 1,000 count as 1,000 there, and here. What is published beside it,
+    AdamW with 20 times the learning rate for vectors and embeddings, is no part of it.
 
     ```pycon
     >>> rule = l2o.optimizers.Celo2(learning_rate=0.1, key=jax.random.key(0))

@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from l2o.optimizers import settings
 from l2o.optimizers.factored import (
     FactoredMoments,
-    factored_axes,
     init_factored,
     inverse_roots,
     update_factored,
@@ -38,8 +37,8 @@ class NominalState(eqx.Module):
 
     averages: Float[Array, "2 rows width"]
     mean_squares: Rows
-    factored: tuple[FactoredMoments, ...]
-    """An entry for each shape that tensors have; of vectors it is not used."""
+    factored: tuple[FactoredMoments | None, ...]
+    """An entry for each shape that tensors have; nothing for vectors."""
     unit: Float[Array, " pieces"]
     """The power of two in which a tensor's gradients are measured: that of the first which was not
     zero, and zero until there is one."""
@@ -82,7 +81,7 @@ class NominalMLP(TensorwiseOptimizer):
     - `hidden_size`: Units of the hidden layer.
     - `orthogonal`: Orthogonalises the directions of matrices by Newton-Schulz iteration, and keeps
       their root mean squares; tensors of higher rank are the squarest matrices that their axes
-      make.
+      make. Embeddings are matrices, too.
     - `relative`: Measures steps in units of each tensor's own size.
     - `learning_rate`: Factor of all directions.
     - `key`: Of the initial weights.
@@ -128,7 +127,7 @@ class NominalMLP(TensorwiseOptimizer):
         return NominalState(
             averages=jnp.zeros((len(_DECAYS), *layout.shape)),
             mean_squares=jnp.zeros(layout.shape),
-            factored=tuple(init_factored(group, 1) for group in params),
+            factored=tuple(init_factored(group, 1) if group.ndim > 2 else None for group in params),
             unit=jnp.zeros(layout.num_pieces),
             initial_size=layout.root_mean_square(layout.join(params)),
         )
@@ -153,7 +152,7 @@ class NominalMLP(TensorwiseOptimizer):
             averages=moving_averages(state.averages, gradient, jnp.asarray(_DECAYS, dtype)),
             mean_squares=moving_averages(state.mean_squares[None], gradient**2, square_decay)[0],
             factored=tuple(
-                update_factored(group, factored, square_decay)
+                None if factored is None else update_factored(group, factored, square_decay)
                 for group, factored in zip(layout.split(gradient), state.factored, strict=True)
             ),
             unit=unit,
@@ -212,7 +211,7 @@ def _directions(
     factors = layout.join(
         [
             jnp.zeros((1,) * len(shape), gradient.dtype)
-            if factored_axes(shape) is None
+            if factored is None
             else inverse_roots(factored, shape)[0]
             for factored, shape in zip(corrected, layout.shapes, strict=True)
         ]
